@@ -1,0 +1,6 @@
+/**
+ * Threshold keys for several hosts: the protocols, the transport and the node.
+ *
+ * @module
+ */
+export {};

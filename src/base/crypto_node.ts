@@ -1,0 +1,130 @@
+/**
+ * {@linkcode CryptoBackend} over `node:crypto`, found at run time so that the pure layers import nothing of the runtime.
+ *
+ * @module
+ */
+
+import type * as NodeCrypto from "node:crypto";
+import { type Bytes, concat, copy } from "./bytes.ts";
+import type { CryptoBackend } from "./crypto.ts";
+import { isPrimeOrderEd25519 } from "./crypto_noble.ts";
+
+const PKCS8_ED25519 = Uint8Array.fromHex("302e020100300506032b657004220420");
+const SPKI_ED25519 = Uint8Array.fromHex("302a300506032b6570032100");
+const PKCS8_X25519 = Uint8Array.fromHex("302e020100300506032b656e04220420");
+const SPKI_X25519 = Uint8Array.fromHex("302a300506032b656e032100");
+const TAG_BYTES = 16;
+
+/** `node:crypto` itself, or undefined where the runtime has none. */
+export function nodeCryptoModule(): typeof NodeCrypto | undefined {
+  const runtime = (globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } }).process;
+  return runtime?.getBuiltinModule?.("node:crypto") as typeof NodeCrypto | undefined;
+}
+
+/** The native back-end, or undefined where the runtime has none. */
+export function nodeCrypto(): CryptoBackend | undefined {
+  const crypto = nodeCryptoModule();
+  if (crypto === undefined) return undefined;
+
+  function digest(name: "sha256" | "sha512", parts: readonly Uint8Array[]): Bytes {
+    const state = (crypto as typeof NodeCrypto).createHash(name);
+    for (const part of parts) state.update(part);
+    return plain(state.digest());
+  }
+  function mac(name: "sha256" | "sha512", key: Uint8Array, parts: readonly Uint8Array[]): Bytes {
+    const state = (crypto as typeof NodeCrypto).createHmac(name, key);
+    for (const part of parts) state.update(part);
+    return plain(state.digest());
+  }
+  function x25519Private(privateKey: Uint8Array) {
+    const der = concat(PKCS8_X25519, privateKey);
+    const key = (crypto as typeof NodeCrypto).createPrivateKey({
+      key: der as never,
+      format: "der",
+      type: "pkcs8",
+    });
+    der.fill(0);
+    return key;
+  }
+
+  return {
+    name: "node",
+    sha256: (...parts) => digest("sha256", parts),
+    sha512: (...parts) => digest("sha512", parts),
+    hmacSha256: (key, ...parts) => mac("sha256", key, parts),
+    hmacSha512: (key, ...parts) => mac("sha512", key, parts),
+    aes128Ecb(key, blocks) {
+      const cipher = crypto.createCipheriv("aes-128-ecb", key, null);
+      cipher.setAutoPadding(false);
+      const out = plain(cipher.update(blocks));
+      cipher.final();
+      return out;
+    },
+    aeadSeal(name, key, nonce, aad, plaintext) {
+      const cipher = crypto.createCipheriv(name as "aes-256-gcm", key, nonce, { authTagLength: TAG_BYTES });
+      cipher.setAAD(aad);
+      const body = cipher.update(plaintext);
+      return concat(body, cipher.final(), cipher.getAuthTag());
+    },
+    aeadOpen(name, key, nonce, aad, sealed) {
+      if (sealed.length < TAG_BYTES) return undefined;
+      const decipher = crypto.createDecipheriv(name as "aes-256-gcm", key, nonce, {
+        authTagLength: TAG_BYTES,
+      });
+      decipher.setAAD(aad);
+      decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
+      const body = decipher.update(sealed.subarray(0, sealed.length - TAG_BYTES));
+      try {
+        return concat(body, decipher.final());
+      } catch {
+        body.fill(0);
+        return undefined;
+      }
+    },
+    ed25519Signer(seed) {
+      const der = concat(PKCS8_ED25519, seed);
+      const key = crypto.createPrivateKey({ key: der as never, format: "der", type: "pkcs8" });
+      der.fill(0);
+      const spki = crypto.createPublicKey(key).export({ format: "der", type: "spki" });
+      return {
+        publicKey: plain(spki.subarray(spki.length - 32)),
+        sign: (message) => plain(crypto.sign(null, message, key)),
+      };
+    },
+    ed25519Verifier(publicKey) {
+      // node:crypto takes the identity and mixed-order points as keys; strictness is decided here, once.
+      if (!isPrimeOrderEd25519(publicKey)) return undefined;
+      const bytes = copy(publicKey);
+      const der = concat(SPKI_ED25519, bytes) as never;
+      const key = crypto.createPublicKey({ key: der, format: "der", type: "spki" });
+      return {
+        publicKey: bytes,
+        verify: (message, signature) =>
+          signature.length === 64 && crypto.verify(null, message, key, signature),
+      };
+    },
+    x25519PublicKey(privateKey) {
+      const spki = crypto.createPublicKey(x25519Private(privateKey)).export({ format: "der", type: "spki" });
+      return plain(spki.subarray(spki.length - 32));
+    },
+    x25519(privateKey, publicKey) {
+      try {
+        const der = concat(SPKI_X25519, publicKey) as never;
+        const shared = plain(crypto.diffieHellman({
+          privateKey: x25519Private(privateKey),
+          publicKey: crypto.createPublicKey({ key: der, format: "der", type: "spki" }),
+        }));
+        return shared.some((byte) => byte !== 0) ? shared : undefined;
+      } catch {
+        return undefined;
+      }
+    },
+  };
+}
+
+/** A plain `Uint8Array` over the memory of a node Buffer, which may be a slice of a pool. */
+function plain(buffer: Uint8Array): Bytes {
+  return buffer.byteLength === buffer.buffer.byteLength && buffer.buffer instanceof ArrayBuffer
+    ? new Uint8Array(buffer.buffer)
+    : copy(buffer);
+}

@@ -1,0 +1,165 @@
+/**
+ * The four kinds of error, and the table of stable codes.
+ *
+ * @module
+ */
+
+/**
+ * What a code means and how a process ends with it. Exit codes: 0 done; 1 error; 2 no quorum; 3 aborted or refused by a
+ * peer; 4 timeout; 64 usage; 65 corrupt data; 69 a dependency is down; 73 cannot write; 77 identity or permission;
+ * 78 configuration.
+ */
+export interface CodeMeaning {
+  readonly exit: 1 | 2 | 3 | 4 | 64 | 65 | 69 | 73 | 77 | 78;
+  readonly meaning: string;
+}
+
+/** Every stable error code. A code is never reused for something else. */
+export const CODES = {
+  // The caller: command line, configuration, arguments.
+  USAGE: { exit: 64, meaning: "an argument or option is missing, unknown or malformed" },
+  CONFIG_INVALID: { exit: 78, meaning: "the configuration file has an unknown key or a wrong value" },
+  CONFIG_UNREADABLE: { exit: 78, meaning: "the configuration file cannot be read" },
+  POLICY_INVALID: { exit: 64, meaning: "the policy text is not a valid access structure" },
+  NOT_QUALIFIED: { exit: 2, meaning: "the named signers do not satisfy the key's policy" },
+  NOT_A_MEMBER: { exit: 64, meaning: "the party is not a member of the key or not in the cluster" },
+  FILE_EXISTS: { exit: 73, meaning: "a file would be overwritten" },
+  FILE_UNREADABLE: { exit: 64, meaning: "an input file cannot be read" },
+  FILE_UNWRITABLE: { exit: 73, meaning: "an output file cannot be written" },
+  // Keys and storage.
+  KEY_UNKNOWN: { exit: 64, meaning: "no key of that name is stored here" },
+  KEY_EXISTS: { exit: 1, meaning: "a key of that name exists already" },
+  KEY_PENDING: { exit: 1, meaning: "the key has no certificate of all parties yet" },
+  SIGNATURE_INVALID: { exit: 1, meaning: "the signature does not verify under the key" },
+  STORE_CORRUPT: { exit: 65, meaning: "stored data does not authenticate or does not decode" },
+  STORE_UNWRITABLE: { exit: 73, meaning: "the store cannot be written" },
+  SHARE_ROLLBACK: { exit: 65, meaning: "the store is older than the high-water mark beside it" },
+  LOOSE_PERMISSIONS: { exit: 77, meaning: "a secret file can be read by others" },
+  PARTY_BUSY: { exit: 69, meaning: "another process of this party is running" },
+  // Identity and links.
+  IDENTITY_INVALID: {
+    exit: 77,
+    meaning: "a key, certificate or pin is missing, malformed or does not match",
+  },
+  SELF_TEST_FAILED: { exit: 77, meaning: "the own listener lets strangers in" },
+  ADDRESS_IN_USE: { exit: 69, meaning: "the listening address is taken or cannot be bound" },
+  // Sessions.
+  TIMEOUT: { exit: 4, meaning: "a party did not answer before the deadline" },
+  PEER_REFUSED: { exit: 3, meaning: "a peer wants to do something else, or has another configuration" },
+  PEER_ABORTED: { exit: 3, meaning: "a peer ended the session" },
+  PEER_RESTARTED: { exit: 3, meaning: "a peer's process restarted in the middle of the session" },
+  LINK_FLAP: { exit: 3, meaning: "a link dropped too often within one session" },
+  ROUND0_SPLIT: { exit: 3, meaning: "parties were given different opening messages; nobody is blamed" },
+  ECHO_MISMATCH: { exit: 3, meaning: "a broadcast differed between parties and cannot be attributed" },
+  CANCELLED: { exit: 3, meaning: "the session was cancelled here" },
+  // Cheating, with evidence.
+  EQUIVOCATION: { exit: 3, meaning: "a party signed two different messages for one place" },
+  INVALID_MESSAGE: { exit: 3, meaning: "a party's signed message does not decode" },
+  CHEATED: { exit: 3, meaning: "a party's message failed a check of the protocol" },
+  UNATTRIBUTABLE: { exit: 3, meaning: "a joint check failed and no single party can be named" },
+  // Pairs and signing.
+  PAIR_BURNED: {
+    exit: 3,
+    meaning: "the pair is banned after a failed oblivious-transfer check; refresh is needed",
+  },
+  PAIR_MISSING: { exit: 3, meaning: "the pair has no oblivious-transfer state" },
+  PAIR_LIMIT: { exit: 3, meaning: "pair set-up failed too often in this epoch" },
+  OUTCOME_UNKNOWN: {
+    exit: 4,
+    meaning: "the last round was sent: a valid signature may exist; only the same payload may be retried",
+  },
+  // Us.
+  INVARIANT: { exit: 1, meaning: "a bug in this program" },
+} as const satisfies Record<string, CodeMeaning>;
+
+/** One of the stable codes in {@linkcode CODES}. */
+export type Code = keyof typeof CODES;
+
+/** What every error here can say beside its message. */
+export interface ErrorDetails {
+  /** The party concerned, by name where it is known. */
+  readonly party?: string;
+  readonly cause?: unknown;
+}
+
+/** Base of all errors: a stable code, and one sentence that says what to do. Never carries a secret. */
+export abstract class QuorateError extends Error {
+  readonly code: Code;
+  readonly party: string | undefined;
+
+  constructor(code: Code, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.party = details.party;
+  }
+
+  /** How a command ends with this error. */
+  get exitCode(): number {
+    return CODES[this.code].exit;
+  }
+}
+
+/** The caller asked for something that cannot be done: arguments, configuration, files, state of the store. */
+export class UsageError extends QuorateError {
+  override name = "UsageError";
+}
+
+/** The network, a peer's absence, or a peer's wish: nobody cheated. */
+export class TransportError extends QuorateError {
+  override name = "TransportError";
+  /** Party indices that are missing, refused or restarted; empty where none is. */
+  readonly parties: readonly number[];
+
+  constructor(
+    code: Code,
+    message: string,
+    details: ErrorDetails & { readonly parties?: readonly number[] } = {},
+  ) {
+    super(code, message, details);
+    this.parties = details.parties ?? [];
+  }
+}
+
+/** A check of the protocol failed. `culprits` is empty where nobody can be named. */
+export class CheaterError extends QuorateError {
+  override name = "CheaterError";
+  readonly round: number;
+  /** Indices of those whose own signed messages fail the check. */
+  readonly culprits: readonly number[];
+  /** The check that failed, in public words. */
+  readonly what: string;
+
+  constructor(
+    input: {
+      readonly code: Code;
+      readonly round: number;
+      readonly culprits: readonly number[];
+      readonly what: string;
+      readonly cause?: unknown;
+    },
+  ) {
+    super(
+      input.code,
+      input.culprits.length === 0
+        ? `round ${input.round}: ${input.what}; nobody can be named`
+        : `round ${input.round}: party ${input.culprits.join(", ")}: ${input.what}`,
+      { cause: input.cause },
+    );
+    this.round = input.round;
+    this.culprits = input.culprits;
+    this.what = input.what;
+  }
+}
+
+/** A bug in this program. */
+export class InvariantError extends QuorateError {
+  override name = "InvariantError";
+  constructor(message: string) {
+    super("INVARIANT", message);
+  }
+}
+
+/** Asserts our own state. Data of peers and disks is checked with errors of its own, never with this. */
+export function invariant(condition: boolean, why: string): asserts condition {
+  if (!condition) throw new InvariantError(why);
+}

@@ -1,0 +1,50 @@
+/**
+ * The only way anything is hashed in the protocols: tagged, arity-framed and length-framed, so that two different lists
+ * of parts never give the same input (SPEC 0.2).
+ *
+ * @module
+ */
+
+import { type Bytes, concat, u16, u32, utf8 } from "../base/bytes.ts";
+import { sha256 } from "../base/crypto.ts";
+import { invariant } from "../base/errors.ts";
+import type { TagName } from "./tags.ts";
+
+/**
+ * `H(tag; p1..pm) = SHA-256(u16 len(tag) ‖ tag ‖ u16 m ‖ u32 len(p1) ‖ p1 ‖ …)`.
+ *
+ * @param tag from the table of tags; `"quorate/v1/"` is put before it.
+ * @returns 32 bytes.
+ * @source SPEC 0.2
+ */
+export function hash(tag: TagName, ...parts: readonly Uint8Array[]): Bytes {
+  const framed: Uint8Array[] = [prefix(tag), u16(parts.length)];
+  for (const part of parts) framed.push(u32(part.length), part);
+  return sha256(...framed);
+}
+
+/**
+ * `XOF(len, tag; …) = T0 ‖ T1 ‖ …` with `seed = H(tag; …)` and `Ti = SHA-256(seed ‖ u32 i)`.
+ *
+ * @param length in bytes.
+ * @source SPEC 0.2
+ */
+export function xof(length: number, tag: TagName, ...parts: readonly Uint8Array[]): Bytes {
+  invariant(length > 0, "an XOF output has at least one byte");
+  const seed = hash(tag, ...parts);
+  const blocks: Bytes[] = [];
+  for (let i = 0; i * 32 < length; i++) blocks.push(sha256(seed, u32(i)));
+  return concat(...blocks).slice(0, length);
+}
+
+const prefixes = new Map<TagName, Bytes>();
+
+function prefix(tag: TagName): Bytes {
+  let value = prefixes.get(tag);
+  if (value === undefined) {
+    const bytes = utf8(`quorate/v1/${tag}`);
+    value = concat(u16(bytes.length), bytes);
+    prefixes.set(tag, value);
+  }
+  return value;
+}

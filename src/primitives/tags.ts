@@ -1,0 +1,75 @@
+/**
+ * Every domain separation tag of the project, in one place. A test proves that they are unique and well formed.
+ *
+ * @module
+ */
+
+/**
+ * Purposes of hashes (SPEC 0.2). The hashed tag is `"quorate/v1/"` and the value here; two uses never share one.
+ */
+export const Tag = {
+  // Configuration and identity (WIRE.md 2, 6).
+  roster: "roster",
+  clusterHash: "cluster",
+  config: "cfg",
+  policy: "policy",
+  keyId: "key-id",
+  hello: "hello",
+  helloAck: "hello-ack",
+  // Sessions (WIRE.md 3, 4).
+  proposal: "proposal",
+  payload: "payload",
+  open: "open",
+  ready: "ready",
+  sid: "sid",
+  envelope: "envelope",
+  message: "message",
+  echo: "echo",
+  // Shared by protocols.
+  pok: "pok",
+  certificate: "cert",
+  // Agree-random (SPEC 5).
+  agreeCommit: "agree/com",
+  agreeOut: "agree/out",
+  agreeOk: "agree/ok",
+  agreeNonce: "agree/nonce",
+  // Distributed key generation (SPEC 2.4).
+  dkgCommit: "dkg/com",
+  dkgTranscript: "dkg/transcript",
+  dkgOutput: "dkg/output",
+  chainCode: "cc",
+  // Pair set-up (SPEC 2.3).
+  pair: "pair",
+  pairTag: "pair/tag",
+  pairOtKey: "pair/ot-key",
+  pairCertificate: "pair/cert",
+  pairZeroSeed: "pair/zseed",
+  pairZeroSeedOk: "pair/zseed-ok",
+  pairRound: "pair/round",
+  pprfLeft: "pprf0",
+  pprfRight: "pprf1",
+  pprfProof: "pprf-proof",
+  pprfCheck: "pprf-check",
+  // VOLE (SPEC 2.5).
+  vole: "vole",
+  voleGadget: "vole/gadget",
+  voleA: "vole/a",
+  voleTheta: "vole-theta",
+  voleMu: "vole-mu",
+  voleAesPrg: "vole/aes-prg",
+  voleAesPad: "vole/aes-pad",
+  softSpokenPrg: "ss-prg",
+  softSpokenU: "ss-u",
+  softSpokenChi: "ss-chi",
+  softSpokenPad: "ss-pad",
+  // Signing (SPEC 2.6).
+  signCommit: "sign/com",
+  signRound1: "sign-r1",
+  signR: "sign/R",
+  zeroShare: "zero",
+  // Hedged randomness (SPEC 8.14).
+  hedge: "hedge",
+} as const;
+
+/** One of the registered tags. */
+export type TagName = typeof Tag[keyof typeof Tag];
