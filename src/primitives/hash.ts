@@ -8,6 +8,7 @@
 import { type Bytes, concat, u16, u32, utf8 } from "../base/bytes.ts";
 import { sha256 } from "../base/crypto.ts";
 import { invariant } from "../base/errors.ts";
+import type { Curve, Scalar } from "../math/curve.ts";
 import type { TagName } from "./tags.ts";
 
 /**
@@ -35,6 +36,15 @@ export function xof(length: number, tag: TagName, ...parts: readonly Uint8Array[
   const blocks: Bytes[] = [];
   for (let i = 0; i * 32 < length; i++) blocks.push(sha256(seed, u32(i)));
   return concat(...blocks).slice(0, length);
+}
+
+/**
+ * `HS(tag; …)`: 48 bytes of XOF modulo the group order, so that the bias is below 2^-128.
+ *
+ * @source SPEC 0.2
+ */
+export function hashToScalar(curve: Curve, tag: TagName, ...parts: readonly Uint8Array[]): Scalar {
+  return curve.reduce(xof(48, tag, ...parts));
 }
 
 const prefixes = new Map<TagName, Bytes>();
