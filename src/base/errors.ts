@@ -135,15 +135,18 @@ export class CheaterError extends QuorateError {
       readonly round: number;
       readonly culprits: readonly number[];
       readonly what: string;
+      /** Names of the culprits, where they are known. */
+      readonly names?: string;
       readonly cause?: unknown;
     },
   ) {
+    const names = input.names ?? `party ${input.culprits.join(", ")}`;
     super(
       input.code,
       input.culprits.length === 0
         ? `round ${input.round}: ${input.what}; nobody can be named`
-        : `round ${input.round}: party ${input.culprits.join(", ")}: ${input.what}`,
-      { cause: input.cause },
+        : `round ${input.round}: ${names}: ${input.what}`,
+      { cause: input.cause, ...(input.names === undefined ? {} : { party: input.names }) },
     );
     this.round = input.round;
     this.culprits = input.culprits;

@@ -121,7 +121,14 @@ export type JournalRecord =
     readonly state: Secret;
   }
   /** A new share, before the certificate signature leaves: PENDING. `share` holds the canonical encoding: secret. */
-  | { readonly kind: "key-pending"; readonly keyId: KeyId; readonly epoch: number; readonly key: Secret }
+  | {
+    readonly kind: "key-pending";
+    readonly keyId: KeyId;
+    readonly epoch: number;
+    /** What people call the key: the store finds it by this. */
+    readonly name: string;
+    readonly key: Secret;
+  }
   /** The certificate is complete: ACTIVE. */
   | {
     readonly kind: "key-active";
@@ -171,6 +178,8 @@ export interface Definition<I, O> {
   /** On the wire, in the proposal. */
   readonly name: string;
   readonly version: number;
+  /** True where it serves other sessions and is started while they open, as a pair set-up is. */
+  readonly auxiliary?: boolean;
   /** What must be equal at all participants. */
   proposal(input: I): Proposal;
   /** What this party brings to round 0; may differ between parties, at most 1 KB. Default: nothing. */

@@ -1,0 +1,33 @@
+/**
+ * Every limit of the session layer, in one place. A test crosses each.
+ *
+ * @module
+ */
+
+/** Numbers that bound memory, time and repetition within sessions (WIRE.md 3-5). */
+export const SessionLimits = {
+  /** Participants of one session. */
+  participantsMax: 64,
+  /** One OPEN, encoded. */
+  openBytesMax: 4096,
+  /** One ABORT with its evidence, encoded. */
+  abortBytesMax: 65536,
+  /** OPENs kept for sessions that were not started here yet, per peer. */
+  openBufferedMax: 16,
+  /** How long such an OPEN is kept. */
+  openKeptMs: 30_000,
+  /** Sessions that open or run at once. */
+  sessionsMax: 256,
+  /** READY lists that still differ after this long end the session. */
+  splitMs: 2_000,
+  /** How long the sides of an echo mismatch wait for each other's envelopes. */
+  echoDisputeMs: 2_000,
+  /** After a deadline, how long a missing peer that is connected may still say why it did not answer. */
+  lastWordMs: 1_000,
+  /** How long a party stays for others after its own result. */
+  lingerMs: 2_000,
+  /** Drops of one link within one session: one more ends it. */
+  linkDropsMax: 3,
+  /** A session ends at latest after timeout x (rounds + this). */
+  extraRounds: 2,
+} as const;
