@@ -27,6 +27,17 @@ export interface Ed25519Verifier {
   verify(message: Uint8Array, signature: Uint8Array): boolean;
 }
 
+/** Curves of {@linkcode EcKey}. */
+export type EcName = "secp256k1" | "p256";
+
+/** A secret scalar k, not 0 and below the group order, that multiplies points of one curve. */
+export interface EcKey {
+  /** k·G as 64 bytes: x and y, big-endian. */
+  publicXy(): Bytes;
+  /** The 32-byte x of k·P, for a point of the curve given as x and y. The sign of y is lost: see SPEC 2.6 before use. */
+  sharedX(xy: Uint8Array): Bytes;
+}
+
 /** What a back-end implements. Inputs of several parts are hashed as their concatenation. */
 export interface CryptoBackend {
   readonly name: "node" | "noble";
@@ -53,6 +64,8 @@ export interface CryptoBackend {
   x25519PublicKey(privateKey: Uint8Array): Bytes;
   /** The 32-byte result of RFC 7748; undefined where it is all zero. */
   x25519(privateKey: Uint8Array, publicKey: Uint8Array): Bytes | undefined;
+  /** From 32 big-endian bytes. */
+  ecKey(curve: EcName, scalar: Uint8Array): EcKey;
 }
 
 const backend: CryptoBackend = nodeCrypto() ?? nobleCrypto;
@@ -82,6 +95,9 @@ export const ed25519Verifier: CryptoBackend["ed25519Verifier"] = backend.ed25519
 export const x25519PublicKey: CryptoBackend["x25519PublicKey"] = backend.x25519PublicKey;
 /** X25519 shared secret. */
 export const x25519: CryptoBackend["x25519"] = backend.x25519;
+
+/** Elliptic-curve Diffie-Hellman on the curves of ECDSA. */
+export const ecKey: CryptoBackend["ecKey"] = backend.ecKey;
 
 /** HKDF-Extract with SHA-256 (RFC 5869, 2.2). */
 export function hkdfExtract(salt: Uint8Array, inputKey: Uint8Array): Bytes {

@@ -7,6 +7,8 @@
 import { ecb, gcm } from "@noble/ciphers/aes.js";
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { ed25519, x25519 } from "@noble/curves/ed25519.js";
+import { p256 } from "@noble/curves/nist.js";
+import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
 import { type Bytes, concat, copy } from "./bytes.ts";
@@ -45,6 +47,17 @@ export const nobleCrypto: CryptoBackend = {
     } catch {
       return undefined;
     }
+  },
+  ecKey(curve, scalar) {
+    const { Point } = curve === "secp256k1" ? secp256k1 : p256;
+    const k = BigInt("0x" + scalar.toHex());
+    return {
+      publicXy: () => copy(Point.BASE.multiply(k).toBytes(false).subarray(1)),
+      sharedX: (xy) => {
+        const point = Point.fromBytes(concat(new Uint8Array([4]), xy));
+        return copy(point.multiply(k).toBytes(false).subarray(1, 33));
+      },
+    };
   },
 };
 

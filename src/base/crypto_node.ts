@@ -6,13 +6,23 @@
 
 import type * as NodeCrypto from "node:crypto";
 import { type Bytes, concat, copy } from "./bytes.ts";
-import type { CryptoBackend } from "./crypto.ts";
+import type { CryptoBackend, EcName } from "./crypto.ts";
 import { isPrimeOrderEd25519 } from "./crypto_noble.ts";
 
 const PKCS8_ED25519 = Uint8Array.fromHex("302e020100300506032b657004220420");
 const SPKI_ED25519 = Uint8Array.fromHex("302a300506032b6570032100");
 const PKCS8_X25519 = Uint8Array.fromHex("302e020100300506032b656e04220420");
 const SPKI_X25519 = Uint8Array.fromHex("302a300506032b656e032100");
+const EC_NAMES = { secp256k1: "secp256k1", p256: "prime256v1" } as const;
+// RFC 5915 in PKCS #8 without the public key, and RFC 5480, each up to the bytes that differ from key to key.
+const PKCS8_EC = {
+  secp256k1: Uint8Array.fromHex("303e020100301006072a8648ce3d020106052b8104000a042730250201010420"),
+  p256: Uint8Array.fromHex("3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420"),
+} as const;
+const SPKI_EC = {
+  secp256k1: Uint8Array.fromHex("3056301006072a8648ce3d020106052b8104000a03420004"),
+  p256: Uint8Array.fromHex("3059301306072a8648ce3d020106082a8648ce3d03010703420004"),
+} as const;
 const TAG_BYTES = 16;
 
 /** `node:crypto` itself, or undefined where the runtime has none. */
@@ -38,6 +48,17 @@ export function nodeCrypto(): CryptoBackend | undefined {
   }
   function x25519Private(privateKey: Uint8Array) {
     const der = concat(PKCS8_X25519, privateKey);
+    const key = (crypto as typeof NodeCrypto).createPrivateKey({
+      key: der as never,
+      format: "der",
+      type: "pkcs8",
+    });
+    der.fill(0);
+    return key;
+  }
+
+  function ecPrivate(curve: EcName, scalar: Uint8Array): NodeCrypto.KeyObject {
+    const der = concat(PKCS8_EC[curve], scalar);
     const key = (crypto as typeof NodeCrypto).createPrivateKey({
       key: der as never,
       format: "der",
@@ -118,6 +139,26 @@ export function nodeCrypto(): CryptoBackend | undefined {
       } catch {
         return undefined;
       }
+    },
+    ecKey(curve, scalar) {
+      let privateKey: NodeCrypto.KeyObject | undefined;
+      return {
+        publicXy() {
+          const key = crypto.createECDH(EC_NAMES[curve]);
+          key.setPrivateKey(scalar);
+          return copy(key.getPublicKey().subarray(1));
+        },
+        // Two key objects are twice as fast here as ECDH.computeSecret, which derives its own public key each time.
+        sharedX(xy) {
+          privateKey ??= ecPrivate(curve, scalar);
+          const publicKey = crypto.createPublicKey({
+            key: concat(SPKI_EC[curve], xy) as never,
+            format: "der",
+            type: "spki",
+          });
+          return plain(crypto.diffieHellman({ privateKey, publicKey }));
+        },
+      };
     },
   };
 }

@@ -9,6 +9,7 @@ import { p256 as nobleP256 } from "@noble/curves/nist.js";
 import type { Brand } from "../base/brands.ts";
 import { type Bytes, concat, copy } from "../base/bytes.ts";
 import { type Codec, DecodeError, fixed, map } from "../base/codec.ts";
+import { cryptoBackendName, ecKey } from "../base/crypto.ts";
 import { invariant } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 
@@ -49,6 +50,14 @@ export interface Curve {
   invertVartime(a: Scalar): Scalar;
   /** Scalar times base point; fixed sequence, blinded by noble. 0 gives the identity. */
   mulBase(a: Scalar): Point;
+  /**
+   * The 32-byte x of a·P for each point; native and fixed sequence where the runtime has it. The sign of y is lost: SPEC 2.6
+   * says when that may be used.
+   *
+   * @param points not the identity.
+   * @param a not 0.
+   */
+  mulX(points: readonly Point[], a: Scalar): Bytes[];
   /** Scalar times point; fixed sequence. 0 gives the identity. */
   mul1(point: Point, a: Scalar): Point;
   /** Public scalar times public point. */
@@ -57,8 +66,14 @@ export interface Curve {
   randomScalar(rng: Rng): Scalar;
   /** Big-endian bytes modulo the order; at least 48 bytes, so that the bias is below 2^-128. */
   reduce(bytes: Uint8Array): Scalar;
+  /** Consecutive 48-byte integers, each modulo the order. */
+  reduce48(bytes: Uint8Array, endian: "big" | "little"): Scalar[];
   /** 32 bytes big-endian. */
   encodeScalar(a: Scalar): Bytes;
+  /** Consecutive 32-byte scalars. */
+  encodeScalars(values: readonly Scalar[]): Bytes;
+  /** Reads consecutive 32-byte scalars; undefined where one is not below the order. */
+  decodeScalars(bytes: Uint8Array): Scalar[] | undefined;
   /** 33 bytes SEC1 compressed. @throws InvariantError for the identity. */
   encodePoint(point: Point): Bytes;
   /** @throws DecodeError unless 33 canonical bytes of a point other than the identity. */
@@ -79,11 +94,18 @@ export const CURVES: Readonly<Record<CurveName, Curve>> = { secp256k1, p256 };
 
 /** The integer of big-endian bytes. */
 export function bytesToBigint(bytes: Uint8Array): bigint {
+  if (bytes.length === 32) return read32(view(bytes), 0);
   return bytes.length === 0 ? 0n : BigInt("0x" + bytes.toHex());
 }
 
 /** `length` big-endian bytes of an integer that fits. */
 export function bigintToBytes(value: bigint, length: number): Bytes {
+  invariant(value >= 0n && value >> BigInt(8 * length) === 0n, "an integer does not fit its bytes");
+  if (length === 32) {
+    const out = new Uint8Array(32);
+    write32(view(out), 0, value);
+    return out;
+  }
   return Uint8Array.fromHex(value.toString(16).padStart(2 * length, "0"));
 }
 
@@ -91,6 +113,7 @@ interface NoblePoint extends Point {
   multiply(scalar: bigint): NoblePoint;
   multiplyUnsafe(scalar: bigint): NoblePoint;
   assertValidity(): void;
+  toAffine(): { x: bigint; y: bigint };
 }
 
 interface NoblePointClass {
@@ -98,6 +121,8 @@ interface NoblePointClass {
   readonly ZERO: NoblePoint;
   readonly Fn: { readonly ORDER: bigint; inv(value: bigint): bigint };
   fromBytes(bytes: Uint8Array): NoblePoint;
+  fromAffine(point: { x: bigint; y: bigint }): NoblePoint;
+  normalizeZ(points: NoblePoint[]): NoblePoint[];
 }
 
 function makeCurve(name: CurveName, id: number, Point: NoblePointClass): Curve {
@@ -106,6 +131,8 @@ function makeCurve(name: CurveName, id: number, Point: NoblePointClass): Curve {
     const rest = value % q;
     return (rest < 0n ? rest + q : rest) as Scalar;
   };
+  // Measured: native multiplication of the base point wins on secp256k1 and loses on P-256.
+  const nativeBase = name === "secp256k1" && cryptoBackendName === "node";
   const curve: Omit<Curve, "scalarCodec" | "pointCodec"> = {
     name,
     id,
@@ -121,7 +148,28 @@ function makeCurve(name: CurveName, id: number, Point: NoblePointClass): Curve {
       invariant(a !== 0n, "0 has no inverse");
       return Point.Fn.inv(a) as Scalar;
     },
-    mulBase: (a) => a === 0n ? Point.ZERO : Point.BASE.multiply(a),
+    mulBase(a) {
+      if (a === 0n) return Point.ZERO;
+      if (!nativeBase) return Point.BASE.multiply(a);
+      const scalar = bigintToBytes(a, 32);
+      const xy = view(ecKey(name, scalar).publicXy());
+      scalar.fill(0);
+      return Point.fromAffine({ x: read32(xy, 0), y: read32(xy, 32) });
+    },
+    mulX(points, a) {
+      invariant(a !== 0n, "an x-only multiplication by 0 has no result");
+      const scalar = bigintToBytes(a, 32);
+      const key = ecKey(name, scalar);
+      const out = Point.normalizeZ(points as NoblePoint[]).map((point) => {
+        const { x, y } = point.toAffine();
+        const xy = new Uint8Array(64);
+        write32(view(xy), 0, x);
+        write32(view(xy), 32, y);
+        return key.sharedX(xy);
+      });
+      scalar.fill(0);
+      return out;
+    },
     mul1: (point, a) => a === 0n ? Point.ZERO : (point as NoblePoint).multiply(a),
     mulVartime: (point, a) => (point as NoblePoint).multiplyUnsafe(a),
     randomScalar(rng) {
@@ -134,7 +182,32 @@ function makeCurve(name: CurveName, id: number, Point: NoblePointClass): Curve {
       invariant(bytes.length >= 48, "a scalar is made from at least 48 bytes");
       return mod(bytesToBigint(bytes));
     },
+    reduce48(bytes, endian) {
+      invariant(bytes.length % 48 === 0, "integers of 48 bytes");
+      const data = view(bytes);
+      const read = endian === "big" ? read48 : read48Little;
+      const out = new Array<Scalar>(bytes.length / 48);
+      for (let i = 0; i < out.length; i++) out[i] = (read(data, 48 * i) % q) as Scalar;
+      return out;
+    },
     encodeScalar: (a) => bigintToBytes(a, 32),
+    encodeScalars(values) {
+      const out = new Uint8Array(32 * values.length);
+      const data = view(out);
+      for (let i = 0; i < values.length; i++) write32(data, 32 * i, values[i] as Scalar);
+      return out;
+    },
+    decodeScalars(bytes) {
+      invariant(bytes.length % 32 === 0, "scalars of 32 bytes");
+      const data = view(bytes);
+      const out = new Array<Scalar>(bytes.length / 32);
+      for (let i = 0; i < out.length; i++) {
+        const value = read32(data, 32 * i);
+        if (value >= q) return undefined;
+        out[i] = value as Scalar;
+      }
+      return out;
+    },
     encodePoint(point) {
       invariant(!point.is0(), "the identity has no encoding");
       return copy(point.toBytes(true));
@@ -161,6 +234,34 @@ function makeCurve(name: CurveName, id: number, Point: NoblePointClass): Curve {
     }),
     pointCodec: map(fixed(33), curve.encodePoint, curve.decodePoint),
   };
+}
+
+function view(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+// Eight bytes at a time: about six times as fast as through hexadecimal text.
+function read32(data: DataView, at: number): bigint {
+  return (data.getBigUint64(at) << 64n | data.getBigUint64(at + 8)) << 128n |
+    (data.getBigUint64(at + 16) << 64n | data.getBigUint64(at + 24));
+}
+
+function read48(data: DataView, at: number): bigint {
+  return (data.getBigUint64(at) << 64n | data.getBigUint64(at + 8)) << 256n | read32(data, at + 16);
+}
+
+function read48Little(data: DataView, at: number): bigint {
+  const low = data.getBigUint64(at, true) | data.getBigUint64(at + 8, true) << 64n;
+  const middle = data.getBigUint64(at + 16, true) | data.getBigUint64(at + 24, true) << 64n;
+  const high = data.getBigUint64(at + 32, true) | data.getBigUint64(at + 40, true) << 64n;
+  return (high << 128n | middle) << 128n | low;
+}
+
+function write32(data: DataView, at: number, value: bigint): void {
+  data.setBigUint64(at, BigInt.asUintN(64, value >> 192n));
+  data.setBigUint64(at + 8, BigInt.asUintN(64, value >> 128n));
+  data.setBigUint64(at + 16, BigInt.asUintN(64, value >> 64n));
+  data.setBigUint64(at + 24, BigInt.asUintN(64, value));
 }
 
 /** The hash input that names a curve. */

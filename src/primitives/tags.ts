@@ -41,6 +41,7 @@ export const Tag = {
   // Pair set-up (SPEC 2.3).
   pair: "pair",
   pairTag: "pair/tag",
+  pairOtHash: "pair/ot-hash",
   pairOtKey: "pair/ot-key",
   pairCertificate: "pair/cert",
   pairZeroSeed: "pair/zseed",
@@ -69,6 +70,12 @@ export const Tag = {
   zeroShare: "zero",
   // Hedged randomness (SPEC 8.14).
   hedge: "hedge",
+  hedgeKey: "hedge/key",
+  // Storage (DESIGN 6).
+  storeSeal: "store/seal",
+  storeItem: "store/item",
+  storeRow: "store/row",
+  storeState: "store/state",
 } as const;
 
 /** One of the registered tags. */
