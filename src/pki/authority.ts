@@ -1,0 +1,206 @@
+/**
+ * The cluster's certificate authority: it issues one leaf certificate per party and says which are revoked. P-256 with
+ * ECDSA-SHA-256 throughout.
+ *
+ * @module
+ */
+
+// @peculiar/x509 needs the metadata API before it is loaded.
+import "reflect-metadata";
+import * as x509 from "@peculiar/x509";
+import { UsageError } from "../base/errors.ts";
+import { type Rng, systemRng } from "../base/rng.ts";
+import { partyUri } from "../transport/peer_identity.ts";
+import { fromPem, toPem } from "./pem.ts";
+
+/** A certificate and its private key, both PEM. */
+export interface CertifiedKey {
+  readonly certPem: string;
+  /** PKCS #8. Secret. */
+  readonly keyPem: string;
+}
+
+/** When a certificate begins and how long it holds. */
+export interface Validity {
+  /** Default: now, less five minutes for clocks that are behind. */
+  readonly notBefore?: Date;
+  readonly days?: number;
+}
+
+/** What {@linkcode createAuthority} needs. */
+export interface AuthorityOptions extends Validity {
+  readonly cluster: string;
+  readonly rng?: Rng;
+}
+
+/** What {@linkcode issueLeaf} needs. */
+export interface LeafOptions extends Validity {
+  readonly authority: CertifiedKey;
+  readonly cluster: string;
+  readonly party: string;
+  /** DNS name or IP address under which the others dial the party. */
+  readonly host: string;
+  readonly rng?: Rng;
+}
+
+/** What {@linkcode createRevocationList} needs. */
+export interface RevocationListOptions {
+  readonly authority: CertifiedKey;
+  /** Certificates (PEM) that hold no longer. */
+  readonly revoked: readonly string[];
+  /** Grows with each list of one authority. */
+  readonly number: number;
+  readonly thisUpdate?: Date;
+  /** After this many days the list refuses new links, default 30. */
+  readonly days?: number;
+}
+
+/** Makes a self-signed authority that may issue leaves but no further authorities. Default: ten years. */
+export async function createAuthority(options: AuthorityOptions): Promise<CertifiedKey> {
+  const keys = await generateKeys();
+  const { notBefore, notAfter } = validity(options, 3650);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serial(options.rng ?? systemRng),
+    name: [{ O: ["quorate"] }, { CN: [`${options.cluster} CA`] }],
+    notBefore,
+    notAfter,
+    signingAlgorithm: ALGORITHM,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return { certPem: text(certificate.toString("pem")), keyPem: await exportKey(keys.privateKey) };
+}
+
+/**
+ * Issues the certificate by which a party is known on the wire: exactly one URI name, `quorate://CLUSTER/PARTY`, beside the
+ * name of its host, for both sides of TLS. Default: 90 days.
+ *
+ * @throws UsageError IDENTITY_INVALID if the authority's certificate or key is malformed.
+ */
+export async function issueLeaf(options: LeafOptions): Promise<CertifiedKey> {
+  const keys = await generateKeys();
+  const issuer = readCertificate(options.authority.certPem, "the authority's certificate");
+  const { notBefore, notAfter } = validity(options, 90);
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serial(options.rng ?? systemRng),
+    subject: [{ O: ["quorate"] }, { CN: [options.party] }],
+    issuer: issuer.subject,
+    notBefore,
+    notAfter,
+    signingAlgorithm: ALGORITHM,
+    signingKey: await importKey(options.authority.keyPem),
+    publicKey: keys.publicKey,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([
+        x509.ExtendedKeyUsage.serverAuth,
+        x509.ExtendedKeyUsage.clientAuth,
+      ]),
+      new x509.SubjectAlternativeNameExtension([
+        { type: "url", value: partyUri(options.cluster, options.party) },
+        { type: isIpAddress(options.host) ? "ip" : "dns", value: options.host },
+      ]),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  return { certPem: text(certificate.toString("pem")), keyPem: await exportKey(keys.privateKey) };
+}
+
+/**
+ * Signs the list of revoked certificates.
+ *
+ * @returns PEM with the label that OpenSSL reads, `X509 CRL`.
+ * @throws UsageError IDENTITY_INVALID if a certificate or the authority's key is malformed.
+ */
+export async function createRevocationList(options: RevocationListOptions): Promise<string> {
+  const issuer = readCertificate(options.authority.certPem, "the authority's certificate");
+  const thisUpdate = options.thisUpdate ?? new Date();
+  const list = await x509.X509CrlGenerator.create({
+    issuer: issuer.subject,
+    thisUpdate,
+    nextUpdate: new Date(thisUpdate.getTime() + (options.days ?? 30) * DAY_MS),
+    entries: options.revoked.map((pem) => ({
+      serialNumber: readCertificate(pem, "a certificate to revoke").serialNumber,
+      revocationDate: thisUpdate,
+    })),
+    signingAlgorithm: ALGORITHM,
+    signingKey: await importKey(options.authority.keyPem),
+    extensions: [
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      new x509.Extension(CRL_NUMBER, false, derInteger(options.number)),
+    ],
+  });
+  return toPem("X509 CRL", new Uint8Array(list.rawData));
+}
+
+function validity(options: Validity, defaultDays: number): { notBefore: Date; notAfter: Date } {
+  const notBefore = options.notBefore ?? new Date(Date.now() - CLOCK_SLACK_MS);
+  return { notBefore, notAfter: new Date(notBefore.getTime() + (options.days ?? defaultDays) * DAY_MS) };
+}
+
+function readCertificate(pem: string, what: string): x509.X509Certificate {
+  const der = fromPem("CERTIFICATE", pem, what);
+  try {
+    return new x509.X509Certificate(der);
+  } catch (cause) {
+    throw new UsageError("IDENTITY_INVALID", `${what} is not an X.509 certificate`, { cause });
+  }
+}
+
+async function generateKeys(): Promise<CryptoKeyPair> {
+  return await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]) as CryptoKeyPair;
+}
+
+async function exportKey(key: CryptoKey): Promise<string> {
+  const der = new Uint8Array(await crypto.subtle.exportKey("pkcs8", key));
+  const pem = toPem("PRIVATE KEY", der);
+  der.fill(0);
+  return pem;
+}
+
+async function importKey(pem: string): Promise<CryptoKey> {
+  const der = fromPem("PRIVATE KEY", pem, "the authority's key");
+  try {
+    return await crypto.subtle.importKey("pkcs8", der, ALGORITHM, false, ["sign"]);
+  } catch {
+    // Without the cause: an engine's message about a private key is not ours to repeat.
+    throw new UsageError("IDENTITY_INVALID", "the authority's key is not a P-256 private key in PKCS #8");
+  } finally {
+    der.fill(0);
+  }
+}
+
+/** 16 random bytes whose first is 0x40 to 0x7f: positive, and of one length whichever way it is written. */
+function serial(rng: Rng): string {
+  const bytes = rng.bytes(16);
+  bytes[0] = (bytes[0] as number) & 0x3f | 0x40;
+  return bytes.toHex();
+}
+
+function isIpAddress(host: string): boolean {
+  return host.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(host);
+}
+
+/** @peculiar/x509 writes no last newline; other tools expect one when files are joined. */
+function text(pem: string): string {
+  return pem.endsWith("\n") ? pem : pem + "\n";
+}
+
+function derInteger(value: number): Uint8Array<ArrayBuffer> {
+  const hexadecimal = value.toString(16);
+  const bytes = Uint8Array.fromHex(hexadecimal.length % 2 === 0 ? hexadecimal : `0${hexadecimal}`);
+  const padded = (bytes[0] as number) >= 0x80 ? Uint8Array.of(0, ...bytes) : bytes;
+  return Uint8Array.of(0x02, padded.length, ...padded);
+}
+
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const DAY_MS = 86_400_000;
+const CLOCK_SLACK_MS = 300_000;
+/** id-ce-cRLNumber (RFC 5280, 5.2.3). */
+const CRL_NUMBER = "2.5.29.20";

@@ -1,0 +1,106 @@
+/**
+ * All limits of the transport, in one place. Each is crossed by a test.
+ *
+ * @module
+ */
+
+import { FrameType } from "../session/links.ts";
+
+/** Sizes, counts and times. Every one can be changed per mesh. */
+export interface TransportLimits {
+  /** TCP connection of a dial. */
+  readonly tcpDeadlineMs: number;
+  /** From the TCP connection to the end of the TLS handshake. */
+  readonly tlsDeadlineMs: number;
+  /** From there to a verified HELLO_ACK. */
+  readonly helloDeadlineMs: number;
+  /** From the TCP connection until the link is up (WIRE.md 2). */
+  readonly upDeadlineMs: number;
+  /** How long an old link may take to answer before another process of the party replaces it. */
+  readonly duplicateProbeMs: number;
+  /** A link on which nothing came for this long is asked with a PING. */
+  readonly pingIntervalMs: number;
+  /** A link on which nothing came for this long is closed. */
+  readonly silenceMs: number;
+  /** A link is made anew after this time: sealing has forward secrecy, only new key agreement heals. */
+  readonly linkAgeMs: number;
+  /** First wait before a dial is repeated, from this ... */
+  readonly retryFirstMinMs: number;
+  /** ... to this. */
+  readonly retryFirstMaxMs: number;
+  /** The wait doubles up to this, each time with jitter. */
+  readonly retryMaxMs: number;
+  /** The wait begins anew only after a link was up for this long. */
+  readonly retryResetMs: number;
+  /** Connections that have not authenticated, per remote address ... */
+  readonly strangersPerAddress: number;
+  /** ... and in total. */
+  readonly strangersTotal: number;
+  /** Bytes waiting to be sent to one peer; more ends the link. */
+  readonly sendBacklogBytes: number;
+  /** Frames waiting for the receiver of one link; more pauses reading. */
+  readonly receiveBacklogFrames: number;
+  /** Bytes waiting for the receiver of one link; more pauses reading. */
+  readonly receiveBacklogBytes: number;
+  /** Sealed frames, bytes and time per key epoch. */
+  readonly rotation: RotationLimits;
+  /** One probe of the start-up self-test. */
+  readonly selfTestDeadlineMs: number;
+}
+
+/** When a direction of a sealed channel moves to its next keys. */
+export interface RotationLimits {
+  readonly frames: number;
+  readonly bytes: number;
+  readonly ms: number;
+}
+
+/** What a mesh uses where its options name nothing else. */
+export const DEFAULT_LIMITS: TransportLimits = {
+  tcpDeadlineMs: 3_000,
+  tlsDeadlineMs: 1_500,
+  helloDeadlineMs: 1_500,
+  upDeadlineMs: 3_000,
+  duplicateProbeMs: 2_000,
+  pingIntervalMs: 5_000,
+  silenceMs: 15_000,
+  linkAgeMs: 24 * 3_600_000,
+  retryFirstMinMs: 20,
+  retryFirstMaxMs: 50,
+  retryMaxMs: 5_000,
+  retryResetMs: 30_000,
+  strangersPerAddress: 16,
+  strangersTotal: 64,
+  sendBacklogBytes: 64 << 20,
+  receiveBacklogFrames: 1_024,
+  receiveBacklogBytes: 8 << 20,
+  rotation: { frames: 2 ** 20, bytes: 2 ** 36, ms: 3_600_000 },
+  selfTestDeadlineMs: 3_000,
+};
+
+/** Largest plaintext of a frame type; undefined for a type that does not exist. */
+export function payloadCap(type: number): number | undefined {
+  if (type >= USER_TYPE_MIN && type <= 0xff) return USER_PAYLOAD_MAX;
+  return PAYLOAD_CAPS[type];
+}
+
+/** Frame types from here on belong to users of the transport. */
+export const USER_TYPE_MIN = 32;
+
+const USER_PAYLOAD_MAX = 1 << 20;
+const ENVELOPE_MAX = 4 << 20;
+
+const PAYLOAD_CAPS: Readonly<Record<number, number>> = {
+  [FrameType.HELLO]: 256,
+  [FrameType.HELLO_ACK]: 64,
+  [FrameType.PING]: 8,
+  [FrameType.PONG]: 8,
+  [FrameType.OPEN]: 4 << 10,
+  [FrameType.READY]: 64 << 10,
+  [FrameType.SESSION_REFUSED]: 8 << 10,
+  [FrameType.ENVELOPE]: ENVELOPE_MAX,
+  [FrameType.DONE]: 256,
+  // An ABORT may carry two envelopes as evidence.
+  [FrameType.ABORT]: 2 * ENVELOPE_MAX + (8 << 10),
+  [FrameType.BATCH]: 256 << 10,
+};

@@ -1,0 +1,247 @@
+/**
+ * Whose certificate is it? Our own check of a leaf after the TLS handshake (WIRE.md 2), every time and at both ends, because
+ * runtimes have been seen to skip parts of it or all of it (PLATFORM.md).
+ *
+ * @module
+ */
+
+import { createHash, verify, X509Certificate } from "node:crypto";
+import type { PartyId } from "../base/brands.ts";
+import { type Bytes, copy, equal } from "../base/bytes.ts";
+import { DecodeError } from "../base/codec.ts";
+import { sha256 } from "../base/crypto.ts";
+import { UsageError } from "../base/errors.ts";
+import {
+  type LeafFields,
+  Oid,
+  readLeaf,
+  readRevocationList,
+  readSubject,
+  type RevocationFields,
+} from "./certificate.ts";
+import { LinkFault } from "./faults.ts";
+
+/** A party that may connect. */
+export interface KnownParty {
+  readonly index: PartyId;
+  readonly name: string;
+  /** `sha256/<base64>`; any of them matches. */
+  readonly pins: readonly string[];
+}
+
+/** What certificates are judged by. */
+export interface LeafPolicyOptions {
+  readonly cluster: string;
+  /** One or more PEM certificates of authorities. */
+  readonly authorities: string;
+  /** PEM revocation lists, one per authority at most. */
+  readonly revocationLists?: string | undefined;
+  readonly parties: readonly KnownParty[];
+}
+
+/** A certificate that passed all checks. */
+export interface CheckedLeaf {
+  readonly party: PartyId;
+  /** SHA-256 of the DER. */
+  readonly fingerprint: Bytes;
+}
+
+/** Judges leaf certificates. */
+export class LeafPolicy {
+  readonly #authorities: readonly Authority[];
+  readonly #parties: ReadonlyMap<string, KnownParty>;
+
+  /** @throws UsageError IDENTITY_INVALID for an authority or list that cannot be used. */
+  constructor(options: LeafPolicyOptions) {
+    this.#authorities = readAuthorities(options.authorities);
+    attachLists(this.#authorities, options.revocationLists);
+    this.#parties = new Map(
+      options.parties.map((party) => [partyUri(options.cluster, party.name), party]),
+    );
+  }
+
+  /**
+   * Checks, in this order: readable, issued and signed by a configured authority itself (no intermediates), dates, a leaf, its
+   * key, extended key usage, one URI name of a party, revocation, pin.
+   *
+   * @param raw DER as TLS showed it.
+   * @param nowMs milliseconds since 1970.
+   * @throws LinkFault with the class of the first failure.
+   */
+  check(raw: Uint8Array | undefined, nowMs: number): CheckedLeaf {
+    if (raw === undefined || raw.length === 0) throw new LinkFault("CERT_MISSING");
+    const bytes = copy(raw);
+    const certificate = parseCertificate(bytes);
+    const authority = this.#authorities.find(({ certificate: ca }) => isIssuedBy(certificate, ca));
+    if (authority === undefined || !isWithin(authority, nowMs)) throw new LinkFault("CERT_UNKNOWN_CA");
+    const fields = parseFields(bytes);
+    if (nowMs < fields.notBefore) throw new LinkFault("CERT_NOT_YET_VALID");
+    if (nowMs > fields.notAfter) throw new LinkFault("CERT_EXPIRED");
+    if (fields.isAuthority) throw new LinkFault("CERT_NOT_A_LEAF");
+    if (!isStrongKey(certificate)) throw new LinkFault("CERT_WEAK_KEY");
+    checkUsage(fields);
+    const party = this.#partyOf(fields);
+    checkRevocation(authority, fields, nowMs);
+    if (!party.pins.includes(pinOfCertificate(certificate))) {
+      throw new LinkFault(
+        "PIN_MISMATCH",
+        `the certificate's key is none of the pinned keys of ${party.name}`,
+      );
+    }
+    return { party: party.index, fingerprint: sha256(bytes) };
+  }
+
+  #partyOf(fields: LeafFields): KnownParty {
+    const [uri, ...more] = fields.uriNames;
+    const party = uri === undefined || more.length > 0 ? undefined : this.#parties.get(uri);
+    if (party === undefined) throw new LinkFault("CERT_NAME");
+    return party;
+  }
+}
+
+/** The URI name by which a certificate says whose it is. */
+export function partyUri(cluster: string, party: string): string {
+  return `quorate://${encodeURIComponent(cluster)}/${encodeURIComponent(party)}`;
+}
+
+/** `sha256/<base64 of SHA-256 of SubjectPublicKeyInfo>`. */
+export function pinOfCertificate(certificate: X509Certificate): string {
+  const spki = certificate.publicKey.export({ type: "spki", format: "der" });
+  return `sha256/${createHash("sha256").update(spki).digest("base64")}`;
+}
+
+interface Authority {
+  readonly certificate: X509Certificate;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  list: RevocationFields | undefined;
+}
+
+function readAuthorities(bundle: string): Authority[] {
+  const blocks = pemBlocks("CERTIFICATE", bundle);
+  if (blocks.length === 0) {
+    throw new UsageError("IDENTITY_INVALID", "the authority file holds no PEM certificate");
+  }
+  return blocks.map((der) => {
+    try {
+      const certificate = new X509Certificate(der);
+      return {
+        certificate,
+        notBefore: Date.parse(certificate.validFrom),
+        notAfter: Date.parse(certificate.validTo),
+        list: undefined,
+      };
+    } catch (cause) {
+      throw new UsageError("IDENTITY_INVALID", "a certificate of the authority file cannot be read", {
+        cause,
+      });
+    }
+  });
+}
+
+/** A list counts only with the signature of one of the authorities: who can write it could revoke, or restore, anyone. */
+function attachLists(authorities: readonly Authority[], lists: string | undefined): void {
+  if (lists === undefined) return;
+  const blocks = [...pemBlocks("X509 CRL", lists), ...pemBlocks("CRL", lists)];
+  if (blocks.length === 0) throw new UsageError("IDENTITY_INVALID", "the revocation file holds no PEM list");
+  for (const block of blocks) {
+    const list = parseList(block);
+    const authority = authorities.find(({ certificate }) =>
+      equal(readSubject(certificate.raw), list.issuer) && isListSignedBy(list, certificate)
+    );
+    if (authority === undefined) {
+      throw new UsageError(
+        "IDENTITY_INVALID",
+        "a revocation list is not signed by a configured authority: get it from the authority again",
+      );
+    }
+    if (authority.list === undefined || authority.list.thisUpdate < list.thisUpdate) authority.list = list;
+  }
+}
+
+function parseList(der: Bytes): RevocationFields {
+  try {
+    return readRevocationList(der);
+  } catch (cause) {
+    throw new UsageError("IDENTITY_INVALID", "a revocation list cannot be read", { cause });
+  }
+}
+
+function isListSignedBy(list: RevocationFields, authority: X509Certificate): boolean {
+  if (!Object.hasOwn(DIGESTS, list.algorithm)) return false;
+  try {
+    const digest = DIGESTS[list.algorithm as keyof typeof DIGESTS];
+    return verify(digest, list.signed, authority.publicKey, list.signature);
+  } catch {
+    return false;
+  }
+}
+
+function parseCertificate(bytes: Bytes): X509Certificate {
+  try {
+    return new X509Certificate(bytes);
+  } catch {
+    throw new LinkFault("CERT_MALFORMED");
+  }
+}
+
+function parseFields(bytes: Bytes): LeafFields {
+  try {
+    return readLeaf(bytes);
+  } catch (error) {
+    if (error instanceof DecodeError) {
+      throw new LinkFault("CERT_MALFORMED", `the certificate cannot be read: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+function isIssuedBy(certificate: X509Certificate, authority: X509Certificate): boolean {
+  try {
+    return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
+  } catch {
+    return false;
+  }
+}
+
+function isWithin(authority: Authority, nowMs: number): boolean {
+  return authority.notBefore <= nowMs && nowMs <= authority.notAfter;
+}
+
+function isStrongKey(certificate: X509Certificate): boolean {
+  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
+  if (asymmetricKeyType === "ed25519") return true;
+  const curve = asymmetricKeyDetails?.namedCurve ?? "";
+  return asymmetricKeyType === "ec" && CURVES.includes(curve);
+}
+
+/** The runtime lets a certificate without this extension through, so that absence is judged here too. */
+function checkUsage(fields: LeafFields): void {
+  const usage = fields.extendedKeyUsage;
+  if (usage === undefined) throw new LinkFault("CERT_USAGE", "the certificate has no extended key usage");
+  if (!usage.includes(Oid.serverAuth) || !usage.includes(Oid.clientAuth)) throw new LinkFault("CERT_USAGE");
+}
+
+function checkRevocation(authority: Authority, fields: LeafFields, nowMs: number): void {
+  if (authority.list === undefined) return;
+  if (authority.list.revoked.has(fields.serial)) throw new LinkFault("CERT_REVOKED");
+  if (nowMs > authority.list.nextUpdate) throw new LinkFault("CRL_EXPIRED");
+}
+
+function pemBlocks(label: string, text: string): Bytes[] {
+  const pattern = new RegExp(`-----BEGIN ${label}-----([A-Za-z0-9+/=\\s]+)-----END ${label}-----`, "g");
+  return [...text.matchAll(pattern)].map(([, body]) => {
+    try {
+      return Uint8Array.fromBase64((body as string).replace(/\s/g, ""));
+    } catch (cause) {
+      throw new UsageError("IDENTITY_INVALID", `a PEM block "${label}" is not base64`, { cause });
+    }
+  });
+}
+
+const CURVES: readonly string[] = ["prime256v1", "P-256", "secp384r1", "P-384"];
+const DIGESTS = {
+  [Oid.ecdsaWithSha256]: "sha256",
+  [Oid.ecdsaWithSha384]: "sha384",
+  [Oid.ed25519]: null,
+} as const;
