@@ -173,11 +173,12 @@ export class ProtocolSession {
 
   /** A peer leaves round 0. */
   receiveRefused(peer: PartyId, refused: RefusedMessage): void {
-    if (this.#phase !== "opening") return;
+    if (this.#running !== undefined || this.#phase === "over" || this.#ignoresWordOf(peer)) return;
     const name = this.#context.roster.nameOf(peer);
     const about = refused.about as PartyId;
     if (
-      refused.code === "TIMEOUT" && about !== this.#context.self && this.#opening.missing().includes(about)
+      this.#phase === "opening" && refused.code === "TIMEOUT" && about !== peer &&
+      this.#opening.missing().includes(about)
     ) {
       this.#timeout();
       return;
@@ -435,19 +436,28 @@ export class ProtocolSession {
   #timeout(): void {
     const missing = this.#missing();
     const names = missing.map((party) => this.#context.roster.nameOf(party)).join(", ");
-    const where = this.#phase === "opening"
+    const where = this.#running === undefined
       ? "before the first round"
-      : `in round ${this.#running?.round} (${this.#running?.roundName})`;
-    this.fail(
-      new TransportError(
-        "TIMEOUT",
-        `${names || "the session"} did not answer ${where}: check that it runs and can be reached`,
-        {
-          ...(names === "" ? {} : { party: names }),
-          parties: missing,
-        },
-      ),
+      : `in round ${this.#running.round} (${this.#running.roundName})`;
+    const error = new TransportError(
+      "TIMEOUT",
+      `${names || "the session"} did not answer ${where}: check that it runs and can be reached`,
+      { ...(names === "" ? {} : { party: names }), parties: missing },
     );
+    // Two honest parties can wait for each other when a third one gave each of them something else: the word of a
+    // missing peer that is connected comes before its silence.
+    const connected = missing.filter((peer) => this.#context.links.bootId(peer) !== undefined);
+    if (connected.length === 0) return this.fail(error);
+    if (this.#running === undefined) this.#sendRefused(error);
+    else this.#sendAbort(error, []);
+    this.#phase = "expiring";
+    this.#expiringFor = connected;
+    this.#deadline(SessionLimits.lastWordMs, () => this.fail(error));
+  }
+
+  /** After the deadline only those who were missing are listened to. */
+  #ignoresWordOf(peer: PartyId): boolean {
+    return this.#phase === "expiring" && !this.#expiringFor.includes(peer);
   }
 
   #missing(): PartyId[] {

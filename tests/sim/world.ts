@@ -5,7 +5,7 @@
 
 import { type PartyId, partyId } from "../../src/base/brands.ts";
 import { type Bytes, concat, u16, u64, u8 } from "../../src/base/bytes.ts";
-import { ed25519Signer, type Ed25519Signer, sha256 } from "../../src/base/crypto.ts";
+import { type Ed25519Signer, ed25519Signer, sha256 } from "../../src/base/crypto.ts";
 import { type Rng, seededRng } from "../../src/base/rng.ts";
 import type { Definition, JournalRecord } from "../../src/protocols/protocol.ts";
 import type { SessionEvent } from "../../src/session/context.ts";
@@ -23,7 +23,10 @@ export interface Passing {
 }
 
 /** What stands between the parties: returns what is sent instead, with an extra delay. */
-export type Interceptor = (passing: Passing, world: World) => readonly { frame: SessionFrame; delayMs?: number }[];
+export type Interceptor = (
+  passing: Passing,
+  world: World,
+) => readonly { frame: SessionFrame; delayMs?: number }[];
 
 export interface WorldOptions {
   readonly seed: string;
@@ -75,7 +78,10 @@ export class World {
     );
     this.roster = makeRoster(
       "sim",
-      this.parties.map((party) => ({ name: NAMES[party - 1] as string, identity: (this.identities.get(party) as Ed25519Signer).publicKey })),
+      this.parties.map((party) => ({
+        name: NAMES[party - 1] as string,
+        identity: (this.identities.get(party) as Ed25519Signer).publicKey,
+      })),
     );
     this.clock = { now: () => this.#now, timer: (delayMs, callback) => this.at(delayMs, callback) };
     for (const party of this.parties) this.#boot(party);
@@ -147,12 +153,20 @@ export class World {
       for (const [i, entry] of this.#queue.entries()) {
         const best = this.#queue[next];
         if (entry.cancelled) continue;
-        if (best === undefined || entry.at < best.at || (entry.at === best.at && entry.order < best.order)) next = i;
+        if (best === undefined || entry.at < best.at || (entry.at === best.at && entry.order < best.order)) {
+          next = i;
+        }
       }
       const entry = this.#queue[next];
       if (entry === undefined || entry.at > untilMs) return;
       this.#queue.splice(next, 1);
-      if (this.#queue.length > 256) this.#queue.splice(0, this.#queue.length, ...this.#queue.filter((e) => !e.cancelled));
+      if (this.#queue.length > 256) {
+        this.#queue.splice(
+          0,
+          this.#queue.length,
+          ...this.#queue.filter((e) => !e.cancelled),
+        );
+      }
       this.#now = entry.at;
       entry.run();
     }
@@ -218,7 +232,13 @@ export class World {
   #boot(party: PartyId): void {
     const rng = seededRng(`${this.#options.seed}/party/${party}/${this.#now}`);
     const links = new SimulatedLinks(this, party, rng.bytes(16));
-    const node: Node = { party, links, host: undefined as never, alive: true, steps: this.#nodes.get(party)?.steps ?? 0 };
+    const node: Node = {
+      party,
+      links,
+      host: undefined as never,
+      alive: true,
+      steps: this.#nodes.get(party)?.steps ?? 0,
+    };
     this.#nodes.set(party, node);
     node.host = new SessionHost({
       roster: this.roster,
@@ -227,7 +247,8 @@ export class World {
       links,
       clock: {
         now: () => this.#now,
-        timer: (delayMs, callback) => this.at(delayMs, () => this.#nodes.get(party) === node && this.#guard(party, callback)),
+        timer: (delayMs, callback) =>
+          this.at(delayMs, () => this.#nodes.get(party) === node && this.#guard(party, callback)),
       },
       rng,
       journal: {
@@ -244,9 +265,12 @@ export class World {
   }
 
   #step(node: Node): void {
+    if (!node.alive) throw new Crash();
     node.steps++;
     const crash = this.#options.crash;
-    if (crash?.party === node.party && crash.step === node.steps) throw new Crash();
+    if (crash?.party !== node.party || crash.step !== node.steps) return;
+    this.kill(node.party);
+    throw new Crash();
   }
 
   #guard(party: PartyId, run: () => void): void {
@@ -255,15 +279,19 @@ export class World {
       run();
     } catch (error) {
       if (!(error instanceof Crash)) throw error;
-      this.kill(party);
-    }
-    if (this.#options.crash?.party === party && this.steps(party) >= this.#options.crash.step) {
-      if (this.isAlive(party) && this.steps(party) === this.#options.crash.step) this.kill(party);
     }
   }
 
   #carry({ from, to, frame }: Passing, delayMs: number): void {
-    this.#trace = sha256(this.#trace, u64(BigInt(Math.round(this.#now * 1000))), u16(from), u16(to), u8(frame.type), frame.session, frame.payload);
+    this.#trace = sha256(
+      this.#trace,
+      u64(BigInt(Math.round(this.#now * 1000))),
+      u16(from),
+      u16(to),
+      u8(frame.type),
+      frame.session,
+      frame.payload,
+    );
     const latency = 1 + (this.rng.bytes(1)[0] as number) % 20 + delayMs;
     const lane = `${from}>${to}`;
     const arrival = Math.max(this.#now + latency, this.#lastArrival.get(lane) ?? 0);
@@ -288,7 +316,12 @@ export class World {
   }
 
   #up(at: PartyId, peer: PartyId): void {
-    if (this.#isUp(at, peer)) this.at(0, () => this.#isUp(at, peer) && this.#deliver(at, { kind: "up", peer, bootId: this.bootId(peer) }));
+    if (this.#isUp(at, peer)) {
+      this.at(
+        0,
+        () => this.#isUp(at, peer) && this.#deliver(at, { kind: "up", peer, bootId: this.bootId(peer) }),
+      );
+    }
   }
 
   #down(at: PartyId, peer: PartyId): void {
