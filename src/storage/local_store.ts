@@ -1,0 +1,392 @@
+/**
+ * What one party keeps: its shares, its pair states, and the records that must outlive a crash (SPEC 2.7, DESIGN 6).
+ *
+ * @module
+ */
+
+import { type Bytes, copy, EMPTY, equal, hex, u16, u32, utf8 } from "../base/bytes.ts";
+import { DecodeError } from "../base/codec.ts";
+import { invariant, UsageError } from "../base/errors.ts";
+import type { Secret } from "../base/secret.ts";
+import { hash } from "../primitives/hash.ts";
+import { Tag } from "../primitives/tags.ts";
+import type { JournalRecord } from "../protocols/protocol.ts";
+import type { Journal } from "../session/journal.ts";
+import { Ledger, type LedgerOptions, type Transaction } from "./ledger.ts";
+import {
+  type BurnRow,
+  BURNS,
+  type KeyRow,
+  KEYS,
+  MARKS,
+  type PairRow,
+  PAIRS,
+  type ReleaseRow,
+  RELEASES,
+} from "./tables.ts";
+
+/** Crashes inside a check that a pair survives in one epoch (SPEC 2.7). */
+export const CHECK_CRASHES_MAX = 4;
+/** Failed set-ups after which a pair is refused in one epoch (SPEC 2.3). */
+export const PAIR_FAILURES_MAX = 3;
+
+/** What the store must know of an encoded share, whose form belongs to the protocols. */
+export interface KeyFacts {
+  readonly keyId: Bytes;
+  readonly epoch: number;
+  /** Name of the curve: part of the AAD. */
+  readonly curve: string;
+  /** Index of the party whose share it is. */
+  readonly self: number;
+}
+
+/** What opens a {@linkcode LocalStore}. */
+export interface LocalStoreOptions extends LedgerOptions {
+  /** Reads an encoded share and checks that x_i·G = X_i. @throws DecodeError where it is not one. */
+  readonly inspect: (encoded: Bytes) => KeyFacts;
+  /** Milliseconds since 1970, for records that people read. */
+  readonly now?: () => number;
+}
+
+/** One epoch of a key, without its secrets. */
+export type KeyEntry = Omit<KeyRow, "sealed" | "settled"> & {
+  /** Every party is known to have the certificate. */
+  readonly settled: boolean;
+};
+
+/** A pair, seen from here. */
+export interface PairEntry {
+  readonly status: PairRow["status"];
+  /** The encoded pair state where the status is `ok`: the caller disposes it. */
+  readonly state: Secret | undefined;
+}
+
+/** The pair or key epoch that is meant. */
+export interface PairPlace {
+  readonly keyId: Bytes;
+  readonly epoch: number;
+  readonly peer: number;
+}
+
+/** A party's store. Everything is synchronous: when a call returns, it is on disk. */
+export class LocalStore implements Journal, Disposable {
+  readonly #ledger: Ledger;
+  readonly #options: LocalStoreOptions;
+  readonly #now: () => number;
+
+  private constructor(ledger: Ledger, options: LocalStoreOptions) {
+    this.#ledger = ledger;
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /**
+   * Opens or makes a store, and counts the checks in which the last process ended.
+   *
+   * @throws UsageError see {@linkcode Ledger.open}
+   */
+  static open(options: LocalStoreOptions): LocalStore {
+    const ledger = Ledger.open(options);
+    try {
+      const store = new LocalStore(ledger, options);
+      store.#countCrashes();
+      return store;
+    } catch (error) {
+      ledger[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Writes one record of a protocol. @throws UsageError with nothing changed. */
+  write(record: JournalRecord): void {
+    this.#ledger.transact((transaction) => {
+      switch (record.kind) {
+        case "check-begin":
+          return this.#beginChecks(transaction, record);
+        case "check-end":
+          return this.#endChecks(transaction, record);
+        case "burn":
+          return this.#burn(transaction, record);
+        case "pair":
+          return this.#putPair(transaction, record);
+        case "key-pending":
+          return this.#putPending(transaction, record);
+        case "key-active":
+          return this.#activate(transaction, record);
+        case "release":
+          return this.#release(transaction, record);
+      }
+    });
+  }
+
+  /** All keys, by name and epoch. */
+  keys(): KeyEntry[] {
+    const entries = this.#ledger.find(KEYS, {}).map(entryOf);
+    return entries.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : a.epoch - b.epoch);
+  }
+
+  /** Everything stored under a name: at most one key is active, several may be pending. */
+  named(name: string): KeyEntry[] {
+    return this.keys().filter((key) => key.name === name);
+  }
+
+  /** The newest active epoch of a key. @throws UsageError KEY_UNKNOWN or KEY_PENDING */
+  active(name: string): KeyEntry {
+    const entries = this.named(name);
+    const newest = entries.findLast((entry) => entry.state === "active");
+    if (newest !== undefined) return newest;
+    if (entries.length > 0) {
+      throw new UsageError(
+        "KEY_PENDING",
+        `the key ${name} has no certificate of all parties yet: run key generate again at all of them`,
+      );
+    }
+    const known = [...new Set(this.keys().map((key) => key.name))];
+    throw new UsageError(
+      "KEY_UNKNOWN",
+      `no key ${name} is stored here: ${
+        known.length === 0 ? "there is none" : `there are ${known.join(", ")}`
+      }`,
+    );
+  }
+
+  /**
+   * The encoded share of a key in one epoch; the caller disposes it.
+   *
+   * @throws UsageError STORE_CORRUPT where it does not authenticate or is not a valid share of this key.
+   */
+  openKey({ keyId, epoch }: { readonly keyId: Bytes; readonly epoch: number }): Secret {
+    const [row] = this.#ledger.find(KEYS, { keyId, epoch });
+    if (row === undefined) throw noSuchKey(keyId, epoch);
+    const encoded = this.#ledger.sealer.open(this.#aad(row, "key", 0), row.sealed);
+    if (encoded === undefined) throw corrupt(`the share of ${row.name}`, "does not authenticate");
+    const problem = this.#problemOf(encoded, row);
+    if (problem === undefined) return encoded;
+    encoded[Symbol.dispose]();
+    throw corrupt(`the share of ${row.name}`, problem);
+  }
+
+  /** Notes that every party is known to have the certificate. */
+  settle({ keyId, epoch }: { readonly keyId: Bytes; readonly epoch: number }): void {
+    this.#ledger.transact((transaction) => {
+      const [row] = transaction.find(KEYS, { keyId, epoch });
+      if (row?.state === "active" && row.settled === 0) transaction.put(KEYS, { ...row, settled: 1 });
+    });
+  }
+
+  /** The pair with a peer. @throws UsageError STORE_CORRUPT */
+  pair(place: PairPlace): PairEntry {
+    const row = this.#pairRow(this.#ledger, place);
+    if (row.status !== "ok") return { status: row.status, state: undefined };
+    const state = this.#ledger.sealer.open(
+      this.#aad(this.#keyRow(this.#ledger, place), "pair", row.peer),
+      row.sealed,
+    );
+    if (state === undefined) throw corrupt(`the pair state with party ${row.peer}`, "does not authenticate");
+    return { status: "ok", state };
+  }
+
+  /** Whether a pair may be set up (SPEC 2.3). @throws UsageError PAIR_BURNED or PAIR_LIMIT */
+  admitPairSetUp(place: PairPlace): void {
+    const row = this.#pairRow(this.#ledger, place);
+    refuseBurned(row);
+    if (row.failures >= PAIR_FAILURES_MAX) {
+      throw new UsageError(
+        "PAIR_LIMIT",
+        `pair set-up with party ${place.peer} failed a check ${row.failures} times in this epoch: refresh the key`,
+      );
+    }
+  }
+
+  /** Notes that a set-up failed a check; one that merely timed out says nothing and does not count. */
+  pairSetUpFailed(place: PairPlace): void {
+    this.#ledger.transact((transaction) => {
+      const row = this.#pairRow(transaction, place);
+      transaction.put(PAIRS, { ...row, failures: row.failures + 1 });
+    });
+  }
+
+  /** Why pairs were burned, for people. */
+  burns(): BurnRow[] {
+    return this.#ledger.find(BURNS, {});
+  }
+
+  /** Signing sessions of a key whose last round may have left. */
+  releases(keyId: Bytes): ReleaseRow[] {
+    return this.#ledger.find(RELEASES, { keyId: copy(keyId) });
+  }
+
+  /** The signature of a released session is here: it is no longer unknown whether one exists. */
+  resolveRelease(sid: Bytes): void {
+    this.#ledger.transact((transaction) => {
+      const [row] = transaction.find(RELEASES, { sid });
+      if (row?.outcome === "unknown") transaction.put(RELEASES, { ...row, outcome: "signed" });
+    });
+  }
+
+  /** Closes the store and erases its keys. */
+  [Symbol.dispose](): void {
+    this.#ledger[Symbol.dispose]();
+  }
+
+  #beginChecks(transaction: Transaction, record: Extract<JournalRecord, { kind: "check-begin" }>): void {
+    const { keyId, epoch } = record;
+    for (const { peer, sid, messageHash } of record.checks) {
+      // The status is read inside the critical section: a burn of another session counts from its commit on.
+      const row = this.#pairRow(transaction, { keyId, epoch, peer });
+      refuseBurned(row);
+      if (row.status !== "ok") {
+        throw new UsageError(
+          "PAIR_MISSING",
+          `there is no pair state with party ${peer}: set the pair up first`,
+        );
+      }
+      invariant(
+        transaction.find(MARKS, { keyId, epoch, peer, sid }).length === 0,
+        "one session begins a pair's check once",
+      );
+      transaction.put(MARKS, { keyId, epoch, peer, sid, messageHash });
+    }
+  }
+
+  #endChecks(
+    transaction: Transaction,
+    { keyId, epoch, sid }: Extract<JournalRecord, { kind: "check-end" }>,
+  ): void {
+    for (const mark of transaction.find(MARKS, { keyId, epoch, sid })) transaction.remove(MARKS, mark);
+  }
+
+  #burn(transaction: Transaction, record: Omit<BurnRow, "time">): void {
+    const { keyId, epoch, peer, sid, messageHash, reason } = record;
+    const row = this.#pairRow(transaction, { keyId, epoch, peer });
+    if (transaction.find(BURNS, { keyId, epoch, peer, sid }).length === 0) {
+      transaction.put(BURNS, { keyId, epoch, peer, sid, messageHash, reason, time: this.#now() });
+    }
+    transaction.put(PAIRS, { ...row, status: "burned", sealed: EMPTY });
+    for (const mark of transaction.find(MARKS, { keyId, epoch, peer, sid })) transaction.remove(MARKS, mark);
+  }
+
+  #putPair(transaction: Transaction, record: Extract<JournalRecord, { kind: "pair" }>): void {
+    const key = this.#keyRow(transaction, record);
+    const row = this.#pairRow(transaction, record);
+    refuseBurned(row);
+    const sealed = this.#ledger.sealer.seal(this.#aad(key, "pair", record.peer), record.state);
+    transaction.put(PAIRS, { ...row, status: "ok", sealed, failures: 0 });
+  }
+
+  #putPending(transaction: Transaction, record: Extract<JournalRecord, { kind: "key-pending" }>): void {
+    const { keyId, epoch, name, key } = record;
+    for (const other of transaction.find(KEYS, { name })) {
+      const same = equal(other.keyId, keyId);
+      if (other.state === "active" && (!same || other.epoch >= epoch)) throw keyExists(name);
+    }
+    const { curve } = this.#options.inspect(key.expose());
+    const problem = this.#problemOf(key, { keyId, epoch, curve });
+    invariant(problem === undefined, `a share that is to be stored ${problem}`);
+    const place = { keyId, epoch, curve };
+    transaction.put(KEYS, {
+      ...place,
+      name,
+      state: "pending",
+      settled: 0,
+      sealed: this.#ledger.sealer.seal(this.#aad(place, "key", 0), key),
+      certificate: EMPTY,
+    });
+  }
+
+  #activate(transaction: Transaction, record: Extract<JournalRecord, { kind: "key-active" }>): void {
+    const row = this.#keyRow(transaction, record);
+    if (row.state === "active") return;
+    for (const other of transaction.find(KEYS, { name: row.name })) {
+      if (equal(other.keyId, row.keyId)) continue;
+      if (other.state === "active") throw keyExists(row.name);
+      // All parties signed this key's certificate: an earlier attempt under the name can no longer be completed.
+      transaction.remove(KEYS, other);
+    }
+    transaction.put(KEYS, { ...row, state: "active", certificate: record.certificate });
+  }
+
+  #release(transaction: Transaction, record: Extract<JournalRecord, { kind: "release" }>): void {
+    const { sid, keyId, epoch, payloadHash } = record;
+    transaction.put(RELEASES, { sid, keyId, epoch, payloadHash, outcome: "unknown", time: this.#now() });
+  }
+
+  /** A mark that is still there was a crash inside a check: counted, and too many burn the pair (SPEC 2.7). */
+  #countCrashes(): void {
+    this.#ledger.transact((transaction) => {
+      for (const mark of transaction.find(MARKS, {})) {
+        const row = this.#pairRow(transaction, mark);
+        const crashes = row.crashes + 1;
+        transaction.put(PAIRS, { ...row, crashes });
+        if (crashes > CHECK_CRASHES_MAX && row.status !== "burned") {
+          this.#burn(transaction, { ...mark, reason: `the process ended inside a check ${crashes} times` });
+        } else transaction.remove(MARKS, mark);
+      }
+    });
+  }
+
+  #keyRow(from: Pick<Transaction, "find">, { keyId, epoch }: { keyId: Bytes; epoch: number }): KeyRow {
+    const [row] = from.find(KEYS, { keyId, epoch });
+    if (row === undefined) throw noSuchKey(keyId, epoch);
+    return row;
+  }
+
+  #pairRow(from: Pick<Transaction, "find">, { keyId, epoch, peer }: PairPlace): PairRow {
+    const [row] = from.find(PAIRS, { keyId, epoch, peer });
+    return row ??
+      { keyId: copy(keyId), epoch, peer, status: "absent", sealed: EMPTY, crashes: 0, failures: 0 };
+  }
+
+  #problemOf(encoded: Secret, place: Pick<KeyRow, "keyId" | "epoch" | "curve">): string | undefined {
+    try {
+      const facts = this.#options.inspect(encoded.expose());
+      if (!equal(facts.keyId, place.keyId) || facts.epoch !== place.epoch || facts.curve !== place.curve) {
+        return "belongs to another key or epoch";
+      }
+      if (facts.self !== this.#options.owner.index) return "belongs to another party";
+      return undefined;
+    } catch (error) {
+      if (error instanceof DecodeError) return `is not valid: ${error.message}`;
+      throw error;
+    }
+  }
+
+  #aad(key: Pick<KeyRow, "keyId" | "epoch" | "curve">, kind: "key" | "pair", peer: number): Bytes {
+    const { cluster, party, index } = this.#options.owner;
+    return hash(
+      Tag.storeItem,
+      utf8(cluster),
+      utf8(party),
+      u16(index),
+      key.keyId,
+      u32(key.epoch),
+      utf8(key.curve),
+      utf8(kind),
+      u16(peer),
+    );
+  }
+}
+
+function entryOf({ keyId, epoch, name, curve, state, settled, certificate }: KeyRow): KeyEntry {
+  return { keyId, epoch, name, curve, state, settled: settled === 1, certificate };
+}
+
+function refuseBurned(row: PairRow): void {
+  if (row.status !== "burned") return;
+  throw new UsageError(
+    "PAIR_BURNED",
+    `the pair with party ${row.peer} is banned in epoch ${row.epoch}: sign with other parties, or refresh the key`,
+  );
+}
+
+function keyExists(name: string): UsageError {
+  return new UsageError("KEY_EXISTS", `a key ${name} exists already: choose another name`);
+}
+
+function noSuchKey(keyId: Bytes, epoch: number): UsageError {
+  return new UsageError("KEY_UNKNOWN", `no key ${hex(keyId).slice(0, 16)} is stored here in epoch ${epoch}`);
+}
+
+function corrupt(what: string, problem: string): UsageError {
+  return new UsageError("STORE_CORRUPT", `${what} ${problem}: put back the newest copy of the store`);
+}

@@ -1,0 +1,110 @@
+/**
+ * One party is one process (WIRE.md 6): an exclusive lock on a file, held by the operating system, so that it ends with the
+ * process whatever happens. Who holds it is written inside, for people.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import { type Bytes, hex, utf8 } from "../base/bytes.ts";
+import { UsageError } from "../base/errors.ts";
+import { reasonOf, requirePrivateDirectory } from "./files.ts";
+
+/** Who holds a lock. */
+export interface LockHolder {
+  readonly pid: number;
+  /** Random per process, in hexadecimal. */
+  readonly bootId: string;
+  /** What it was asked to do. */
+  readonly command: string;
+}
+
+/** How {@linkcode lockParty} waits. */
+export interface LockOptions {
+  /** The party's data directory. */
+  readonly directory: string;
+  /** For messages. */
+  readonly party: string;
+  readonly bootId: Bytes;
+  readonly command: string;
+  /** How long to wait for another process. 0: not at all. */
+  readonly timeoutMs: number;
+  /** Called once, when there is somebody to wait for; undefined where the holder is not known. */
+  readonly onWait?: (holder: LockHolder | undefined) => void;
+}
+
+/** A held lock. Disposing it lets the next process in. */
+export class PartyLock implements Disposable {
+  #file: Deno.FsFile | undefined;
+
+  /** @ignore use {@linkcode lockParty} */
+  constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  /** Gives the lock back. A second call does nothing. */
+  [Symbol.dispose](): void {
+    this.#file?.truncateSync(0);
+    this.#file?.close();
+    this.#file = undefined;
+  }
+}
+
+const POLL_MS = 50;
+const HOLDER = z.strictObject({ pid: z.int(), bootId: z.string(), command: z.string() });
+
+/**
+ * Takes the lock of a party, before its store or port is opened.
+ *
+ * @throws UsageError PARTY_BUSY that names the command which holds it; LOOSE_PERMISSIONS; STORE_UNWRITABLE.
+ */
+export async function lockParty(options: LockOptions): Promise<PartyLock> {
+  const { directory, party, command } = options;
+  requirePrivateDirectory(directory);
+  const path = `${directory}/lock`;
+  const file = openLock(path, party);
+  try {
+    const waitUntil = performance.now() + options.timeoutMs;
+    for (let told = false; !file.tryLockSync(true);) {
+      if (performance.now() >= waitUntil) throw busy(party, readHolder(path));
+      if (!told) options.onWait?.(readHolder(path));
+      told = true;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    const holder: LockHolder = { pid: Deno.pid, bootId: hex(options.bootId), command };
+    file.truncateSync(0);
+    file.writeSync(utf8(JSON.stringify(holder)));
+    return new PartyLock(file);
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/** Who the lock file says holds it. A leftover of a process that was killed looks the same: only the lock itself counts. */
+export function readHolder(path: string): LockHolder | undefined {
+  try {
+    return HOLDER.parse(JSON.parse(Deno.readTextFileSync(path)));
+  } catch {
+    return undefined;
+  }
+}
+
+function openLock(path: string, party: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
+  } catch (cause) {
+    throw new UsageError(
+      "STORE_UNWRITABLE",
+      `cannot lock the data directory of ${party}: ${reasonOf(cause)}; quorate init makes it`,
+      { cause, party },
+    );
+  }
+}
+
+function busy(party: string, holder: LockHolder | undefined): UsageError {
+  const who = holder === undefined ? "another process" : `"${holder.command}" (process ${holder.pid})`;
+  return new UsageError("PARTY_BUSY", `${party} is busy with ${who}: wait for it to end, or stop it`, {
+    party,
+  });
+}

@@ -1,0 +1,164 @@
+/**
+ * What a party stores, table by table.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../base/bytes.ts";
+import { bytes, type Codec, map, struct, text, U64 } from "../base/codec.ts";
+
+/** How a column is stored and encoded. */
+export type ColumnType = "integer" | "text" | "blob";
+
+/** A table whose rows are `R`. The first `keyColumns` columns are its primary key. */
+export interface Table<R extends object> {
+  readonly name: string;
+  readonly columns: { readonly [K in keyof R]: ColumnType };
+  readonly keyColumns: number;
+}
+
+/** One epoch of one key. */
+export interface KeyRow {
+  readonly keyId: Bytes;
+  readonly epoch: number;
+  readonly name: string;
+  readonly curve: string;
+  /** `pending` until the certificate of all parties is complete. */
+  readonly state: "pending" | "active";
+  /** 1 when every party is known to have the certificate. */
+  readonly settled: number;
+  /** The sealed encoding of record and share. */
+  readonly sealed: Bytes;
+  /** Empty while pending. */
+  readonly certificate: Bytes;
+}
+
+/** What is known of one pair in one epoch. */
+export interface PairRow {
+  readonly keyId: Bytes;
+  readonly epoch: number;
+  readonly peer: number;
+  readonly status: "absent" | "ok" | "burned";
+  /** The sealed pair state; empty unless `ok`. */
+  readonly sealed: Bytes;
+  /** Crashes inside a check (SPEC 2.7). */
+  readonly crashes: number;
+  /** Set-ups that failed a check since the last good one. */
+  readonly failures: number;
+}
+
+/** Why a pair was burned. Never removed. */
+export interface BurnRow {
+  readonly keyId: Bytes;
+  readonly epoch: number;
+  readonly peer: number;
+  readonly sid: Bytes;
+  readonly messageHash: Bytes;
+  readonly reason: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** A check that has begun. */
+export interface MarkRow {
+  readonly keyId: Bytes;
+  readonly epoch: number;
+  readonly peer: number;
+  readonly sid: Bytes;
+  readonly messageHash: Bytes;
+}
+
+/** A signing session whose last round may have left. */
+export interface ReleaseRow {
+  readonly sid: Bytes;
+  readonly keyId: Bytes;
+  readonly epoch: number;
+  readonly payloadHash: Bytes;
+  readonly outcome: "unknown" | "signed";
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+const PAIR_KEY = { keyId: "blob", epoch: "integer", peer: "integer" } as const;
+
+/** Keys. */
+export const KEYS: Table<KeyRow> = {
+  name: "keys",
+  columns: {
+    keyId: "blob",
+    epoch: "integer",
+    name: "text",
+    curve: "text",
+    state: "text",
+    settled: "integer",
+    sealed: "blob",
+    certificate: "blob",
+  },
+  keyColumns: 2,
+};
+
+/** Pairs. */
+export const PAIRS: Table<PairRow> = {
+  name: "pairs",
+  columns: { ...PAIR_KEY, status: "text", sealed: "blob", crashes: "integer", failures: "integer" },
+  keyColumns: 3,
+};
+
+/** Burns. */
+export const BURNS: Table<BurnRow> = {
+  name: "burns",
+  columns: { ...PAIR_KEY, sid: "blob", messageHash: "blob", reason: "text", time: "integer" },
+  keyColumns: 4,
+};
+
+/** Marks of checks. */
+export const MARKS: Table<MarkRow> = {
+  name: "check_marks",
+  columns: { ...PAIR_KEY, sid: "blob", messageHash: "blob" },
+  keyColumns: 4,
+};
+
+/** Releases. */
+export const RELEASES: Table<ReleaseRow> = {
+  name: "releases",
+  columns: {
+    sid: "blob",
+    keyId: "blob",
+    epoch: "integer",
+    payloadHash: "blob",
+    outcome: "text",
+    time: "integer",
+  },
+  keyColumns: 1,
+};
+
+/** All tables. The place in the list is part of the stored form of a change. */
+export const TABLES: readonly Table<object>[] = [KEYS, PAIRS, BURNS, MARKS, RELEASES];
+
+/** Version of the tables. */
+export const SCHEMA_VERSION = 1;
+
+/** Names of the primary key's columns. */
+export function keyOf<R extends object>({ columns, keyColumns }: Table<R>): readonly (keyof R & string)[] {
+  return Object.keys(columns).slice(0, keyColumns) as (keyof R & string)[];
+}
+
+/** The statement that makes a table. */
+export function createStatement(table: Table<object>): string {
+  const columns = Object.entries(table.columns).map(([column, type]) => `${column} ${type} NOT NULL`);
+  return `CREATE TABLE ${table.name} (${columns.join(", ")}, PRIMARY KEY (${
+    keyOf(table).join(", ")
+  })) STRICT`;
+}
+
+/** The canonical encoding of a table's rows. */
+export function rowCodec<R extends object>(table: Table<R>): Codec<R> {
+  const fields = Object.entries<ColumnType>(table.columns).map(([name, type]) => [name, VALUES[type]]);
+  return struct(Object.fromEntries(fields)) as unknown as Codec<R>;
+}
+
+const VALUES: Readonly<Record<ColumnType, Codec<never>>> = {
+  integer: map(U64, (value: number) => BigInt(value), Number) as Codec<never>,
+  text: text(1024) as Codec<never>,
+  blob: bytes(1024 * 1024) as Codec<never>,
+};
