@@ -117,6 +117,7 @@ export function verifyCertificate(record: PublicKeyRecord, bytes: Uint8Array): C
   const { curve, publicKey, members } = record;
   const expected = makeKeyId({ curve, sid: certificate.sid, publicKey, policyHash: policyHashOf(record) });
   if (!equal(expected, record.keyId)) throw refuse("its session made another key");
+  if (record.epoch !== 0) throw refuse(`it is for epoch 0, and the record is of epoch ${record.epoch}`);
   if (certificate.endorsements.length !== members.length) {
     throw refuse(`${certificate.endorsements.length} of ${members.length} members endorse it`);
   }

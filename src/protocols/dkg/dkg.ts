@@ -16,7 +16,6 @@
 import type { PartyId } from "../../base/brands.ts";
 import { type Bytes, EMPTY, equal, utf8 } from "../../base/bytes.ts";
 import { decode, DecodeError, encode } from "../../base/codec.ts";
-import { ed25519Verifier } from "../../base/crypto.ts";
 import { CheaterError, invariant, UsageError } from "../../base/errors.ts";
 import { type Curve, encodeCurve, type Scalar } from "../../math/curve.ts";
 import { type AccessTree, checkPolicy, formatPolicy } from "../../primitives/access.ts";
@@ -51,7 +50,10 @@ export interface DkgInput {
   readonly keyName: string;
   readonly curve: Curve;
   readonly policy: AccessTree;
-  /** One per leaf, ascending by index. All of them take part. */
+  /**
+   * One per leaf, ascending by index, with the identity keys of the roster: nobody could verify the certificate under others.
+   * All of them take part.
+   */
   readonly members: readonly Member[];
   readonly self: PartyId;
   /** Accepts a policy that one party alone satisfies. Default: refused. */
@@ -182,7 +184,11 @@ function* generate(session: Session, input: DkgInput): Generator<Step, StoredKey
   );
   const commitments = new Map([...committed.broadcast].map(([party, m]) => [party, m.commitment]));
   const transcript = transcriptOf(context, commitments.set(self, ownCommitment), openings);
-  const endorsement = endorseOwn(session, { record: share.record, sid, transcript }, share);
+  const endorsed = { record: share.record, sid, transcript };
+  const endorsement = yield* compute(
+    () => endorse(endorsed, share, (message) => session.sign(message), session.rng),
+    undefined,
+  );
   const key: StoredKey = {
     keyName,
     share,
@@ -226,30 +232,7 @@ function* certify(session: Session, key: StoredKey, state: KeyState): Generator<
   return certificate;
 }
 
-/**
- * Makes the own endorsement and checks it as everybody will: an identity key that is not the one in the list of members
- * would leave a key that nobody can certify.
- */
-function endorseOwn(
-  session: Session,
-  endorsed: Parameters<typeof endorse>[0],
-  share: KeyShare,
-): Endorsement {
-  const endorsement = endorse(endorsed, share, (message) => session.sign(message), session.rng);
-  const member = share.record.members.find((candidate) => candidate.index === share.self);
-  const verifier = member && ed25519Verifier(member.identity);
-  const verify = (message: Bytes, signature: Bytes) => verifier?.verify(message, signature) ?? false;
-  if (endorsementFault(endorsed, share.self, endorsement, verify) !== undefined) {
-    share.share[Symbol.dispose]();
-    throw new UsageError(
-      "IDENTITY_INVALID",
-      `the identity key of ${member?.name} in the list of members is not the one that signs here: correct the list`,
-    );
-  }
-  return endorsement;
-}
-
-function blameFaults(round: Round<never, never> | Round, faults: ReadonlyMap<PartyId, string>): void {
+function blameFaults(round: { readonly number: number }, faults: ReadonlyMap<PartyId, string>): void {
   if (faults.size === 0) return;
   throw new CheaterError({
     code: "CHEATED",
