@@ -19,9 +19,22 @@ import type { TagName } from "./tags.ts";
  * @source SPEC 0.2
  */
 export function hash(tag: TagName, ...parts: readonly Uint8Array[]): Bytes {
-  const framed: Uint8Array[] = [prefix(tag), u16(parts.length)];
-  for (const part of parts) framed.push(u32(part.length), part);
-  return sha256(...framed);
+  // One buffer and one call: a call into the native hash costs more than a few hundred bytes of input.
+  const head = prefix(tag);
+  invariant(parts.length <= 0xffff, "a hash has at most 65535 parts");
+  let length = head.length + 2;
+  for (const part of parts) length += 4 + part.length;
+  const framed = new Uint8Array(length);
+  const view = new DataView(framed.buffer);
+  framed.set(head);
+  view.setUint16(head.length, parts.length);
+  let at = head.length + 2;
+  for (const part of parts) {
+    view.setUint32(at, part.length);
+    framed.set(part, at + 4);
+    at += 4 + part.length;
+  }
+  return sha256(framed);
 }
 
 /**
