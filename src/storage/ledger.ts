@@ -35,8 +35,11 @@ import { createStatement, keyOf, rowCodec, SCHEMA_VERSION, type Table, TABLES } 
 export interface LedgerOptions {
   /** The party's data directory: 0700, made by `quorate init`. */
   readonly directory: string;
+  /** Whose store it is. */
   readonly owner: SealOwner;
+  /** Where the keys come from. */
   readonly sealing: SealingSource;
+  /** Salts and nonces. */
   readonly rng: Rng;
   /** Cost of a new store's passphrase, as log2 of scrypt's N. */
   readonly scryptLogN?: number;

@@ -32,7 +32,9 @@ export const PAIR_FAILURES_MAX = 3;
 
 /** What the store must know of an encoded share, whose form belongs to the protocols. */
 export interface KeyFacts {
+  /** Key id. */
   readonly keyId: Bytes;
+  /** Epoch of the key. */
   readonly epoch: number;
   /** Name of the curve: part of the AAD. */
   readonly curve: string;
@@ -56,15 +58,19 @@ export type KeyEntry = Omit<KeyRow, "sealed" | "settled"> & {
 
 /** A pair, seen from here. */
 export interface PairEntry {
+  /** Whether the pair can be used. */
   readonly status: PairRow["status"];
   /** The encoded pair state where the status is `ok`: the caller disposes it. */
   readonly state: Secret | undefined;
 }
 
-/** The pair or key epoch that is meant. */
+/** Which pair of which key is meant. */
 export interface PairPlace {
+  /** Key id. */
   readonly keyId: Bytes;
+  /** Epoch of the key. */
   readonly epoch: number;
+  /** Index of the other party. */
   readonly peer: number;
 }
 
@@ -119,13 +125,15 @@ export class LocalStore implements Journal, Disposable {
     });
   }
 
-  /** All keys, by name and epoch. */
+  /** All keys, by name, epoch and time. */
   keys(): KeyEntry[] {
     const entries = this.#ledger.find(KEYS, {}).map(entryOf);
-    return entries.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : a.epoch - b.epoch);
+    return entries.sort((a, b) =>
+      a.name < b.name ? -1 : a.name > b.name ? 1 : a.epoch - b.epoch || a.time - b.time
+    );
   }
 
-  /** Everything stored under a name: at most one key is active, several may be pending. */
+  /** Everything stored under a name: at most one key is active, several may be pending; the newest is the last. */
   named(name: string): KeyEntry[] {
     return this.keys().filter((key) => key.name === name);
   }
@@ -291,6 +299,7 @@ export class LocalStore implements Journal, Disposable {
       settled: 0,
       sealed: this.#ledger.sealer.seal(this.#aad(place, "key", 0), key),
       certificate: EMPTY,
+      time: this.#now(),
     });
   }
 
@@ -367,8 +376,8 @@ export class LocalStore implements Journal, Disposable {
   }
 }
 
-function entryOf({ keyId, epoch, name, curve, state, settled, certificate }: KeyRow): KeyEntry {
-  return { keyId, epoch, name, curve, state, settled: settled === 1, certificate };
+function entryOf({ sealed: _, settled, ...row }: KeyRow): KeyEntry {
+  return { ...row, settled: settled === 1 };
 }
 
 function refuseBurned(row: PairRow): void {

@@ -12,6 +12,7 @@ import { reasonOf, requirePrivateDirectory } from "./files.ts";
 
 /** Who holds a lock. */
 export interface LockHolder {
+  /** Process id. */
   readonly pid: number;
   /** Random per process, in hexadecimal. */
   readonly bootId: string;
@@ -25,7 +26,9 @@ export interface LockOptions {
   readonly directory: string;
   /** For messages. */
   readonly party: string;
+  /** Random per process. */
   readonly bootId: Bytes;
+  /** What this process was asked to do. */
   readonly command: string;
   /** How long to wait for another process. 0: not at all. */
   readonly timeoutMs: number;

@@ -18,9 +18,11 @@ const SEALING_KEY_BYTES = 32;
 
 /** Whose secrets they are: goes into the keys and into every AAD. */
 export interface SealOwner {
+  /** Name of the cluster. */
   readonly cluster: string;
   /** Name of the party. */
   readonly party: string;
+  /** Its index. */
   readonly index: number;
 }
 
@@ -31,7 +33,9 @@ export type SealingSource =
 
 /** What is stored, in clear, to derive the same keys again. */
 export interface SealingParameters {
+  /** What the keys are derived from. */
   readonly kind: SealingSource["kind"];
+  /** 16 random bytes. */
   readonly salt: Bytes;
   /** log2 of scrypt's N; 0 for a key file. */
   readonly scryptLogN: number;

@@ -12,16 +12,23 @@ export type ColumnType = "integer" | "text" | "blob";
 
 /** A table whose rows are `R`. The first `keyColumns` columns are its primary key. */
 export interface Table<R extends object> {
+  /** Name in SQL. */
   readonly name: string;
+  /** Type of every column, in order. */
   readonly columns: { readonly [K in keyof R]: ColumnType };
+  /** How many columns the primary key has. */
   readonly keyColumns: number;
 }
 
 /** One epoch of one key. */
 export interface KeyRow {
+  /** Key id. */
   readonly keyId: Bytes;
+  /** Epoch of the key. */
   readonly epoch: number;
+  /** What people call the key. */
   readonly name: string;
+  /** Name of the curve. */
   readonly curve: string;
   /** `pending` until the certificate of all parties is complete. */
   readonly state: "pending" | "active";
@@ -31,13 +38,19 @@ export interface KeyRow {
   readonly sealed: Bytes;
   /** Empty while pending. */
   readonly certificate: Bytes;
+  /** When the share was stored: milliseconds since 1970. */
+  readonly time: number;
 }
 
 /** What is known of one pair in one epoch. */
 export interface PairRow {
+  /** Key id. */
   readonly keyId: Bytes;
+  /** Epoch of the key. */
   readonly epoch: number;
+  /** Index of the other party. */
   readonly peer: number;
+  /** Whether the pair can be used. */
   readonly status: "absent" | "ok" | "burned";
   /** The sealed pair state; empty unless `ok`. */
   readonly sealed: Bytes;
@@ -49,11 +62,17 @@ export interface PairRow {
 
 /** Why a pair was burned. Never removed. */
 export interface BurnRow {
+  /** Key id. */
   readonly keyId: Bytes;
+  /** Epoch of the key. */
   readonly epoch: number;
+  /** Index of the other party. */
   readonly peer: number;
+  /** Session id. */
   readonly sid: Bytes;
+  /** Hash of the peer's message that is or was checked. */
   readonly messageHash: Bytes;
+  /** For people. */
   readonly reason: string;
   /** Milliseconds since 1970. */
   readonly time: number;
@@ -61,19 +80,29 @@ export interface BurnRow {
 
 /** A check that has begun. */
 export interface MarkRow {
+  /** Key id. */
   readonly keyId: Bytes;
+  /** Epoch of the key. */
   readonly epoch: number;
+  /** Index of the other party. */
   readonly peer: number;
+  /** Session id. */
   readonly sid: Bytes;
+  /** Hash of the peer's message that is or was checked. */
   readonly messageHash: Bytes;
 }
 
 /** A signing session whose last round may have left. */
 export interface ReleaseRow {
+  /** Session id. */
   readonly sid: Bytes;
+  /** Key id. */
   readonly keyId: Bytes;
+  /** Epoch of the key. */
   readonly epoch: number;
+  /** Hash of what is signed. */
   readonly payloadHash: Bytes;
+  /** Whether the signature is known. */
   readonly outcome: "unknown" | "signed";
   /** Milliseconds since 1970. */
   readonly time: number;
@@ -93,6 +122,7 @@ export const KEYS: Table<KeyRow> = {
     settled: "integer",
     sealed: "blob",
     certificate: "blob",
+    time: "integer",
   },
   keyColumns: 2,
 };
