@@ -64,6 +64,7 @@ export const LINK_CODES = {
   SHUTDOWN: "this node is stopping",
   DIAL_FAILED: "the peer could not be reached",
   RECEIVER_FAILED: "the receiver of link events threw an error",
+  INTERNAL: "a bug in this program, met while reading from a peer",
   // Not failures.
   LINK_UP: "the link is up",
   LISTENING: "the listener is bound and passed its self-test",

@@ -44,6 +44,8 @@ export interface TransportLimits {
   readonly receiveBacklogBytes: number;
   /** Sealed frames, bytes and time per key epoch. */
   readonly rotation: RotationLimits;
+  /** What is still to be sent when a link is closed in good order may take this long. */
+  readonly lingerMs: number;
   /** One probe of the start-up self-test. */
   readonly selfTestDeadlineMs: number;
 }
@@ -67,7 +69,7 @@ export const DEFAULT_LIMITS: TransportLimits = {
   linkAgeMs: 24 * 3_600_000,
   retryFirstMinMs: 20,
   retryFirstMaxMs: 50,
-  retryMaxMs: 5_000,
+  retryMaxMs: 2_000,
   retryResetMs: 30_000,
   strangersPerAddress: 16,
   strangersTotal: 64,
@@ -75,6 +77,7 @@ export const DEFAULT_LIMITS: TransportLimits = {
   receiveBacklogFrames: 1_024,
   receiveBacklogBytes: 8 << 20,
   rotation: { frames: 2 ** 20, bytes: 2 ** 36, ms: 3_600_000 },
+  lingerMs: 250,
   selfTestDeadlineMs: 3_000,
 };
 

@@ -1,0 +1,58 @@
+/**
+ * Delivers link events one at a time, in order, and never from inside a call of their receiver's own.
+ *
+ * @module
+ */
+
+import type { LinkEvent } from "../session/links.ts";
+
+/** A queue with one receiver. Events wait until there is one. */
+export class EventQueue {
+  readonly #schedule: (task: () => void) => void;
+  readonly #failed: (error: unknown) => void;
+  #receiver: ((event: LinkEvent) => void) | undefined;
+  #waiting: { readonly event: LinkEvent; readonly delivered: () => void }[] = [];
+  #scheduled = false;
+
+  /**
+   * @param failed hears what the receiver throws: it must not end the process.
+   * @param schedule runs a task soon, and not at once.
+   */
+  constructor(failed: (error: unknown) => void, schedule: (task: () => void) => void = queueMicrotask) {
+    this.#failed = failed;
+    this.#schedule = schedule;
+  }
+
+  /** Registers the receiver. */
+  listen(receiver: (event: LinkEvent) => void): void {
+    this.#receiver = receiver;
+    this.#wake();
+  }
+
+  /** Appends an event; `delivered` is called when the receiver has returned. */
+  push(event: LinkEvent, delivered: () => void = () => {}): void {
+    this.#waiting.push({ event, delivered });
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#scheduled || this.#receiver === undefined || this.#waiting.length === 0) return;
+    this.#scheduled = true;
+    this.#schedule(() => this.#drain());
+  }
+
+  #drain(): void {
+    const batch = this.#waiting;
+    this.#waiting = [];
+    for (const { event, delivered } of batch) {
+      try {
+        this.#receiver?.(event);
+      } catch (error) {
+        this.#failed(error);
+      }
+      delivered();
+    }
+    this.#scheduled = false;
+    this.#wake();
+  }
+}

@@ -1,0 +1,529 @@
+/**
+ * One connection between two parties, from the end of its TLS handshake: HELLO, sealing, sequence, liveness (WIRE.md 2).
+ *
+ * ```
+ * hello --HELLO verified--> ack --HELLO_ACK verified--> sealed --first sealed PING opened, and confirmed--> up
+ * ```
+ * Nothing is delivered, counted or replaced before `up`. Any fault closes the connection at once.
+ *
+ * @module
+ */
+
+import type { TLSSocket } from "node:tls";
+import type { PartyId } from "../base/brands.ts";
+import { type Bytes, concat, copy, EMPTY, equal } from "../base/bytes.ts";
+import type { Ed25519Signer, Ed25519Verifier } from "../base/crypto.ts";
+import { invariant } from "../base/errors.ts";
+import type { Rng } from "../base/rng.ts";
+import { FrameType, type SessionFrame } from "../session/links.ts";
+import { batchedSize, decodeBatch, encodeBatch } from "./batch.ts";
+import { type LinkCode, LinkFault } from "./faults.ts";
+import { encodePlainFrame, FrameParser, NO_SESSION, payloadOf, type RawFrame, sessionOf } from "./frame.ts";
+import { type AgreedHello, type ChannelBinding, type HelloContext, HelloExchange } from "./hello.ts";
+import { payloadCap, type TransportLimits } from "./limits.ts";
+import { type LinkRole, SealedChannel, type Suite } from "./sealed_channel.ts";
+
+/** What the owner of a link decides and hears. */
+export interface LinkOwner {
+  /** The peer's process is known and authenticated: the owner calls {@linkcode Link.confirm}, now or later, or closes. */
+  authenticated(link: Link): void;
+  /** Frames may be sent and will be delivered. */
+  up(link: Link): void;
+  /** A frame for the user. The owner calls {@linkcode Link.delivered} when it was handed over. */
+  frame(link: Link, frame: SessionFrame): void;
+  /** Called exactly once. */
+  closed(link: Link, code: string, text: string): void;
+}
+
+/** What a link is made of. */
+export interface LinkOptions {
+  readonly socket: TLSSocket;
+  readonly role: LinkRole;
+  readonly self: PartyId;
+  readonly peer: PartyId;
+  readonly peerIdentity: Ed25519Verifier;
+  readonly identity: Ed25519Signer;
+  readonly hello: Omit<HelloContext, "role" | "self" | "peer">;
+  readonly rng: Rng;
+  readonly limits: TransportLimits;
+  /** `performance.now()` of the TCP connection. */
+  readonly connectedAt: number;
+  readonly owner: LinkOwner;
+}
+
+/** Figures of a link for people. */
+export interface LinkFigures {
+  readonly framesSent: number;
+  readonly framesReceived: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly sendEpoch: number;
+  readonly receiveEpoch: number;
+  readonly rttMs: number | undefined;
+  /** The peer's clock less ours at HELLO, half a round trip included. */
+  readonly clockOffsetMs: number | undefined;
+}
+
+/** A connection to one party. */
+export class Link {
+  readonly peer: PartyId;
+  readonly role: LinkRole;
+  readonly #options: LinkOptions;
+  readonly #socket: TLSSocket;
+  readonly #exchange: HelloExchange;
+  readonly #parser: FrameParser;
+  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  #stage: "hello" | "ack" | "sealed" | "up" | "closed" = "hello";
+  #agreed: AgreedHello | undefined;
+  #binding: ChannelBinding | undefined;
+  #channel: SealedChannel | undefined;
+  #confirmed = false;
+  #peerIsSealed = false;
+  #upAt = 0;
+  #sendSequence = 0;
+  #receiveSequence = 0;
+  #outbox: SessionFrame[] = [];
+  #outboxBytes = 0;
+  #flushing = false;
+  #waitingFrames = 0;
+  #waitingBytes = 0;
+  #paused = false;
+  #heard = false;
+  #silentTicks = 0;
+  #pingToken: Bytes | undefined;
+  #pingAt = 0;
+  #pongs: (() => void)[] = [];
+  #bytesSent = 0;
+  #bytesReceived = 0;
+  #rttMs: number | undefined;
+  #clockOffsetMs: number | undefined;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.peer = options.peer;
+    this.role = options.role;
+    this.#socket = options.socket;
+    this.#parser = new FrameParser((type, sealed) => this.#isAllowed(type, sealed));
+    this.#exchange = new HelloExchange(
+      { ...options.hello, role: options.role, self: options.self, peer: options.peer },
+      options.rng,
+      Date.now(),
+    );
+  }
+
+  /** True while frames can be sent. */
+  get isUp(): boolean {
+    return this.#stage === "up";
+  }
+
+  /** True once it ended. */
+  get isClosed(): boolean {
+    return this.#stage === "closed";
+  }
+
+  /** The peer's process, known from `authenticated` on. */
+  get bootId(): Bytes | undefined {
+    return this.#agreed?.hello.bootId;
+  }
+
+  /** What the peer calls the roster; a difference is shown, not refused (WIRE.md 6). */
+  get peerRosterHash(): Bytes | undefined {
+    return this.#agreed?.hello.rosterHash;
+  }
+
+  /** The suite both use. */
+  get suite(): Suite | undefined {
+    return this.#agreed?.suite;
+  }
+
+  /** How long it is up, or was when it closed. */
+  get upForMs(): number {
+    return this.#upAt === 0 ? 0 : performance.now() - this.#upAt;
+  }
+
+  /** Figures for people. */
+  get figures(): LinkFigures {
+    return {
+      framesSent: this.#sendSequence,
+      framesReceived: this.#receiveSequence,
+      bytesSent: this.#bytesSent,
+      bytesReceived: this.#bytesReceived,
+      sendEpoch: this.#channel?.sendEpoch ?? 0,
+      receiveEpoch: this.#channel?.receiveEpoch ?? 0,
+      rttMs: this.#rttMs,
+      clockOffsetMs: this.#clockOffsetMs,
+    };
+  }
+
+  /** Sends HELLO and begins to read. */
+  start(): void {
+    const socket = this.#socket;
+    const { limits, connectedAt } = this.#options;
+    socket.on("data", (chunk: Uint8Array) => this.#guard(() => this.#read(chunk)));
+    socket.on("error", (error: Error) => this.close("SOCKET", `the connection broke: ${error.message}`));
+    socket.on("end", () => this.close("CLOSED"));
+    socket.on("close", () => this.close("CLOSED"));
+    this.#after(limits.helloDeadlineMs, () => {
+      if (this.#stage === "hello" || this.#stage === "ack") this.close("DEADLINE_HELLO");
+    });
+    this.#after(limits.upDeadlineMs - (performance.now() - connectedAt), () => {
+      if (this.#stage !== "up") this.close("DEADLINE_UP");
+    });
+    this.#guard(() => {
+      this.#binding = readBinding(socket, this.role);
+      this.#writePlain(FrameType.HELLO, this.#exchange.own);
+    });
+  }
+
+  /** The owner agrees that this connection becomes the link: the peer learns it from our first sealed frame. */
+  confirm(): void {
+    if (this.#stage !== "sealed" || this.#confirmed) return;
+    this.#confirmed = true;
+    this.#guard(() => {
+      this.#writeSealed({ type: FrameType.PING, session: NO_SESSION, payload: EMPTY });
+      this.#tryUp();
+    });
+  }
+
+  /** Queues a frame; frames of one moment leave in one write. False where the link is not up. */
+  send(frame: SessionFrame): boolean {
+    if (this.#stage !== "up") return false;
+    invariant(isUserType(frame.type), `a frame of type ${frame.type} is the transport's own`);
+    invariant(
+      frame.payload.length <= (payloadCap(frame.type) ?? 0),
+      `a frame of type ${frame.type} is above its cap`,
+    );
+    this.#outbox.push(frame);
+    this.#outboxBytes += frame.payload.length;
+    if (this.#outboxBytes + this.#socket.writableLength > this.#options.limits.sendBacklogBytes) {
+      this.#outbox = [];
+      this.close("BACKLOG");
+      return false;
+    }
+    if (!this.#flushing) {
+      this.#flushing = true;
+      queueMicrotask(() => this.#guard(() => this.#flush()));
+    }
+    return true;
+  }
+
+  /** The owner has handed a frame over: reading goes on where it was paused. */
+  delivered(frame: SessionFrame): void {
+    this.#waitingFrames--;
+    this.#waitingBytes -= frame.payload.length;
+    const { receiveBacklogFrames, receiveBacklogBytes } = this.#options.limits;
+    if (
+      this.#paused && this.#stage !== "closed" && this.#waitingFrames <= receiveBacklogFrames / 2 &&
+      this.#waitingBytes <= receiveBacklogBytes / 2
+    ) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+  }
+
+  /** Asks the peer for a sign of life. `done` is told once: true where it answered in time. */
+  probe(deadlineMs: number, done: (alive: boolean) => void): void {
+    if (this.#stage !== "up") return done(false);
+    let open = true;
+    const finish = (alive: boolean) => {
+      if (open) done(alive);
+      open = false;
+    };
+    this.#pongs.push(() => finish(true));
+    this.#after(deadlineMs, () => finish(false));
+    this.#guard(() => this.#ping());
+  }
+
+  /** Ends the connection at once. */
+  close(code: LinkCode, text?: string): void {
+    const fault = new LinkFault(code, text);
+    this.#end(fault.code, fault.message, () => this.#socket.destroy());
+  }
+
+  /** Ends the connection after what was queued has left. */
+  closeGently(code: string, text: string): void {
+    if (this.#stage === "up") this.#guard(() => this.#flush());
+    this.#end(code, text, () => {
+      const timer = setTimeout(() => this.#socket.destroy(), this.#options.limits.lingerMs);
+      this.#socket.on("close", () => clearTimeout(timer));
+      this.#socket.end();
+    });
+  }
+
+  #end(code: string, text: string, finish: () => void): void {
+    if (this.#stage === "closed") return;
+    this.#stage = "closed";
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#channel?.[Symbol.dispose]();
+    this.#exchange[Symbol.dispose]();
+    finish();
+    this.#options.owner.closed(this, code, text);
+  }
+
+  #read(chunk: Uint8Array): void {
+    if (this.#stage === "closed") return;
+    this.#bytesReceived += chunk.length;
+    this.#parser.push(chunk);
+    for (let frame = this.#parser.next(); frame !== undefined; frame = this.#parser.next()) {
+      this.#receive(frame);
+      // Handling a frame may have closed the link; what follows it is not read any more.
+      if (this.#hasEnded()) return;
+    }
+  }
+
+  #hasEnded(): boolean {
+    return this.#stage === "closed";
+  }
+
+  #receive(frame: RawFrame): void {
+    const { self } = this.#options;
+    if (frame.from !== this.peer) {
+      throw new LinkFault(
+        "FRAME_ADDRESS",
+        `a frame from party ${frame.from} on the link of party ${this.peer}`,
+      );
+    }
+    if (frame.to !== self && frame.to !== TO_ALL) {
+      throw new LinkFault("FRAME_ADDRESS", `a frame for party ${frame.to} reached party ${self}`);
+    }
+    if (frame.sequence !== this.#receiveSequence) {
+      throw new LinkFault("SEQUENCE", `sequence ${frame.sequence} where ${this.#receiveSequence} is next`);
+    }
+    this.#receiveSequence++;
+    if (frame.type === FrameType.HELLO) return this.#receiveHello(copy(payloadOf(frame)));
+    if (frame.type === FrameType.HELLO_ACK) return this.#receiveAck(payloadOf(frame));
+    const channel = this.#channel;
+    invariant(channel !== undefined, "a sealed frame is only allowed once there is a channel");
+    const opened = {
+      type: frame.type as FrameType,
+      session: copy(sessionOf(frame)),
+      payload: channel.open(frame),
+    };
+    this.#heard = true;
+    if (this.#stage === "sealed") {
+      this.#peerIsSealed = true;
+      return this.#tryUp();
+    }
+    if (opened.type !== FrameType.BATCH) return this.#handle(opened);
+    for (const inner of decodeBatch(opened.payload, isUserType)) this.#handle(inner);
+  }
+
+  #receiveHello(bytes: Bytes): void {
+    this.#agreed = this.#exchange.receive(bytes);
+    this.#clockOffsetMs = Number(this.#agreed.hello.clock) - Date.now();
+    this.#stage = "ack";
+    this.#writePlain(FrameType.HELLO_ACK, this.#exchange.acknowledge(this.#bound(), this.#options.identity));
+  }
+
+  #receiveAck(signature: Uint8Array): void {
+    const { limits, peerIdentity, owner } = this.#options;
+    this.#exchange.verify(signature, this.#bound(), peerIdentity);
+    this.#channel = new SealedChannel({
+      suite: (this.#agreed as AgreedHello).suite,
+      role: this.role,
+      prk: this.#exchange.deriveKey(this.#bound()),
+      rotation: limits.rotation,
+      now: () => performance.now(),
+    });
+    this.#exchange[Symbol.dispose]();
+    this.#stage = "sealed";
+    owner.authenticated(this);
+  }
+
+  #tryUp(): void {
+    if (this.#stage !== "sealed" || !this.#confirmed || !this.#peerIsSealed) return;
+    this.#stage = "up";
+    this.#upAt = performance.now();
+    const { limits, owner } = this.#options;
+    this.#tick();
+    this.#after(
+      limits.linkAgeMs,
+      () => this.closeGently("AGE", "the link reached its greatest age and is made anew"),
+    );
+    owner.up(this);
+  }
+
+  #handle(frame: SessionFrame): void {
+    if (frame.type === FrameType.PING) {
+      this.#writeSealed({ type: FrameType.PONG, session: NO_SESSION, payload: frame.payload });
+    } else if (frame.type === FrameType.PONG) this.#receivePong(frame.payload);
+    else this.#deliver(frame);
+  }
+
+  #deliver(frame: SessionFrame): void {
+    this.#waitingFrames++;
+    this.#waitingBytes += frame.payload.length;
+    const { receiveBacklogFrames, receiveBacklogBytes } = this.#options.limits;
+    if (this.#waitingFrames >= receiveBacklogFrames || this.#waitingBytes >= receiveBacklogBytes) {
+      this.#paused = true;
+      this.#socket.pause();
+    }
+    this.#options.owner.frame(this, frame);
+  }
+
+  /** Only the answer to our last question counts: a PONG recorded or made up before it proves nothing. */
+  #receivePong(token: Bytes): void {
+    if (this.#pingToken === undefined || !equal(token, this.#pingToken)) return;
+    this.#pingToken = undefined;
+    this.#rttMs = performance.now() - this.#pingAt;
+    const waiting = this.#pongs;
+    this.#pongs = [];
+    for (const done of waiting) done();
+  }
+
+  #ping(): void {
+    this.#pingToken = this.#options.rng.bytes(8);
+    this.#pingAt = performance.now();
+    this.#writeSealed({ type: FrameType.PING, session: NO_SESSION, payload: this.#pingToken });
+  }
+
+  /** Counts silent intervals, not time, so that a process that was stopped itself does not blame its peers. */
+  #tick(): void {
+    const { pingIntervalMs, silenceMs } = this.#options.limits;
+    this.#after(pingIntervalMs, () => {
+      if (this.#stage !== "up") return;
+      this.#silentTicks = this.#heard || this.#paused ? 0 : this.#silentTicks + 1;
+      this.#heard = false;
+      if (this.#silentTicks * pingIntervalMs >= silenceMs) return this.close("SILENT");
+      if (this.#silentTicks > 0 || this.#rttMs === undefined) this.#guard(() => this.#ping());
+      this.#tick();
+    });
+  }
+
+  #flush(): void {
+    this.#flushing = false;
+    if (this.#stage !== "up" || this.#outbox.length === 0) return;
+    const outbox = this.#outbox;
+    this.#outbox = [];
+    this.#outboxBytes = 0;
+    this.#write(concat(...joinSmall(outbox).map((frame) => this.#seal(frame))));
+  }
+
+  #writePlain(type: FrameType, payload: Bytes): void {
+    this.#write(encodePlainFrame(this.#fields(type, NO_SESSION), payload));
+  }
+
+  #writeSealed(frame: SessionFrame): void {
+    this.#write(this.#seal(frame));
+  }
+
+  #seal(frame: SessionFrame): Bytes {
+    invariant(this.#channel !== undefined, "nothing is sealed before HELLO_ACK");
+    return this.#channel.seal(this.#fields(frame.type, frame.session), frame.payload);
+  }
+
+  #fields(type: FrameType, session: Bytes) {
+    return {
+      type,
+      from: this.#options.self,
+      to: this.peer,
+      sequence: this.#sendSequence++,
+      timestamp: Date.now(),
+      session,
+    };
+  }
+
+  #write(bytes: Bytes): void {
+    this.#bytesSent += bytes.length;
+    this.#socket.write(bytes);
+  }
+
+  /** HELLO and HELLO_ACK only once and in order; the first sealed frame is a PING; nothing is unsealed afterwards. */
+  #isAllowed(type: number, sealed: boolean): boolean {
+    switch (this.#stage) {
+      case "hello":
+        return type === FrameType.HELLO && !sealed;
+      case "ack":
+        return type === FrameType.HELLO_ACK && !sealed;
+      case "sealed":
+        return type === FrameType.PING && sealed && !this.#peerIsSealed;
+      case "up":
+        return sealed && type !== FrameType.HELLO && type !== FrameType.HELLO_ACK;
+      case "closed":
+        return false;
+    }
+  }
+
+  #bound(): ChannelBinding {
+    invariant(this.#binding !== undefined, "a link is bound to its TLS connection when it starts");
+    return this.#binding;
+  }
+
+  #after(delayMs: number, callback: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      callback();
+    }, Math.max(0, Math.min(delayMs, TIMER_MAX_MS)));
+    this.#timers.add(timer);
+  }
+
+  /** Nothing a peer sends may reach the event loop as an exception: that would end the process. */
+  #guard(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (error instanceof LinkFault) this.close(error.code, error.message);
+      else {this.close(
+          "INTERNAL",
+          `a bug in this program: ${error instanceof Error ? error.message : "unknown"}`,
+        );}
+    }
+  }
+}
+
+/** Joins neighbours into batches as long as they fit; order is kept. */
+function joinSmall(frames: readonly SessionFrame[]): SessionFrame[] {
+  if (frames.length === 1) return [...frames];
+  const out: SessionFrame[] = [];
+  const cap = payloadCap(FrameType.BATCH) as number;
+  let group: SessionFrame[] = [];
+  let size = 0;
+  const finish = () => {
+    if (group.length === 1) out.push(group[0] as SessionFrame);
+    if (group.length > 1) {
+      out.push({ type: FrameType.BATCH, session: NO_SESSION, payload: encodeBatch(group) });
+    }
+    group = [];
+    size = 0;
+  };
+  for (const frame of frames) {
+    if (size + batchedSize(frame) > cap) finish();
+    if (batchedSize(frame) > cap) out.push(frame);
+    else {
+      group.push(frame);
+      size += batchedSize(frame);
+    }
+  }
+  finish();
+  return out;
+}
+
+/** The TLS exporter values of this connection (PLATFORM.md): without them a HELLO could be relayed. */
+function readBinding(socket: TLSSocket, role: LinkRole): ChannelBinding {
+  const own = socket.getFinished();
+  const peer = socket.getPeerFinished();
+  if (own?.length !== 32 || peer?.length !== 32) {
+    throw new LinkFault(
+      "TLS_FAILED",
+      "this runtime does not give the TLS exporter values that HELLO is bound to",
+    );
+  }
+  return role === "dialler"
+    ? { exporterClient: copy(own), exporterServer: copy(peer) }
+    : { exporterClient: copy(peer), exporterServer: copy(own) };
+}
+
+function isUserType(type: number): boolean {
+  return payloadCap(type) !== undefined && !OWN_TYPES.has(type);
+}
+
+const OWN_TYPES: ReadonlySet<number> = new Set([
+  FrameType.HELLO,
+  FrameType.HELLO_ACK,
+  FrameType.PING,
+  FrameType.PONG,
+  FrameType.BATCH,
+]);
+const TO_ALL = 0xffffffff;
+/** Longer delays overflow the runtime's timers and fire at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;

@@ -1,0 +1,151 @@
+/**
+ * The client side of TLS.
+ *
+ * @module
+ */
+
+import net from "node:net";
+import tls from "node:tls";
+import { type LinkCode, LinkFault } from "./faults.ts";
+import { Gate } from "./gate.ts";
+import type { TransportLimits } from "./limits.ts";
+import type { CheckedLeaf, LeafPolicy } from "./peer_identity.ts";
+import { type TlsMaterial, tlsOptions } from "./tls_listener.ts";
+
+/** Where and as whom to dial. */
+export interface DialOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Certificate and key may be missing, for the self-test. */
+  readonly material: Partial<TlsMaterial> & Pick<TlsMaterial, "authoritiesPem">;
+  readonly limits: TransportLimits;
+  /** Called when TCP is connected and TLS has not begun, with the local address and port. */
+  readonly connected?: (localAddress: string | undefined, localPort: number | undefined) => void;
+  /** Cancels: the connection is destroyed. */
+  readonly signal?: AbortSignal;
+}
+
+/** A connection on which TLS was agreed; the peer may still refuse our certificate. */
+export interface DialledConnection {
+  readonly socket: tls.TLSSocket;
+  /** `performance.now()` of the TCP connection. */
+  readonly connectedAt: number;
+}
+
+/** Connects and checks the listener's certificate. @throws LinkFault */
+export async function dial(
+  options: DialOptions,
+  policy: LeafPolicy,
+): Promise<DialledConnection & { leaf: CheckedLeaf }> {
+  const { socket, connectedAt } = await dialTls(options, policy);
+  try {
+    if (socket.getProtocol() !== "TLSv1.3") {
+      throw new LinkFault("TLS_FAILED", "another version of TLS than 1.3");
+    }
+    return { socket, connectedAt, leaf: policy.check(socket.getPeerCertificate(true)?.raw, Date.now()) };
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+/** Connects; the runtime checks the listener's chain, `dial` the rest. @throws LinkFault */
+export async function dialTls(options: DialOptions, policy: LeafPolicy): Promise<DialledConnection> {
+  const raw = await connectTcp(options);
+  const connectedAt = performance.now();
+  options.connected?.(raw.localAddress, raw.localPort);
+  return await new Promise((resolve, reject) => {
+    const gate = new Gate(raw);
+    gate.on("error", () => {});
+    const socket = tls.connect({
+      ...tlsOptions(options.material as TlsMaterial),
+      socket: gate,
+      // Written out: an environment variable would open the client otherwise (PLATFORM.md).
+      rejectUnauthorized: true,
+      // Who it is says the URI name and the pin, not the name that was dialled (WIRE.md 2).
+      checkServerIdentity: () => undefined,
+    });
+    const fail = (fault: LinkFault) => {
+      clearTimeout(timer);
+      options.signal?.removeEventListener("abort", cancel);
+      socket.destroy();
+      raw.destroy();
+      reject(fault);
+    };
+    const cancel = () => fail(new LinkFault("SHUTDOWN"));
+    const timer = setTimeout(() => fail(new LinkFault("DEADLINE_TLS")), options.limits.tlsDeadlineMs);
+    options.signal?.addEventListener("abort", cancel);
+    socket.on("error", (error: Error & { readonly code?: string }) => fail(classify(error, socket, policy)));
+    socket.on(
+      "close",
+      () => fail(new LinkFault("TLS_FAILED", "the peer closed the connection during the TLS handshake")),
+    );
+    socket.once("secureConnect", () => {
+      clearTimeout(timer);
+      options.signal?.removeEventListener("abort", cancel);
+      resolve({ socket, connectedAt });
+    });
+  });
+}
+
+function connectTcp(options: DialOptions): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    const raw = net.connect({ host: options.host, port: options.port, noDelay: true });
+    const fail = (fault: LinkFault) => {
+      clearTimeout(timer);
+      options.signal?.removeEventListener("abort", cancel);
+      raw.destroy();
+      reject(fault);
+    };
+    const cancel = () => fail(new LinkFault("SHUTDOWN"));
+    const timer = setTimeout(() => fail(new LinkFault("DEADLINE_TCP")), options.limits.tcpDeadlineMs);
+    if (options.signal?.aborted) return cancel();
+    options.signal?.addEventListener("abort", cancel);
+    raw.on("error", (error) => fail(new LinkFault("DIAL_FAILED", `no connection: ${error.message}`)));
+    raw.once("connect", () => {
+      clearTimeout(timer);
+      options.signal?.removeEventListener("abort", cancel);
+      raw.setNoDelay(true);
+      resolve(raw);
+    });
+  });
+}
+
+/** Our own check knows more than the runtime's error, where there is a certificate to look at. */
+function classify(
+  error: Error & { readonly code?: string },
+  socket: tls.TLSSocket,
+  policy: LeafPolicy,
+): LinkFault {
+  const raw = peerCertificate(socket);
+  if (raw !== undefined) {
+    try {
+      policy.check(raw, Date.now());
+    } catch (fault) {
+      if (fault instanceof LinkFault) return fault;
+    }
+  }
+  const known = RUNTIME_CODES[error.code ?? ""];
+  return known === undefined
+    ? new LinkFault("TLS_FAILED", `the TLS handshake failed: ${error.message}`)
+    : new LinkFault(known);
+}
+
+function peerCertificate(socket: tls.TLSSocket): Uint8Array | undefined {
+  try {
+    return socket.getPeerCertificate(true)?.raw;
+  } catch {
+    return undefined;
+  }
+}
+
+const RUNTIME_CODES: Readonly<Record<string, LinkCode>> = {
+  CERT_HAS_EXPIRED: "CERT_EXPIRED",
+  CERT_NOT_YET_VALID: "CERT_NOT_YET_VALID",
+  INVALID_PURPOSE: "CERT_USAGE",
+  SELF_SIGNED_CERT_IN_CHAIN: "CERT_UNKNOWN_CA",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "CERT_UNKNOWN_CA",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "CERT_UNKNOWN_CA",
+  UNABLE_TO_GET_ISSUER_CERT: "CERT_UNKNOWN_CA",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "CERT_UNKNOWN_CA",
+};
