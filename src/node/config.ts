@@ -1,0 +1,390 @@
+/**
+ * The cluster's configuration: one TOML file, the same on every host (DESIGN 4). Every message says in one sentence which
+ * key, what was found and what was expected.
+ *
+ * @module
+ */
+
+import { isIP } from "node:net";
+import { isAbsolute, join } from "node:path";
+import { parse, TomlError } from "smol-toml";
+import { z } from "zod";
+import { type PartyId, partyId } from "../base/brands.ts";
+import { UsageError } from "../base/errors.ts";
+import { parseIdentityText } from "../pki/identity.ts";
+import { AGREE_BITS_MAX, AGREE_BITS_MIN } from "../protocols/agree_random.ts";
+import { makeRoster, type Roster } from "../session/roster.ts";
+import { directoryOf, reasonOf } from "../storage/files.ts";
+import type { TransportLimits } from "../transport/limits.ts";
+
+/** A host and a port. */
+export interface Address {
+  /** Name or IP address, without brackets. */
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+}
+
+/** One party of the cluster. */
+export interface PartyConfig {
+  /** Place in the file, from 1. */
+  readonly index: PartyId;
+  /** Name. */
+  readonly name: string;
+  /** What the others dial. */
+  readonly address: Address;
+  /** Where it listens. */
+  readonly listen: Address;
+  /** Its certificate. */
+  readonly certPath: string;
+  /** The certificate's private key: read on its own host only. */
+  readonly keyPath: string;
+  /** Hashes of certificate public keys, any of which matches. */
+  readonly pins: readonly string[];
+  /** Its private identity key: read on its own host only. */
+  readonly identityKeyPath: string;
+  /** Where its store and lock are. */
+  readonly dataDirectory: string;
+  /** What its store is sealed with. */
+  readonly sealing: { readonly kind: "key" | "passphrase"; readonly path: string };
+}
+
+/** A checked configuration. */
+export interface Config {
+  /** The file. Paths in it are relative to its directory; here they are absolute if this one is. */
+  readonly path: string;
+  /** Name of the cluster. */
+  readonly cluster: string;
+  /** Certificates of the authorities. */
+  readonly authorityPath: string;
+  /** Lists of revoked certificates. */
+  readonly revocationListPath: string | undefined;
+  /** How long a round waits without progress. */
+  readonly timeoutMs: number;
+  /** Default length of agree-random. */
+  readonly bitLength: number;
+  /** Index, name and identity key of every party. */
+  readonly roster: Roster;
+  /** All parties, ascending by index. */
+  readonly parties: readonly PartyConfig[];
+  /** What differs from the transport's defaults. */
+  readonly transport: Partial<TransportLimits>;
+}
+
+/** Environment variables by name. */
+export type Environment = Readonly<Record<string, string>>;
+
+/**
+ * Reads and checks a configuration file.
+ *
+ * @param environment variables `QUORATE_<SECTION>_<KEY>` override values outside `[[parties]]`; unknown ones are refused.
+ * @throws UsageError CONFIG_UNREADABLE, CONFIG_INVALID or IDENTITY_INVALID
+ */
+export function loadConfig(path: string, environment: Environment = {}): Config {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (cause) {
+    const hint = cause instanceof Deno.errors.NotFound
+      ? "there is no such file; quorate init makes one"
+      : reasonOf(cause);
+    throw new UsageError("CONFIG_UNREADABLE", `cannot read the configuration ${path}: ${hint}`, { cause });
+  }
+  return parseConfig(text, path, environment);
+}
+
+/**
+ * Checks the text of a configuration file.
+ *
+ * @param path of the file: paths in it are relative to its directory.
+ * @throws UsageError CONFIG_INVALID or IDENTITY_INVALID
+ */
+export function parseConfig(text: string, path: string, environment: Environment = {}): Config {
+  const raw = overridden(tomlOf(text, path), environment);
+  const result = FILE.safeParse(raw);
+  if (!result.success) throw invalid(path, sentenceOf(result.error.issues[0] as z.core.$ZodIssue, raw));
+  const file = result.data;
+  refuseDuplicates(file, path);
+  const at = (relative: string) => isAbsolute(relative) ? relative : join(directoryOf(path), relative);
+
+  const roster = makeRoster(
+    file.cluster,
+    file.parties.map(({ name, identity }) => ({ name, identity: parseIdentityText(identity, name) })),
+  );
+  const parties = file.parties.map((party, i) => partyOf(file, party, partyId(i + 1), at));
+  return {
+    path,
+    cluster: file.cluster,
+    authorityPath: at(file.ca_cert_path),
+    revocationListPath: file.crl_path === undefined ? undefined : at(file.crl_path),
+    timeoutMs: file.timeout_seconds * 1000,
+    bitLength: file.bit_length,
+    roster,
+    parties,
+    transport: transportOf(file.transport ?? {}),
+  };
+}
+
+/** The configuration of one party. @throws UsageError NOT_A_MEMBER that names the parties there are. */
+export function partyConfig(config: Config, name: string): PartyConfig {
+  return config.parties[config.roster.named(name).index - 1] as PartyConfig;
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Reads `host:port`; undefined where it is not that. */
+export function parseAddress(text: string): Address | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]{1,253})):(\d{1,5})$/.exec(text);
+  if (match === null) return undefined;
+  const port = Number(match[3]);
+  const host = match[1] ?? match[2] as string;
+  if (port < 1 || port > 65535 || (match[1] !== undefined && isIP(host) !== 6)) return undefined;
+  return { host, port };
+}
+
+/** What a party's name is: it appears in policies, lists, paths and certificates. */
+export const NAME_PATTERN = /^(?!(?:and|or|of|all|\d+)$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/i;
+/** {@linkcode NAME_PATTERN} in words. */
+export const NAME_EXPECTED =
+  "a name of 1 to 64 letters, digits, _, - and . that is no number and none of and, or, of, all";
+
+const ENVIRONMENT_PREFIX = "QUORATE_";
+const PARTY_PLACEHOLDER = "{party}";
+
+const text = (expected: string, pattern: RegExp = /./) =>
+  z.string({ error: expected }).max(1024, { error: expected }).regex(pattern, { error: expected });
+const path = (what: string) => text(`the path of ${what}`, /^[^\0\n]+$/);
+const number = (min: number, max: number, what: string) => {
+  const expected = `${what} from ${min} to ${max}`;
+  return z.number({ error: expected }).min(min, { error: expected }).max(max, { error: expected });
+};
+const whole = (min: number, max: number, what: string) =>
+  number(min, max, what).int({ error: `${what} from ${min} to ${max}` });
+const address = () =>
+  z.string({ error: "HOST:PORT" }).refine((value) => parseAddress(value) !== undefined, {
+    error: "HOST:PORT",
+  });
+
+const PARTY = z.strictObject({
+  name: text(NAME_EXPECTED, NAME_PATTERN),
+  address: address(),
+  listen: address().optional(),
+  cert_path: path("a certificate"),
+  key_path: path("a private key"),
+  tls_pin: z.array(text("sha256/ and 44 base64 characters", /^sha256\/[A-Za-z0-9+/]{43}=$/), {
+    error: "a list of 1 to 3 pins",
+  }).min(1, { error: "a list of 1 to 3 pins" }).max(3, { error: "a list of 1 to 3 pins" }),
+  identity: text("ed25519/ and 44 base64 characters"),
+  identity_key_path: path("a private key"),
+}, { error: "a table" });
+
+const TRANSPORT = z.strictObject({
+  up_deadline_seconds: number(1, 60, "a number of seconds").optional(),
+  ping_interval_seconds: number(0.1, 3600, "a number of seconds").optional(),
+  silence_seconds: number(0.2, 3600, "a number of seconds").optional(),
+  link_age_seconds: number(60, 604_800, "a number of seconds").optional(),
+  retry_max_seconds: number(0.05, 600, "a number of seconds").optional(),
+  strangers_per_address: whole(1, 4096, "a whole number").optional(),
+  strangers_total: whole(1, 65536, "a whole number").optional(),
+  send_backlog_bytes: whole(1 << 20, 2 ** 32, "a whole number").optional(),
+}, { error: "a table" });
+
+const STORAGE = z.strictObject({
+  sealing_key_file: path("a file of 32 bytes").optional(),
+  passphrase_file: path("a file with one line").optional(),
+}, { error: "a table" });
+
+const FILE = z.strictObject({
+  cluster: text("a name of 1 to 64 letters, digits, _, - and .", /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/),
+  ca_cert_path: path("the authority's certificate"),
+  crl_path: path("a revocation list").optional(),
+  timeout_seconds: number(1, 3600, "a number of seconds").default(30),
+  bit_length: whole(AGREE_BITS_MIN, AGREE_BITS_MAX, "a multiple of 8").multipleOf(8, {
+    error: `a multiple of 8 from ${AGREE_BITS_MIN} to ${AGREE_BITS_MAX}`,
+  }).default(256),
+  data_dir: path("a directory").default(`data/${PARTY_PLACEHOLDER}`),
+  parties: z.array(PARTY, { error: "2 to 64 [[parties]]" }).min(2, { error: "2 to 64 [[parties]]" })
+    .max(64, { error: "2 to 64 [[parties]]" }),
+  transport: TRANSPORT.optional(),
+  storage: STORAGE.optional(),
+}, { error: "a table" });
+
+type File = z.infer<typeof FILE>;
+
+const TRANSPORT_LIMITS: Readonly<
+  Record<keyof z.infer<typeof TRANSPORT>, readonly [limit: keyof TransportLimits, factor: number]>
+> = {
+  up_deadline_seconds: ["upDeadlineMs", 1000],
+  ping_interval_seconds: ["pingIntervalMs", 1000],
+  silence_seconds: ["silenceMs", 1000],
+  link_age_seconds: ["linkAgeMs", 1000],
+  retry_max_seconds: ["retryMaxMs", 1000],
+  strangers_per_address: ["strangersPerAddress", 1],
+  strangers_total: ["strangersTotal", 1],
+  send_backlog_bytes: ["sendBacklogBytes", 1],
+};
+
+/** Every value outside `[[parties]]`: where it is, and whether it is a number. */
+const OVERRIDES: ReadonlyMap<string, { readonly path: readonly string[]; readonly numeric: boolean }> =
+  new Map(
+    [
+      ...overridesOf([], FILE.shape),
+      ...overridesOf(["transport"], TRANSPORT.shape),
+      ...overridesOf(["storage"], STORAGE.shape),
+    ],
+  );
+
+function overridesOf(section: readonly string[], shape: Readonly<Record<string, z.ZodType>>) {
+  return Object.entries(shape)
+    .map(([key, schema]) => [key, typeOf(schema)] as const)
+    .filter(([, type]) => type === "string" || type === "number")
+    .map(([key, type]) => {
+      const path = [...section, key];
+      return [ENVIRONMENT_PREFIX + path.join("_").toUpperCase(), {
+        path,
+        numeric: type === "number",
+      }] as const;
+    });
+}
+
+function typeOf(schema: z.ZodType): string {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) {
+    return typeOf(schema.unwrap() as z.ZodType);
+  }
+  return schema.type;
+}
+
+function tomlOf(text: string, path: string): Record<string, unknown> {
+  try {
+    return parse(text);
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    const reason = (cause.message.split("\n")[0] ?? "").replace(/^Invalid TOML document: /, "");
+    throw invalid(path, `line ${cause.line}, column ${cause.column} is not TOML: ${reason}`, cause);
+  }
+}
+
+function overridden(raw: Record<string, unknown>, environment: Environment): Record<string, unknown> {
+  const out = structuredClone(raw);
+  for (const [name, value] of Object.entries(environment)) {
+    if (!name.startsWith(ENVIRONMENT_PREFIX)) continue;
+    const override = OVERRIDES.get(name);
+    if (override === undefined) {
+      const known = [...OVERRIDES.keys()].join(", ");
+      throw new UsageError(
+        "CONFIG_INVALID",
+        `the environment variable ${name} overrides nothing: there are ${known}`,
+      );
+    }
+    const isNumber = override.numeric && /^\d+(\.\d+)?$/.test(value);
+    const [key, inner] = override.path as [string, string?];
+    if (inner === undefined) out[key] = isNumber ? Number(value) : value;
+    else out[key] = { ...(out[key] as object | undefined), [inner]: isNumber ? Number(value) : value };
+  }
+  return out;
+}
+
+/** `parties[1].tls_pin must be a list of 1 to 3 pins: found nothing`. */
+function sentenceOf(issue: z.core.$ZodIssue, raw: unknown): string {
+  if (issue.code === "unrecognized_keys") {
+    const where = placeOf(issue.path);
+    const keys = issue.keys.map((key) => where === "" ? key : `${where}.${key}`);
+    return `there is no ${keys.length === 1 ? "key" : "keys"} ${keys.join(", ")}: expected are ${
+      knownKeys(issue.path).join(", ")
+    }`;
+  }
+  const found = issue.path.reduce<unknown>(
+    (value, key) => (value as Record<PropertyKey, unknown>)?.[key],
+    raw,
+  );
+  return `${placeOf(issue.path) || "the file"} must be ${issue.message}: found ${described(found)}`;
+}
+
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  const shape = { parties: PARTY, transport: TRANSPORT, storage: STORAGE }[String(path[0])] ?? FILE;
+  return Object.keys(shape.shape);
+}
+
+function placeOf(path: readonly PropertyKey[]): string {
+  return path.map((key, i) =>
+    typeof key === "number" ? `[${key + 1}]` : `${i === 0 ? "" : "."}${String(key)}`
+  ).join("");
+}
+
+function described(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "string") {
+    return JSON.stringify(value.length > 80 ? value.slice(0, 77) + "..." : value);
+  }
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  return value instanceof Date ? "a date" : "a table";
+}
+
+function refuseDuplicates({ parties, storage }: File, path: string): void {
+  const keys = ["name", "address", "key_path", "identity_key_path"] as const;
+  for (const key of keys) {
+    const seen = new Map<string, number>();
+    for (const [i, party] of parties.entries()) {
+      const value = key === "name" ? party[key].toLowerCase() : party[key];
+      const first = seen.get(value);
+      if (first !== undefined) {
+        throw invalid(
+          path,
+          `parties[${first}].${key} and parties[${i + 1}].${key} are both ${described(party[key])}`,
+        );
+      }
+      seen.set(value, i + 1);
+    }
+  }
+  if (storage?.sealing_key_file !== undefined && storage.passphrase_file !== undefined) {
+    throw invalid(
+      path,
+      "storage.sealing_key_file and storage.passphrase_file exclude each other: keep one of them",
+    );
+  }
+}
+
+function partyOf(
+  { data_dir, storage }: File,
+  party: File["parties"][number],
+  index: PartyId,
+  at: (relative: string) => string,
+): PartyConfig {
+  const own = (template: string) => at(template.replaceAll(PARTY_PLACEHOLDER, party.name));
+  const dataDirectory = own(data_dir);
+  return {
+    index,
+    name: party.name,
+    address: parseAddress(party.address) as Address,
+    listen: parseAddress(party.listen ?? party.address) as Address,
+    certPath: at(party.cert_path),
+    keyPath: at(party.key_path),
+    pins: party.tls_pin,
+    identityKeyPath: at(party.identity_key_path),
+    dataDirectory,
+    sealing: storage?.passphrase_file === undefined
+      ? {
+        kind: "key",
+        path: storage?.sealing_key_file === undefined
+          ? join(dataDirectory, "sealing.key")
+          : own(storage.sealing_key_file),
+      }
+      : { kind: "passphrase", path: own(storage.passphrase_file) },
+  };
+}
+
+function transportOf(section: z.infer<typeof TRANSPORT>): Partial<TransportLimits> {
+  const limits = Object.entries(section).map(([key, value]) => {
+    const [limit, factor] = TRANSPORT_LIMITS[key as keyof typeof TRANSPORT_LIMITS];
+    return [limit, value as number * factor];
+  });
+  return Object.fromEntries(limits);
+}
+
+function invalid(path: string, sentence: string, cause?: unknown): UsageError {
+  return new UsageError("CONFIG_INVALID", `${path}: ${sentence}`, { cause });
+}
