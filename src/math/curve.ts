@@ -5,6 +5,7 @@
  */
 
 import { secp256k1 as nobleSecp256k1 } from "@noble/curves/secp256k1.js";
+import { normalizeZ } from "@noble/curves/abstract/curve.js";
 import { p256 as nobleP256 } from "@noble/curves/nist.js";
 import type { Brand } from "../base/brands.ts";
 import { type Bytes, concat, copy } from "../base/bytes.ts";
@@ -58,10 +59,25 @@ export interface Curve {
    * @param a not 0.
    */
   mulX(points: readonly Point[], a: Scalar): Bytes[];
+  /** The 32-byte x of each point; zeros for the identity. */
+  xOf(points: readonly Point[]): Bytes[];
   /** Scalar times point; fixed sequence. 0 gives the identity. */
   mul1(point: Point, a: Scalar): Point;
   /** Public scalar times public point. */
   mulVartime(point: Point, a: Scalar): Point;
+  /**
+   * Verifies an ECDSA signature with the library's verifier.
+   *
+   * @param input `signature` is r ‖ s; with `lowS`, an s above half the order is refused.
+   */
+  verifyEcdsa(
+    input: {
+      readonly publicKey: Point;
+      readonly digest: Uint8Array;
+      readonly signature: Uint8Array;
+      readonly lowS: boolean;
+    },
+  ): boolean;
   /** 48 random bytes modulo the order, 0 drawn again (SPEC 0.2). */
   randomScalar(rng: Rng): Scalar;
   /** Big-endian bytes modulo the order; at least 48 bytes, so that the bias is below 2^-128. */
@@ -85,9 +101,9 @@ export interface Curve {
 }
 
 /** secp256k1 (SEC 2, 2.4.1). */
-export const secp256k1: Curve = makeCurve("secp256k1", 1, nobleSecp256k1.Point as unknown as NoblePointClass);
+export const secp256k1: Curve = makeCurve("secp256k1", 1, nobleSecp256k1);
 /** P-256 (FIPS 186-5, NIST SP 800-186). */
-export const p256: Curve = makeCurve("p256", 2, nobleP256.Point as unknown as NoblePointClass);
+export const p256: Curve = makeCurve("p256", 2, nobleP256);
 
 /** All curves of threshold ECDSA by name. */
 export const CURVES: Readonly<Record<CurveName, Curve>> = { secp256k1, p256 };
@@ -122,15 +138,18 @@ interface NoblePointClass {
   readonly Fn: { readonly ORDER: bigint; inv(value: bigint): bigint };
   fromBytes(bytes: Uint8Array): NoblePoint;
   fromAffine(point: { x: bigint; y: bigint }): NoblePoint;
-  normalizeZ(points: NoblePoint[]): NoblePoint[];
 }
 
-function makeCurve(name: CurveName, id: number, Point: NoblePointClass): Curve {
+function makeCurve(name: CurveName, id: number, ecdsa: typeof nobleSecp256k1): Curve {
+  const Point = ecdsa.Point as unknown as NoblePointClass;
   const q = Point.Fn.ORDER;
   const mod = (value: bigint): Scalar => {
     const rest = value % q;
     return (rest < 0n ? rest + q : rest) as Scalar;
   };
+  // One inversion for all points.
+  const affine = (points: readonly Point[]) =>
+    normalizeZ(Point as never, points as never[]) as unknown as readonly NoblePoint[];
   // Measured: native multiplication of the base point wins on secp256k1 and loses on P-256.
   const nativeBase = name === "secp256k1" && cryptoBackendName === "node";
   const curve: Omit<Curve, "scalarCodec" | "pointCodec"> = {
@@ -156,11 +175,12 @@ function makeCurve(name: CurveName, id: number, Point: NoblePointClass): Curve {
       scalar.fill(0);
       return Point.fromAffine({ x: read32(xy, 0), y: read32(xy, 32) });
     },
+    xOf: (points) => affine(points).map((point) => bigintToBytes(point.toAffine().x, 32)),
     mulX(points, a) {
       invariant(a !== 0n, "an x-only multiplication by 0 has no result");
       const scalar = bigintToBytes(a, 32);
       const key = ecKey(name, scalar);
-      const out = Point.normalizeZ(points as NoblePoint[]).map((point) => {
+      const out = affine(points).map((point) => {
         const { x, y } = point.toAffine();
         const xy = new Uint8Array(64);
         write32(view(xy), 0, x);
@@ -172,6 +192,9 @@ function makeCurve(name: CurveName, id: number, Point: NoblePointClass): Curve {
     },
     mul1: (point, a) => a === 0n ? Point.ZERO : (point as NoblePoint).multiply(a),
     mulVartime: (point, a) => (point as NoblePoint).multiplyUnsafe(a),
+    verifyEcdsa({ publicKey, digest, signature, lowS }) {
+      return ecdsa.verify(signature, digest, publicKey.toBytes(true), { prehash: false, lowS });
+    },
     randomScalar(rng) {
       for (;;) {
         const value = mod(bytesToBigint(rng.bytes(48)));

@@ -9,10 +9,12 @@
 
 import type { KeyId, PartyId, SessionId } from "../base/brands.ts";
 import type { Bytes } from "../base/bytes.ts";
-import type { Codec } from "../base/codec.ts";
+import { bytes, type Codec, encode, list, struct, text } from "../base/codec.ts";
 import { CheaterError, type Code } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import type { Secret } from "../base/secret.ts";
+import { hash } from "../primitives/hash.ts";
+import { Tag } from "../primitives/tags.ts";
 
 /** Everything a protocol may know of the world. */
 export interface Session {
@@ -99,7 +101,7 @@ export type JournalRecord =
     readonly epoch: number;
     readonly checks: readonly CheckMark[];
   }
-  /** The checks of that session ended well. */
+  /** The checks of that session have ended; a pair that failed is burned already. */
   | { readonly kind: "check-end"; readonly keyId: KeyId; readonly epoch: number; readonly sid: SessionId }
   /** A check failed: the pair is banned for this epoch, in both directions, for ever. Erases its state. */
   | {
@@ -200,6 +202,15 @@ export interface Unsettled {
   readonly mine: readonly PartyId[];
   /** Pairs of others who have to: wait. */
   readonly others: readonly (readonly [PartyId, PartyId])[];
+}
+
+const factCodec: Codec<Fact> = struct({ name: text(64), value: bytes(1024) });
+/** At most 32 facts. */
+export const factsCodec: Codec<readonly Fact[]> = list(factCodec, 32);
+
+/** What a payload is hashed as, in proposals and in the records of what was released. */
+export function payloadHash(payload: readonly Fact[]): Bytes {
+  return hash(Tag.payload, encode(factsCodec, payload));
 }
 
 /** Sends and waits: one round, one `yield*`. */
