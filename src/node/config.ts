@@ -12,6 +12,7 @@ import { z } from "zod";
 import { type PartyId, partyId } from "../base/brands.ts";
 import { UsageError } from "../base/errors.ts";
 import { parseIdentityText } from "../pki/identity.ts";
+import { type AccessTree, leavesOf, parsePolicy } from "../primitives/access.ts";
 import { AGREE_BITS_MAX, AGREE_BITS_MIN } from "../protocols/agree_random.ts";
 import { makeRoster, type Roster } from "../session/roster.ts";
 import { directoryOf, reasonOf } from "../storage/files.ts";
@@ -63,6 +64,8 @@ export interface Config {
   readonly timeoutMs: number;
   /** Default length of agree-random. */
   readonly bitLength: number;
+  /** Policy of a key that names none. */
+  readonly keyPolicy: AccessTree | undefined;
   /** Index, name and identity key of every party. */
   readonly roster: Roster;
   /** All parties, ascending by index. */
@@ -119,6 +122,7 @@ export function parseConfig(text: string, path: string, environment: Environment
     revocationListPath: file.crl_path === undefined ? undefined : at(file.crl_path),
     timeoutMs: file.timeout_seconds * 1000,
     bitLength: file.bit_length,
+    keyPolicy: keyPolicyOf(file, path),
     roster,
     parties,
     transport: transportOf(file.transport ?? {}),
@@ -150,6 +154,11 @@ export const NAME_PATTERN = /^(?!(?:and|or|of|all|\d+)$)[A-Za-z0-9_][A-Za-z0-9_.
 /** {@linkcode NAME_PATTERN} in words. */
 export const NAME_EXPECTED =
   "a name of 1 to 64 letters, digits, _, - and . that is no number and none of and, or, of, all";
+
+/** What a cluster's name is: it appears in certificates. */
+export const CLUSTER_PATTERN = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
+/** {@linkcode CLUSTER_PATTERN} in words. */
+export const CLUSTER_EXPECTED = "a name of 1 to 64 letters, digits, _, - and .";
 
 const ENVIRONMENT_PREFIX = "QUORATE_";
 const PARTY_PLACEHOLDER = "{party}";
@@ -198,13 +207,14 @@ const STORAGE = z.strictObject({
 }, { error: "a table" });
 
 const FILE = z.strictObject({
-  cluster: text("a name of 1 to 64 letters, digits, _, - and .", /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/),
+  cluster: text(CLUSTER_EXPECTED, CLUSTER_PATTERN),
   ca_cert_path: path("the authority's certificate"),
   crl_path: path("a revocation list").optional(),
   timeout_seconds: number(1, 3600, "a number of seconds").default(30),
   bit_length: whole(AGREE_BITS_MIN, AGREE_BITS_MAX, "a multiple of 8").multipleOf(8, {
     error: `a multiple of 8 from ${AGREE_BITS_MIN} to ${AGREE_BITS_MAX}`,
   }).default(256),
+  key_policy: text("a policy such as 2 of (alice, bob, carol)").optional(),
   data_dir: path("a directory").default(`data/${PARTY_PLACEHOLDER}`),
   parties: z.array(PARTY, { error: "2 to 64 [[parties]]" }).min(2, { error: "2 to 64 [[parties]]" })
     .max(64, { error: "2 to 64 [[parties]]" }),
@@ -375,6 +385,19 @@ function partyOf(
       }
       : { kind: "passphrase", path: own(storage.passphrase_file) },
   };
+}
+
+function keyPolicyOf({ key_policy, parties }: File, path: string): AccessTree | undefined {
+  if (key_policy === undefined) return undefined;
+  try {
+    const policy = parsePolicy(key_policy);
+    const stranger = leavesOf(policy).find((name) => parties.every((party) => party.name !== name));
+    if (stranger === undefined) return policy;
+    throw new UsageError("POLICY_INVALID", `${stranger} is none of the parties`);
+  } catch (cause) {
+    if (!(cause instanceof UsageError)) throw cause;
+    throw invalid(path, `key_policy must be a policy over the parties: ${cause.message}`, cause);
+  }
 }
 
 function transportOf(section: z.infer<typeof TRANSPORT>): Partial<TransportLimits> {

@@ -135,7 +135,7 @@ function statOf(path: string): Deno.FileInfo | undefined {
   try {
     return Deno.statSync(path);
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return undefined;
+    if (cause instanceof Deno.errors.NotFound || cause instanceof Deno.errors.NotADirectory) return undefined;
     throw new UsageError("FILE_UNREADABLE", `cannot look at ${path}: ${reasonOf(cause)}`, { cause });
   }
 }

@@ -75,6 +75,8 @@ Deno.test("parseConfig() says which key, what was found and what was expected", 
     [GOOD + "[storage]\nkind = 1\n", /there is no key storage\.kind: expected are sealing_key_file/],
     ["timeout_seconds = 0\n" + GOOD, /timeout_seconds must be a number of seconds from 1 to 3600: found 0$/],
     [`timeout_seconds = "30"\n` + GOOD, /timeout_seconds must be .*: found "30"$/],
+    ['key_policy = "3 of (alice, bob)"\n' + GOOD, /key_policy must be a policy over the parties: /],
+    ['key_policy = "and(alice, carol)"\n' + GOOD, /key_policy must be .*: carol is none of the parties$/],
     ["bit_length = 100\n" + GOOD, /bit_length must be a multiple of 8 from 128 to 65536: found 100$/],
     ["bit_length = 129\n" + GOOD, /bit_length must be a multiple of 8 .*: found 129$/],
     [
