@@ -44,15 +44,18 @@ export class EventQueue {
   #drain(): void {
     const batch = this.#waiting;
     this.#waiting = [];
-    for (const { event, delivered } of batch) {
-      try {
-        this.#receiver?.(event);
-      } catch (error) {
-        this.#failed(error);
+    try {
+      for (const { event, delivered } of batch) {
+        try {
+          this.#receiver?.(event);
+        } catch (error) {
+          this.#failed(error);
+        }
+        delivered();
       }
-      delivered();
+    } finally {
+      this.#scheduled = false;
+      this.#wake();
     }
-    this.#scheduled = false;
-    this.#wake();
   }
 }
