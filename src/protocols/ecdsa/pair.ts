@@ -204,7 +204,8 @@ function* runPairSetUp(session: Session, input: PairInput): Protocol<PairState> 
       throw cheated(pairRound3, peer, "its confirmation differs: the two sides hold different states");
     }
     input.admit();
-    yield* persist({ kind: "pair", keyId, epoch, peer, state: state.encode() });
+    using encoded = state.encode();
+    yield* persist({ kind: "pair", keyId, epoch, peer, state: encoded });
   } catch (error) {
     state[Symbol.dispose]();
     throw error;

@@ -1,0 +1,11 @@
+/**
+ * All benchmark rows, in the order in which they run.
+ *
+ * @module
+ */
+
+import { ecdsaRows } from "./ecdsa_rows.ts";
+import type { BenchRow } from "./row.ts";
+
+/** The registry: add the rows of a new file here. */
+export const rows: readonly BenchRow[] = [...ecdsaRows];
