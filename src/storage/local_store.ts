@@ -224,11 +224,12 @@ export class LocalStore implements Journal, Disposable {
     return this.#ledger.find(RELEASES, { keyId: copy(keyId) });
   }
 
-  /** The signature of a released session is here: it is no longer unknown whether one exists. */
-  resolveRelease(sid: Bytes): void {
+  /** A signature on this payload is known: it is no longer unknown whether there is one. */
+  resolvePayload(keyId: Bytes, payloadHash: Bytes): void {
     this.#ledger.transact((transaction) => {
-      const [row] = transaction.find(RELEASES, { sid });
-      if (row?.outcome === "unknown") transaction.put(RELEASES, { ...row, outcome: "signed" });
+      for (const row of transaction.find(RELEASES, { keyId, payloadHash, outcome: "unknown" })) {
+        transaction.put(RELEASES, { ...row, outcome: "signed" });
+      }
     });
   }
 

@@ -213,7 +213,9 @@ Deno.test("a release is unknown until it is resolved, over a restart", () => {
   assert.deepEqual(store.releases(keyId).map(({ outcome, payloadHash }) => ({ outcome, payloadHash })), [
     { outcome: "unknown", payloadHash: id("payload") },
   ]);
-  store.resolveRelease(sid);
+  store.resolvePayload(keyId, id("another payload"));
+  assert.equal(store.releases(keyId)[0]?.outcome, "unknown");
+  store.resolvePayload(keyId, id("payload"));
   assert.equal(store.releases(keyId)[0]?.outcome, "signed");
 });
 

@@ -1,0 +1,360 @@
+/**
+ * One party at work: its own side (lock, store, keys), its links, and the sessions over them. The only place where all of it
+ * is wired together.
+ *
+ * @module
+ */
+
+import type { PartyId } from "../base/brands.ts";
+import type { Bytes } from "../base/bytes.ts";
+import { CheaterError, UsageError } from "../base/errors.ts";
+import { systemRng } from "../base/rng.ts";
+import type { Curve } from "../math/curve.ts";
+import { type AccessTree, formatPolicy, leavesOf } from "../primitives/access.ts";
+import { agreeRandom } from "../protocols/agree_random.ts";
+import { dkg, type DkgInput, type DkgResult } from "../protocols/dkg/dkg.ts";
+import { pairSetUp } from "../protocols/ecdsa/pair.ts";
+import { sign } from "../protocols/ecdsa/sign.ts";
+import { type SignInput, signProposal } from "../protocols/ecdsa/sign_opening.ts";
+import type { EcdsaSignature } from "../protocols/ecdsa/signature.ts";
+import {
+  type KeyShare,
+  type Member,
+  type PublicKeyRecord,
+  type Quorum,
+  quorumOf,
+} from "../protocols/key_share.ts";
+import { type Definition, payloadHash } from "../protocols/protocol.ts";
+import type { SessionEvent } from "../session/context.ts";
+import { type RunningSession, SessionHost, type StartOptions } from "../session/host.ts";
+import type { KeyEntry } from "../storage/local_store.ts";
+import { Mesh, type MeshEvent } from "../transport/mesh.ts";
+import { systemClock } from "./clock.ts";
+import { type Config, formatAddress } from "./config.ts";
+import {
+  type LocalOptions,
+  type LocalParty,
+  openLocal,
+  readPublicText,
+  readSecretText,
+} from "./local_party.ts";
+import { PairStates } from "./pair_states.ts";
+
+/** How a party is opened. */
+export interface PartyOptions extends LocalOptions {
+  /** Called for what happens to links. */
+  readonly log?: (event: MeshEvent) => void;
+  /** Called at every transition of a session. */
+  readonly progress?: (event: SessionEvent) => void;
+  /** Called with a sentence about what failed and need not have worked. */
+  readonly warn?: (sentence: string) => void;
+}
+
+/** A key as everybody may know it. */
+export interface PublicKeyInfo {
+  /** What people call it. */
+  readonly name: string;
+  /** The public record. */
+  readonly record: PublicKeyRecord;
+  /** The certificate of all parties. */
+  readonly certificate: Bytes;
+}
+
+/** What {@linkcode Party.generateKey} needs. */
+export interface GenerateRequest {
+  /** Name of the new key. */
+  readonly name: string;
+  /** Its curve. */
+  readonly curve: Curve;
+  /** Who may sign. All parties in it take part. */
+  readonly policy: AccessTree;
+}
+
+/** What {@linkcode Party.sign} needs. */
+export interface SignRequest {
+  /** Name of the key. */
+  readonly name: string;
+  /** 32 bytes. */
+  readonly digest: Bytes;
+  /** Names of those who are at hand. Default: all members. The policy's smallest solution among them signs. */
+  readonly signers?: readonly string[];
+}
+
+/** A signature and what it belongs to. */
+export interface SignResult extends PublicKeyInfo {
+  /** The signature. */
+  readonly signature: EcdsaSignature;
+  /** Names of those who signed. */
+  readonly signers: readonly string[];
+}
+
+/** An open party. Links are made when the first session needs them. */
+export class Party {
+  readonly #local: LocalParty;
+  readonly #options: PartyOptions;
+  readonly #pairs: PairStates;
+  readonly #settling = new Set<Promise<unknown>>();
+  #network: { readonly mesh: Mesh; readonly host: SessionHost } | undefined;
+
+  /** @ignore use {@linkcode openParty} */
+  constructor(local: LocalParty, options: PartyOptions) {
+    this.#local = local;
+    this.#options = options;
+    this.#pairs = new PairStates(local.store);
+  }
+
+  /** Its own side. */
+  get local(): LocalParty {
+    return this.#local;
+  }
+
+  /** Agrees with all parties of the cluster on a random value. @param bits 128 to 65536, a multiple of 8. */
+  async agreeRandom(bits: number): Promise<Bytes> {
+    const participants = this.#local.config.roster.parties.map((party) => party.index);
+    const input = { bits, participants };
+    agreeRandom.proposal(input);
+    return await (await this.#start(agreeRandom, input)).result;
+  }
+
+  /**
+   * Makes a key with all parties of its policy, and sets up its pairs. A generation that crashed, here or elsewhere, is
+   * completed by running it again at all parties.
+   *
+   * @throws UsageError KEY_EXISTS where all parties are known to have a key of that name.
+   */
+  async generateKey(request: GenerateRequest): Promise<PublicKeyInfo & Pick<DkgResult, "outcome">> {
+    const { store, party } = this.#local;
+    const former = formerOf(store.named(request.name));
+    if (former?.state === "active" && former.settled) {
+      throw new UsageError("KEY_EXISTS", `a key ${request.name} exists already: choose another name`);
+    }
+    const stored = former === undefined ? undefined : this.#local.openKey(former);
+    using _stored = stored?.share.share;
+    const input: DkgInput = {
+      keyName: request.name,
+      curve: request.curve,
+      policy: request.policy,
+      members: this.#members(request.policy),
+      self: party.index,
+      ...(stored === undefined || former === undefined
+        ? {}
+        : { stored: { state: former.state, key: stored } }),
+    };
+    dkg.proposal(input);
+    const session = await this.#start(dkg, input);
+    const { share, certificate, outcome } = await session.result;
+    using _share = share.share;
+    await this.#setUpPairs(share);
+    if ((await session.settled).all) store.settle(share.record);
+    return { name: request.name, record: share.record, certificate, outcome };
+  }
+
+  /**
+   * Signs a digest together with others.
+   *
+   * @throws UsageError NOT_QUALIFIED before any connection is made where the signers do not satisfy the policy.
+   */
+  async sign(request: SignRequest): Promise<SignResult> {
+    const { store, config } = this.#local;
+    const entry = store.active(request.name);
+    const { share } = this.#local.openKey(entry);
+    using _share = share.share;
+    const quorum = quorumFor(this.#local, share, request);
+    const input = this.#signInput(share, quorum, request.digest);
+    const payload = payloadHash(signProposal(input).payload);
+    const session = await this.#start(sign, input, {
+      mend: (peer, done) => {
+        this.#setUpPair(share, peer).then(() => done(), done);
+      },
+    });
+    const signature = await session.result;
+    if (signature === undefined) {
+      throw new UsageError("USAGE", `${this.#local.party.name} is no receiver of the signature`);
+    }
+    store.resolvePayload(share.record.keyId, payload);
+    return {
+      name: request.name,
+      record: share.record,
+      certificate: entry.certificate,
+      signature,
+      signers: quorum.active.map((index) => config.roster.nameOf(index)),
+    };
+  }
+
+  /** Stays for peers that still need something, then ends all links and closes the store. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#settling);
+    this.#network?.host.stop();
+    await this.#network?.mesh.close();
+    this.#pairs[Symbol.dispose]();
+    this.#local[Symbol.dispose]();
+  }
+
+  /** {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #start<I, O>(
+    definition: Definition<I, O>,
+    input: I,
+    options: StartOptions = {},
+  ): Promise<RunningSession<O>> {
+    this.#network ??= await connect(this.#local, this.#pairs, this.#options);
+    const session = this.#network.host.start(definition, input, options);
+    const settling = session.settled.finally(() => this.#settling.delete(settling));
+    this.#settling.add(settling);
+    return session;
+  }
+
+  #members(policy: AccessTree): Member[] {
+    const { roster } = this.#local.config;
+    return leavesOf(policy).map((name) => roster.named(name)).map(({ index, name, identity }) => ({
+      index,
+      name,
+      identity: identity.publicKey,
+    })).sort((a, b) => a.index - b.index);
+  }
+
+  /** A pair that fails now is set up before the first signature that needs it. */
+  async #setUpPairs(share: KeyShare): Promise<void> {
+    const peers = share.record.members.map((member) => member.index).filter((index) => index !== share.self);
+    await Promise.all(peers.map((peer) =>
+      this.#setUpPair(share, peer).catch((error) => {
+        const name = this.#local.config.roster.nameOf(peer);
+        const why = error instanceof Error ? error.message : String(error);
+        this.#options.warn?.(
+          `the pair with ${name} is not set up yet (${why}): the next signature with it does that`,
+        );
+      })
+    ));
+  }
+
+  async #setUpPair(share: KeyShare, peer: PartyId): Promise<void> {
+    const { store } = this.#local;
+    const { keyId, epoch } = share.record;
+    const place = { keyId, epoch, peer };
+    try {
+      const session = await this.#start(pairSetUp, { share, peer, admit: () => store.admitPairSetUp(place) });
+      (await session.result)[Symbol.dispose]();
+    } catch (error) {
+      if (error instanceof CheaterError) store.pairSetUpFailed(place);
+      throw error;
+    }
+  }
+
+  #signInput(share: KeyShare, quorum: Quorum, digest: Bytes): SignInput {
+    const { keyId, epoch } = share.record;
+    return {
+      share,
+      signers: quorum.active,
+      coefficients: quorum.coefficients,
+      digest,
+      pairs: (peer) => this.#pairs.get({ keyId, epoch, peer }),
+      burned: (peer) => this.#pairs.isBurned({ keyId, epoch, peer }),
+    };
+  }
+}
+
+/**
+ * Opens a party: takes its lock, opens its store. Links are made later.
+ *
+ * @throws UsageError see {@linkcode openLocal}
+ */
+export async function openParty(config: Config, name: string, options: PartyOptions): Promise<Party> {
+  return new Party(await openLocal(config, name, options), options);
+}
+
+/** What everybody may know of an active key. @throws UsageError KEY_UNKNOWN or KEY_PENDING */
+export function publicKeyInfo(local: LocalParty, name: string): PublicKeyInfo {
+  const entry = local.store.active(name);
+  const { share } = local.openKey(entry);
+  share.share[Symbol.dispose]();
+  return { name, record: share.record, certificate: entry.certificate };
+}
+
+async function connect(
+  local: LocalParty,
+  pairs: PairStates,
+  options: PartyOptions,
+): Promise<{ readonly mesh: Mesh; readonly host: SessionHost }> {
+  const { config, party } = local;
+  const identity = local.identity();
+  const rng = options.rng ?? systemRng;
+  const mesh = new Mesh({
+    roster: config.roster,
+    self: party.index,
+    listen: formatAddress(party.listen),
+    addressOf: (peer) => {
+      const address = config.parties[peer - 1]?.address;
+      return address === undefined ? undefined : formatAddress(address);
+    },
+    tls: {
+      certPem: readPublicText(party.certPath, `the certificate of ${party.name}`),
+      keyPem: readSecretText(party.keyPath, `the TLS key of ${party.name}`),
+      authoritiesPem: readPublicText(config.authorityPath, "the authority's certificate"),
+    },
+    revocationListsPem: config.revocationListPath === undefined
+      ? undefined
+      : readPublicText(config.revocationListPath, "the revocation list"),
+    pins: new Map(config.parties.map(({ index, pins }) => [index, pins])),
+    identity,
+    rng,
+    bootId: local.bootId,
+    limits: config.transport,
+    ...(options.log === undefined ? {} : { log: options.log }),
+  });
+  const host = new SessionHost({
+    roster: config.roster,
+    self: party.index,
+    identity,
+    links: mesh,
+    clock: systemClock,
+    rng,
+    journal: pairs,
+    timeoutMs: local.timeoutMs,
+    command: options.command,
+    ...(options.progress === undefined ? {} : { onEvent: options.progress }),
+  });
+  await mesh.start();
+  return { mesh, host };
+}
+
+/** What an earlier run left under a name: the active key, or else the newest attempt. */
+function formerOf(entries: readonly KeyEntry[]): KeyEntry | undefined {
+  return entries.findLast((entry) => entry.state === "active") ?? entries.at(-1);
+}
+
+/** Who signs, of those at hand. @throws UsageError NOT_A_MEMBER, NOT_QUALIFIED or USAGE */
+function quorumFor(
+  { config, party }: LocalParty,
+  { record }: KeyShare,
+  { name, signers }: SignRequest,
+): Quorum {
+  const members = new Map(record.members.map((member) => [member.name, member.index]));
+  const wanted = (signers ?? [...members.keys()]).map((signer) => {
+    const index = members.get(signer);
+    if (index === undefined) {
+      throw new UsageError(
+        "NOT_A_MEMBER",
+        `${signer} has no share of the key ${name}: ${[...members.keys()].join(", ")} have`,
+        { party: signer },
+      );
+    }
+    return index;
+  });
+  const quorum = quorumOf(record, wanted);
+  if (quorum === undefined) {
+    throw new UsageError(
+      "NOT_QUALIFIED",
+      `${(signers ?? []).join(", ")} may not sign with ${name}: its policy is ${formatPolicy(record.policy)}`,
+    );
+  }
+  if (!quorum.active.includes(party.index)) {
+    const active = quorum.active.map((index) => config.roster.nameOf(index)).join(", ");
+    throw new UsageError("USAGE", `${party.name} is not among the signers: ${active} sign`, {
+      party: party.name,
+    });
+  }
+  return quorum;
+}
