@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Bytes, concat, u16, u32, utf8 } from "../base/bytes.ts";
+import { type Bytes, concat, u16, utf8 } from "../base/bytes.ts";
 import { sha256 } from "../base/crypto.ts";
 import { invariant } from "../base/errors.ts";
 import type { Curve, Scalar } from "../math/curve.ts";
@@ -45,10 +45,16 @@ export function hash(tag: TagName, ...parts: readonly Uint8Array[]): Bytes {
  */
 export function xof(length: number, tag: TagName, ...parts: readonly Uint8Array[]): Bytes {
   invariant(length > 0, "an XOF output has at least one byte");
-  const seed = hash(tag, ...parts);
-  const blocks: Bytes[] = [];
-  for (let i = 0; i * 32 < length; i++) blocks.push(sha256(seed, u32(i)));
-  return concat(...blocks).slice(0, length);
+  const input = new Uint8Array(36); // seed ‖ u32 i
+  const counter = new DataView(input.buffer, 32);
+  input.set(hash(tag, ...parts));
+  const out = new Uint8Array(length);
+  for (let i = 0, at = 0; at < length; i++, at += 32) {
+    counter.setUint32(0, i);
+    out.set(sha256(input).subarray(0, Math.min(32, length - at)), at);
+  }
+  input.fill(0);
+  return out;
 }
 
 /**

@@ -8,7 +8,7 @@
 import { type PartyId, type SessionId, sessionId } from "../base/brands.ts";
 import { type Bytes, copy } from "../base/bytes.ts";
 import { decode, encode } from "../base/codec.ts";
-import { ed25519Signer, ed25519Verifier } from "../base/crypto.ts";
+import { type Ed25519Signer, ed25519Signer, type Ed25519Verifier, ed25519Verifier } from "../base/crypto.ts";
 import { invariant } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import type { ExchangeStep, JournalRecord, Protocol, Session } from "./protocol.ts";
@@ -57,11 +57,8 @@ export function runLocally<T>(
   options: LocalOptions,
 ): Map<PartyId, LocalOutcome<T>> {
   const sid = options.sid ?? sessionId(options.rng.bytes(32));
-  const signers = new Map(
-    parties.map((party) => [party, ed25519Signer(options.identities?.get(party) ?? options.rng.bytes(32))]),
-  );
-  const verifiers = new Map(
-    [...signers].map(([party, signer]) => [party, ed25519Verifier(signer.publicKey)]),
+  const identities = new Map(
+    parties.map((party) => [party, lazyIdentity(options.identities?.get(party) ?? options.rng.bytes(32))]),
   );
   const offers = new Map(
     parties.map((party) => [party, options.offers?.get(party) ?? new Uint8Array(0) as Bytes]),
@@ -80,8 +77,9 @@ export function runLocally<T>(
       parties,
       offers,
       rng: options.rng,
-      sign: (message) => (signers.get(party) as { sign(m: Bytes): Bytes }).sign(message),
-      verify: (other, message, signature) => verifiers.get(other)?.verify(message, signature) ?? false,
+      sign: (message) => (identities.get(party) as LazyIdentity).signer().sign(message),
+      verify: (other, message, signature) =>
+        identities.get(other)?.verifier()?.verify(message, signature) ?? false,
     };
     running.set(party, { run: start(session), waiting: undefined, resume: undefined });
   }
@@ -192,4 +190,21 @@ export function runLocally<T>(
     }
     return { broadcast, direct };
   }
+}
+
+interface LazyIdentity {
+  signer(): Ed25519Signer;
+  verifier(): Ed25519Verifier | undefined;
+}
+
+/** Makes the keys when they are first used: most protocols use none, and a verifier costs more than a small protocol. */
+function lazyIdentity(seed: Bytes): LazyIdentity {
+  let signer: Ed25519Signer | undefined, verifier: Ed25519Verifier | undefined;
+  return {
+    signer: () => signer ??= ed25519Signer(seed),
+    verifier() {
+      signer ??= ed25519Signer(seed);
+      return verifier ??= ed25519Verifier(signer.publicKey);
+    },
+  };
 }
