@@ -6,7 +6,7 @@
 
 import { ed25519, ristretto255, ristretto255_hasher } from "@noble/curves/ed25519.js";
 import { type Bytes, concat, copy, u16, u8, utf8 } from "../base/bytes.ts";
-import { sha512 } from "../base/crypto.ts";
+import { ed25519Signer, sha512 } from "../base/crypto.ts";
 import { invariant } from "../base/errors.ts";
 
 /** An element of ristretto255. */
@@ -18,12 +18,29 @@ export interface Element {
   toBytes(): Uint8Array;
 }
 
-/** ℓ: the order of the group. */
-export const RISTRETTO_ORDER: bigint = ed25519.Point.Fn.ORDER;
+/** An element with a known discrete logarithm ±8t, and the logarithm as X25519 takes it. */
+export interface KnownElement {
+  readonly element: Element;
+  /** 32 bytes; X25519 reads them as 8t with t in [2^251, 2^252). */
+  readonly key: Bytes;
+}
 
-/** Scalar times base element. @param a 1 to ℓ − 1. */
-export function ristrettoBase(a: bigint): Element {
-  return ristretto255.Point.BASE.multiply(a);
+/**
+ * A uniform element a·G with a = ±8t. The multiplication is that of an Ed25519 public key, native where the runtime has it:
+ * its scalar is the first half of SHA-512 of the seed, clamped as X25519 clamps. Clamping reaches one of t and ℓ − t, so a
+ * random sign makes a uniform but for 2^-124 of the values; x does not depend on the sign.
+ *
+ * @param seed 32 random bytes, used for nothing else.
+ * @param negative a random bit.
+ */
+export function knownElement(seed: Uint8Array, negative: number): KnownElement {
+  const digest = sha512(seed);
+  const key = digest.slice(0, 32);
+  digest.fill(0);
+  const point = ed25519.Point.fromBytes(ed25519Signer(seed).publicKey);
+  const Ristretto = ristretto255.Point as unknown as new (point: unknown) => Element;
+  const both = [new Ristretto(point), new Ristretto(point.negate())];
+  return { element: both[negative] as Element, key };
 }
 
 /** Reads a canonical encoding of 32 bytes; undefined where it is not one. The identity is one. */

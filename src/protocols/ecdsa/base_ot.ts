@@ -18,9 +18,8 @@ import {
   elementFromUniform,
   hashToElement,
   isLargeOrderU,
+  knownElement,
   montgomeryU,
-  RISTRETTO_ORDER,
-  ristrettoBase,
 } from "../../math/ristretto.ts";
 import { hash } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
@@ -32,7 +31,7 @@ export const OT_BYTES = 64;
 export interface OtChoice {
   /** β, 0 or 1. */
   readonly choice: number;
-  /** 8t as an X25519 key. */
+  /** The exponent as an X25519 key. */
   readonly key: Bytes;
   /** r_0 ‖ r_1. */
   readonly points: Bytes;
@@ -49,9 +48,11 @@ export type OtKeys = readonly [Bytes, Bytes];
 export function chooseOt(psid: Bytes, l: number, choice: number, rng: Rng): OtChoice {
   const other = elementFromUniform(rng.bytes(64)); // r_{1−β}: uniform
   const otherBytes = other.toBytes();
-  const { a, key } = chooseExponent(rng);
+  const seed = rng.bytes(33);
+  const { element: aG, key } = knownElement(seed.subarray(0, 32), (seed[32] as number) & 1);
+  erase(seed);
   // r_β = a·G − Hg_β(r_{1−β})
-  const mine = ristrettoBase(a).subtract(branchHash(psid, l, choice, otherBytes)).toBytes();
+  const mine = aG.subtract(branchHash(psid, l, choice, otherBytes)).toBytes();
   return { choice, key, points: selectOrder(choice, mine, otherBytes) };
 }
 
@@ -116,20 +117,6 @@ export function openOt(psid: Bytes, l: number, state: OtChoice, answer: Uint8Arr
   return key;
 }
 
-/**
- * Draws a = 8v with v uniform, except for the 2^-127 of values where neither v nor −v is in [2^251, 2^252); the one that is
- * gives the X25519 key 8t, and x does not depend on the sign.
- */
-function chooseExponent(rng: Rng): { readonly a: bigint; readonly key: Bytes } {
-  for (;;) {
-    const v = BigInt("0x" + rng.bytes(64).toHex()) % RISTRETTO_ORDER;
-    const t = [v, RISTRETTO_ORDER - v][Number(v < TWO_251)] as bigint;
-    if (t < TWO_251 || t >= 2n * TWO_251) continue;
-    const key = Uint8Array.fromHex((8n * t).toString(16).padStart(64, "0")).reverse();
-    return { a: 8n * v % RISTRETTO_ORDER, key };
-  }
-}
-
 /** Hg_{c,l}(P), a random oracle into the group. All parts have fixed widths. */
 function branchHash(psid: Bytes, l: number, c: number, P: Uint8Array): Element {
   return hashToElement(`quorate/v1/${Tag.pairOtHash}`, concat(psid, u16(l), u8(c), P));
@@ -163,5 +150,3 @@ function select(bit: number, zero: Uint8Array, one: Uint8Array): Bytes {
 function selectOrder(choice: number, mine: Uint8Array, other: Uint8Array): Bytes {
   return concat(select(choice, mine, other), select(choice, other, mine));
 }
-
-const TWO_251 = 2n ** 251n;
