@@ -20,6 +20,7 @@ export const Tag = {
   proposal: "proposal",
   payload: "payload",
   open: "open",
+  offer: "offer",
   ready: "ready",
   sid: "sid",
   envelope: "envelope",

@@ -42,18 +42,26 @@ export class RoundTable {
     this.count = rounds.length;
     this.echoed = rounds.filter((round) => round.echo !== "none").map((round) => round.number);
     let echoOf: number | undefined;
+    let last = 0;
     for (const round of rounds) {
-      invariant(round.number >= 1 && round.number < ECHO_ROUND_BIT, "round numbers are 1 to 127");
+      invariant(round.number > last && round.number < ECHO_ROUND_BIT, "round numbers ascend from 1 to 127");
+      last = round.number;
       if (round.broadcast) this.#add(round.number, "broadcast", round.broadcast.sizeMax, echoOf);
       if (round.direct) this.#add(round.number, "direct", round.direct.sizeMax, echoOf);
       if (round.echo === "own") this.#add(round.number | ECHO_ROUND_BIT, "broadcast", 0, round.number);
       echoOf = round.echo === "next" ? round.number : undefined;
     }
+    invariant(echoOf === undefined, "no round after the last one can carry its echo");
   }
 
   /** The place of an envelope, or undefined where the protocol has none there. */
   place(round: number, to: number): Place | undefined {
     return this.#places.get(`${round}/${to === TO_ALL ? "broadcast" : "direct"}`);
+  }
+
+  /** True iff messages of this round hold the echo of another one. */
+  carriesEcho(round: number): boolean {
+    return [TO_ALL, 1].some((to) => this.place(round, to)?.echoOf !== undefined);
   }
 
   #add(round: number, kind: string, bodyMax: number, echoOf: number | undefined): void {
@@ -139,42 +147,54 @@ export class EnvelopeStore {
     return this.#held.get(keyOf(round, from, kind === "broadcast" ? TO_ALL : this.#self));
   }
 
-  /** Everything a party sent in a round, as evidence for a check that it failed. */
+  /** Everything that a party sent up to a round, as evidence for a check that it failed there. */
   evidenceOf(round: number, culprit: PartyId): Evidence {
-    const envelopes = (["broadcast", "direct"] as const).flatMap((kind) => {
-      const stored = this.get(round, culprit, kind);
-      return stored === undefined ? [] : [{ raw: stored.raw, hasEcho: stored.envelope.echo.length > 0 }];
-    });
+    const envelopes = [...this.#held.values()]
+      .filter(({ envelope }) => envelope.from === culprit && (envelope.round & ~ECHO_ROUND_BIT) <= round)
+      .map(({ raw, envelope }) => ({ raw, hasEcho: envelope.echo.length > 0 }));
     return { sid: this.#sid, protocol: this.#protocol, culprit, kind: "message", envelopes };
   }
 
-  /** The signed broadcasts of all echoed rounds: what the sides of an echo mismatch show each other. */
+  /** The signed broadcasts of all echoed rounds, newest first: what the sides of an echo mismatch show each other. */
   echoedBroadcasts(): Bytes[] {
     return [...this.#held.values()]
       .filter(({ envelope }) => envelope.to === TO_ALL && this.table.echoed.includes(envelope.round))
+      .sort((a, b) => b.envelope.round - a.envelope.round)
       .map(({ raw }) => raw);
   }
 
-  /** Evidence that the sender of one of these envelopes signed another one for the same place, if so. */
+  /** Evidence that a sender signed two different broadcasts for one place, from these envelopes and those held here. */
   findEquivocation(raws: readonly Bytes[]): Evidence | undefined {
+    const shown = new Map<string, StoredEnvelope>();
     for (const raw of raws) {
-      try {
-        const head = envelopeHead(raw);
-        const place = this.table.place(head.round, head.to);
-        const held = this.#held.get(keyOf(head.round, head.from, head.to));
-        if (place === undefined || held === undefined || head.to !== TO_ALL) continue;
-        const envelope = openEnvelope(raw, place.echoOf !== undefined);
-        const verifier = this.#roster.get(envelope.from).identity;
-        if (
-          conflicts(held.envelope, envelope) && verifyEnvelope(verifier, this.#sid, this.#protocol, envelope)
-        ) {
-          return this.#equivocation(held.raw, raw, envelope.from, place.echoOf !== undefined);
-        }
-      } catch (error) {
-        if (!(error instanceof DecodeError)) throw error;
+      const opened = this.#openForeign(raw);
+      if (opened === undefined) continue;
+      const { envelope } = opened;
+      const key = keyOf(envelope.round, envelope.from, envelope.to);
+      const other = this.#held.get(key) ?? shown.get(key);
+      if (other === undefined) shown.set(key, opened);
+      else if (conflicts(other.envelope, envelope)) {
+        return this.#equivocation(other.raw, raw, envelope.from, envelope.echo.length > 0);
       }
     }
     return undefined;
+  }
+
+  /** A broadcast that somebody else received: of this session, in a place that the protocol has, signed by its sender. */
+  #openForeign(raw: Bytes): StoredEnvelope | undefined {
+    try {
+      const head = envelopeHead(raw);
+      const place = this.table.place(head.round, head.to);
+      const sender = this.#roster.parties[head.from - 1];
+      if (place === undefined || sender === undefined || head.to !== TO_ALL) return undefined;
+      const envelope = openEnvelope(raw, place.echoOf !== undefined);
+      return verifyEnvelope(sender.identity, this.#sid, this.#protocol, envelope)
+        ? { envelope, raw }
+        : undefined;
+    } catch (error) {
+      if (error instanceof DecodeError) return undefined;
+      throw error;
+    }
   }
 
   #equivocation(a: Bytes, b: Bytes, culprit: PartyId, hasEcho: boolean): Evidence {

@@ -6,27 +6,32 @@
 
 import type { PartyId, SessionId } from "../base/brands.ts";
 import { type Bytes, equal } from "../base/bytes.ts";
-import { DecodeError } from "../base/codec.ts";
+import { decode, DecodeError } from "../base/codec.ts";
+import type { Ed25519Verifier } from "../base/crypto.ts";
 import { type Envelope, openEnvelope, verifyEnvelope } from "./envelope.ts";
+import { entryOf, openCodec, proposalHash, verifyEntry } from "./messages.ts";
 import type { Roster } from "./roster.ts";
 
-/** Signed envelopes of a culprit, as they were received. */
+/** Signed messages of a culprit, as they were received. */
 export interface Evidence {
+  /** The session's id; for `open` the hash of the proposal, which is what there is before an id. */
   readonly sid: SessionId;
   readonly protocol: string;
   readonly culprit: PartyId;
   /**
-   * `equivocation`: two different envelopes for one place, conclusive by itself. `message`: what failed a check of the
-   * protocol; the signature proves who sent it, the check has to be repeated.
+   * `equivocation`: two different envelopes for one place, conclusive by itself. `message`: everything up to what failed a
+   * check of the protocol; the signatures prove who sent it, the check has to be repeated. `open`: the same for an OPEN.
    */
-  readonly kind: "equivocation" | "message";
+  readonly kind: "equivocation" | "message" | "open";
   readonly envelopes: readonly { readonly raw: Bytes; readonly hasEcho: boolean }[];
 }
 
-/** True iff every envelope was signed by the culprit in that session and, for equivocation, two of them conflict. */
+/** True iff every message was signed by the culprit in that session and, for equivocation, two of them conflict. */
 export function verifyEvidence(evidence: Evidence, roster: Roster): boolean {
+  const verifier = roster.parties[evidence.culprit - 1]?.identity;
+  if (verifier === undefined) return false;
+  if (evidence.kind === "open") return verifyOpenEvidence(evidence, verifier);
   const opened: Envelope[] = [];
-  const verifier = roster.get(evidence.culprit).identity;
   for (const { raw, hasEcho } of evidence.envelopes) {
     try {
       const envelope = openEnvelope(raw, hasEcho);
@@ -41,6 +46,22 @@ export function verifyEvidence(evidence: Evidence, roster: Roster): boolean {
   if (evidence.kind === "message") return opened.length > 0;
   const [a, b] = opened;
   return opened.length === 2 && a !== undefined && b !== undefined && conflicts(a, b);
+}
+
+function verifyOpenEvidence(
+  { culprit, protocol, sid, envelopes }: Evidence,
+  verifier: Ed25519Verifier,
+): boolean {
+  try {
+    return envelopes.length > 0 && envelopes.every(({ raw }) => {
+      const open = decode(openCodec, raw);
+      return open.proposal.protocol === protocol && equal(proposalHash(open.proposal), sid) &&
+        verifyEntry(verifier, culprit, sid, entryOf(open));
+    });
+  } catch (error) {
+    if (error instanceof DecodeError) return false;
+    throw error;
+  }
 }
 
 /** Two envelopes for one place that say different things. Another signature over the same content is no conflict. */

@@ -8,7 +8,7 @@
 import type { PartyId, SessionId } from "../base/brands.ts";
 import { type Bytes, equal, hex } from "../base/bytes.ts";
 import { type Codec, decode, DecodeError } from "../base/codec.ts";
-import { TransportError, UsageError } from "../base/errors.ts";
+import { invariant, TransportError, UsageError } from "../base/errors.ts";
 import type { Definition } from "../protocols/protocol.ts";
 import type { SessionContext, SessionEvent } from "./context.ts";
 import { SessionLimits } from "./limits.ts";
@@ -16,14 +16,16 @@ import { FrameType, type LinkEvent, type SessionFrame } from "./links.ts";
 import {
   abortCodec,
   doneCodec,
+  entryOf,
   firstDifference,
   openCodec,
-  openDigest,
   type OpenMessage,
+  printable,
   proposalHash,
   readyCodec,
   readyDigest,
   refusedCodec,
+  verifyEntry,
   type WireProposal,
 } from "./messages.ts";
 import type { Mend } from "./opening.ts";
@@ -79,14 +81,22 @@ export class SessionHost {
   readonly #queue = new Map<string, ProtocolSession[]>();
   readonly #buffered = new Map<PartyId, Map<string, BufferedOpen>>();
 
+  #dropped = 0;
+
   constructor(options: SessionHostOptions) {
-    this.#options = options;
+    const command = printable(options.command, SessionLimits.commandBytesMax);
+    this.#options = { ...options, command };
     options.links.listen((event) => this.#onLink(event));
   }
 
-  /** How many sessions open, run or linger. */
+  /** How many sessions wait, open, run or linger. */
   get size(): number {
     return this.#sessions.size;
+  }
+
+  /** How many frames belonged to no session here: late, replayed, or for what was not started. */
+  get dropped(): number {
+    return this.#dropped;
   }
 
   /**
@@ -127,21 +137,19 @@ export class SessionHost {
       proposal,
       mend: options.mend,
       hooks: {
-        event: (event) => this.#options.onEvent?.(event),
+        event: (event) => quietly(() => this.#options.onEvent?.(event)),
         candidate: (sid) => {
           if (sidKey !== undefined) this.#bySid.delete(sidKey);
           sidKey = sidOf(sid);
           this.#bySid.set(sidKey, session);
         },
-        outcome: (outcome) => {
-          this.#leaveProp(session);
-          observer.outcome(outcome);
-        },
+        outcome: (outcome) => quietly(() => observer.outcome(outcome)),
         over: (value) => {
           if (sidKey !== undefined) this.#bySid.delete(sidKey);
           this.#sessions.delete(session);
-          observer.settled?.(value);
+          quietly(() => observer.settled?.(value));
         },
+        leave: () => this.#leaveProp(session),
       },
     });
     const key = hex(session.prop);
@@ -154,8 +162,8 @@ export class SessionHost {
 
   /** Ends all sessions here and tells the peers. */
   stop(): void {
-    for (const session of [...this.#sessions]) {
-      session.fail(new TransportError("CANCELLED", "this party stops"));
+    for (const session of [...this.#sessions].reverse()) {
+      session.stop(new TransportError("CANCELLED", "this party stops"));
     }
   }
 
@@ -176,12 +184,13 @@ export class SessionHost {
     }
   }
 
+  /** A session opens or runs no more: the next one of the same proposal begins. */
   #leaveProp(session: ProtocolSession): void {
     const key = hex(session.prop);
-    if (this.#byProp.get(key) !== session) return;
-    this.#byProp.delete(key);
-    const waiting = (this.#queue.get(key) ?? []).filter((queued) => this.#sessions.has(queued));
-    const next = waiting.shift();
+    const waiting = (this.#queue.get(key) ?? []).filter((queued) => queued !== session);
+    const isFirst = this.#byProp.get(key) === session;
+    if (isFirst) this.#byProp.delete(key);
+    const next = isFirst ? waiting.shift() : undefined;
     if (waiting.length > 0) this.#queue.set(key, waiting);
     else this.#queue.delete(key);
     if (next !== undefined) this.#begin(next);
@@ -195,7 +204,14 @@ export class SessionHost {
         `${this.#options.roster.nameOf(this.#options.self)} takes no part in this`,
       );
     }
+    if (participants.length > SessionLimits.participantsMax) {
+      throw new UsageError(
+        "USAGE",
+        `at most ${SessionLimits.participantsMax} parties take part in a session: found ${participants.length}`,
+      );
+    }
     for (const party of participants) this.#options.roster.get(party);
+    invariant(isAscending(participants), "participants are given ascending");
     return {
       protocol: definition.name,
       version: definition.version,
@@ -233,97 +249,123 @@ export class SessionHost {
     switch (type) {
       case FrameType.OPEN:
         return this.#onOpen(peer, payload);
-      case FrameType.READY: {
-        const ready = this.#decode(peer, readyCodec, payload);
-        if (ready === undefined) return;
-        if (!this.#verifies(peer, readyDigest(peer, ready.prop, ready.entries), ready.signature)) return;
-        const target = this.#byProp.get(hex(ready.prop));
-        if (target?.peers().includes(peer)) target.receiveReady(peer, ready);
-        return;
-      }
-      case FrameType.SESSION_REFUSED: {
-        const refused = this.#decode(peer, refusedCodec, payload);
-        if (refused === undefined) return;
-        for (const prop of [refused.prop, refused.otherProp]) {
-          const target = this.#byProp.get(hex(prop));
-          if (target?.peers().includes(peer)) target.receiveRefused(peer, refused);
-        }
-        return;
-      }
+      case FrameType.READY:
+        return this.#onReady(peer, payload);
+      case FrameType.SESSION_REFUSED:
+        return this.#onRefused(peer, payload);
       case FrameType.ENVELOPE:
-        return this.#target(peer, session)?.receiveEnvelope(peer, payload);
-      case FrameType.DONE: {
-        const done = this.#decode(peer, doneCodec, payload);
-        const target = this.#target(peer, session);
-        if (done !== undefined && target?.sid !== undefined && equal(done.sid, target.sid)) {
-          target.receiveDone(peer);
-        }
-        return;
-      }
+      case FrameType.DONE:
       case FrameType.ABORT: {
-        if (payload.length > SessionLimits.abortBytesMax) {
-          return this.#options.links.closeLink(
-            peer,
-            "INVALID_MESSAGE",
-            `an ABORT has ${payload.length} bytes`,
-          );
-        }
-        const abort = this.#decode(peer, abortCodec, payload);
-        const target = this.#target(peer, session);
-        if (abort !== undefined && target?.sid !== undefined && equal(abort.sid, target.sid)) {
-          target.receiveAbort(peer, abort);
-        }
-        return;
+        const target = this.#bySid.get(hex(session));
+        if (!target?.peers().includes(peer)) this.#dropped++;
+        else if (type === FrameType.ENVELOPE) target.receiveEnvelope(peer, payload);
+        else if (type === FrameType.DONE) this.#onDone(peer, target, payload);
+        else this.#onAbort(peer, target, payload);
       }
-      default:
-        return;
+    }
+  }
+
+  #onDone(peer: PartyId, target: ProtocolSession, payload: Bytes): void {
+    const done = this.#decode(peer, doneCodec, payload);
+    if (done === undefined) return;
+    if (isOf(target, done.sid)) target.receiveDone(peer);
+    else this.#dropped++;
+  }
+
+  #onAbort(peer: PartyId, target: ProtocolSession, payload: Bytes): void {
+    if (payload.length > SessionLimits.abortBytesMax) {
+      return this.#closeLink(peer, `an ABORT has ${payload.length} bytes`);
+    }
+    const abort = this.#decode(peer, abortCodec, payload);
+    if (abort === undefined) return;
+    if (isOf(target, abort.sid)) target.receiveAbort(peer, abort);
+    else this.#dropped++;
+  }
+
+  #onReady(peer: PartyId, payload: Bytes): void {
+    const ready = this.#decode(peer, readyCodec, payload);
+    if (ready === undefined) return;
+    const target = this.#byProp.get(hex(ready.prop));
+    if (!target?.peers().includes(peer)) {
+      this.#dropped++;
+      return;
+    }
+    const digest = readyDigest(peer, ready.prop, ready.entries);
+    if (!this.#options.roster.get(peer).identity.verify(digest, ready.signature)) {
+      return this.#closeLink(peer, UNSIGNED);
+    }
+    target.receiveReady(peer, ready);
+  }
+
+  #onRefused(peer: PartyId, payload: Bytes): void {
+    const refused = this.#decode(peer, refusedCodec, payload);
+    if (refused === undefined) return;
+    const mail = this.#buffered.get(peer);
+    const kept = mail?.get(hex(refused.prop));
+    if (kept !== undefined && equal(kept.open.nonce, refused.nonce)) mail?.delete(hex(refused.prop));
+    const targets = new Set([refused.prop, refused.otherProp].map((prop) => this.#byProp.get(hex(prop))));
+    for (const target of targets) {
+      if (target?.isRefusedBy(peer, refused)) target.receiveRefused(peer, refused);
+      else this.#dropped++;
     }
   }
 
   #onOpen(peer: PartyId, payload: Bytes): void {
     if (payload.length > SessionLimits.openBytesMax) {
-      return this.#options.links.closeLink(peer, "INVALID_MESSAGE", `an OPEN has ${payload.length} bytes`);
+      return this.#closeLink(peer, `an OPEN has ${payload.length} bytes`);
     }
     const open = this.#decode(peer, openCodec, payload);
     if (open === undefined) return;
     const { participants } = open.proposal;
-    const ascending = participants.every((party, i) => i === 0 || (participants[i - 1] as number) < party);
-    if (!ascending || !participants.includes(peer) || !participants.includes(this.#options.self)) {
-      return this.#options.links.closeLink(
-        peer,
-        "INVALID_MESSAGE",
-        "an OPEN has an impossible set of participants",
-      );
+    if (
+      !isAscending(participants) || !participants.includes(peer) || !participants.includes(this.#options.self)
+    ) {
+      return this.#closeLink(peer, "an OPEN has an impossible set of participants");
     }
-    const prop = proposalHash(open.proposal);
-    if (!this.#verifies(peer, openDigest(peer, prop, open.nonce, open.offer), open.signature)) return;
-    const target = this.#byProp.get(hex(prop));
-    if (target !== undefined) return target.receiveOpen(peer, open);
     for (const session of this.#sessions) {
       if (session.knowsOpen(peer, open)) return;
     }
+    const prop = proposalHash(open.proposal);
+    if (!verifyEntry(this.#options.roster.get(peer).identity, peer, prop, entryOf(open))) {
+      return this.#closeLink(peer, UNSIGNED);
+    }
+    const key = hex(prop);
+    const target = this.#byProp.get(key);
+    if (target?.receiveOpen(peer, open)) return;
+    // A running session that this OPEN ended has made room for the next one of the same proposal.
+    const next = this.#byProp.get(key);
+    if (next !== target && next?.receiveOpen(peer, open)) return;
     for (const session of [...this.#byProp.values()]) {
-      if (session.peers().includes(peer) && this.#refuseConflict(session, peer, open, prop)) return;
+      if (hex(session.prop) !== key && this.#refuseConflict(session, peer, open, prop)) return;
     }
     this.#buffer(peer, open, prop);
   }
 
   /** In a command: a peer that opens something else with us will never open this. */
   #refuseConflict(session: ProtocolSession, peer: PartyId, open: OpenMessage, prop: Bytes): boolean {
-    if (this.#options.mode === "daemon" || !session.isOpening) return false;
+    if (this.#options.mode === "daemon" || !session.isOpening || !session.peers().includes(peer)) {
+      return false;
+    }
     if (session.definition.auxiliary === true || open.auxiliary) return false;
     const nameOf = (index: PartyId) => this.#options.roster.nameOf(index);
-    const difference = firstDifference(session.proposal, open.proposal, nameOf);
-    if (difference === undefined) return false;
+    const { field, ours, theirs } = firstDifference(session.proposal, open.proposal, nameOf);
     const name = nameOf(peer);
-    const { field, ours, theirs } = difference;
+    const command = printable(open.command, SessionLimits.commandBytesMax);
     session.refuse(
       new TransportError(
         "PEER_REFUSED",
-        `${name} has another ${field} (${theirs} there, ${ours} here): ${name} runs "${open.command}", this is "${this.#options.command}"`,
+        `${name} has another ${field} (${theirs} there, ${ours} here): ${name} runs "${command}", this is "${this.#options.command}"`,
         { party: name, parties: [peer] },
       ),
-      { otherProp: prop, about: peer, code: "PEER_REFUSED", field, ours, theirs },
+      {
+        otherProp: prop,
+        otherNonce: open.nonce,
+        parties: [peer],
+        code: "PEER_REFUSED",
+        field,
+        ours,
+        theirs,
+      },
     );
     return true;
   }
@@ -343,32 +385,40 @@ export class SessionHost {
     return kept.until > this.#options.clock.now();
   }
 
-  #target(peer: PartyId, session: Bytes): ProtocolSession | undefined {
-    const target = this.#bySid.get(hex(session));
-    return target?.peers().includes(peer) ? target : undefined;
-  }
-
   #decode<T>(peer: PartyId, codec: Codec<T>, payload: Bytes): T | undefined {
     try {
       return decode(codec, payload);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
-      this.#options.links.closeLink(peer, "INVALID_MESSAGE", error.message);
+      this.#closeLink(peer, error.message);
       return undefined;
     }
   }
 
-  #verifies(peer: PartyId, digest: Bytes, signature: Bytes): boolean {
-    if (this.#options.roster.get(peer).identity.verify(digest, signature)) return true;
-    this.#options.links.closeLink(
-      peer,
-      "INVALID_MESSAGE",
-      "a message of round 0 is not signed by its sender",
-    );
-    return false;
+  #closeLink(peer: PartyId, why: string): void {
+    this.#options.links.closeLink(peer, "INVALID_MESSAGE", why);
   }
+}
+
+/** A caller's callback that throws is the caller's failure; it must not end a session. */
+function quietly(callback: () => void): void {
+  try {
+    callback();
+  } catch {
+    // There is nobody to tell.
+  }
+}
+
+function isAscending(parties: readonly number[]): boolean {
+  return parties.every((party, i) => i === 0 || (parties[i - 1] as number) < party);
+}
+
+function isOf(session: ProtocolSession, sid: Bytes): boolean {
+  return session.sid !== undefined && equal(session.sid, sid);
 }
 
 function sidOf(sid: SessionId): string {
   return hex(sid.slice(0, 16));
 }
+
+const UNSIGNED = "a message of round 0 is not signed by its sender";

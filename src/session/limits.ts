@@ -6,6 +6,8 @@
 
 /** Numbers that bound memory, time and repetition within sessions (WIRE.md 3-5). */
 export const SessionLimits = {
+  /** What an operator typed, as shown to peers, in bytes. */
+  commandBytesMax: 256,
   /** Participants of one session. */
   participantsMax: 64,
   /** One OPEN, encoded. */
@@ -23,7 +25,7 @@ export const SessionLimits = {
   /** How long the sides of an echo mismatch wait for each other's envelopes. */
   echoDisputeMs: 2_000,
   /** After a deadline, how long a missing peer that is connected may still say why it did not answer. */
-  lastWordMs: 1_000,
+  lastWordMs: 2_000,
   /** How long a party stays for others after its own result. */
   lingerMs: 2_000,
   /** Drops of one link within one session: one more ends it. */

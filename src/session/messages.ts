@@ -6,7 +6,7 @@
 
 import type { PartyId, SessionId } from "../base/brands.ts";
 import { sessionId } from "../base/brands.ts";
-import { type Bytes, hex, u16, u32, utf8 } from "../base/bytes.ts";
+import { type Bytes, equal, hex, u16, u32, utf8 } from "../base/bytes.ts";
 import {
   BOOL,
   bytes,
@@ -20,6 +20,7 @@ import {
   U32,
   type ValueOf,
 } from "../base/codec.ts";
+import type { Ed25519Verifier } from "../base/crypto.ts";
 import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
 import type { Fact } from "../protocols/protocol.ts";
@@ -82,9 +83,9 @@ export const openCodec: Codec<OpenMessage> = struct({
   signature: fixed(64),
 });
 
-const readyEntryCodec = struct({ nonce: fixed(32), signature: fixed(64) });
+const readyEntryCodec = struct({ nonce: fixed(32), offerHash: fixed(32), signature: fixed(64) });
 
-/** One participant's nonce and OPEN signature, as the sender of READY saw them. */
+/** What one participant's OPEN said, as the sender of READY saw it, with the signature that proves it. */
 export type ReadyEntry = ValueOf<typeof readyEntryCodec>;
 
 /** READY: proof that a party saw the same OPENs as everybody. */
@@ -104,14 +105,16 @@ export const readyCodec: Codec<ReadyMessage> = struct({
   signature: fixed(64),
 });
 
-/** Why a party leaves round 0. */
+/** Why a party leaves round 0. The nonces say which attempt: a refusal that comes late ends no later one. */
 export interface RefusedMessage {
-  /** The sender's proposal. */
+  /** The sender's proposal, and the nonce of its OPEN. */
   readonly prop: Bytes;
-  /** The proposal it disagrees with, or the same where the reason is another. */
+  readonly nonce: Bytes;
+  /** The proposal it disagrees with and the nonce of that OPEN, or the same again where the reason is another. */
   readonly otherProp: Bytes;
-  /** Whose proposal that is. */
-  readonly about: number;
+  readonly otherNonce: Bytes;
+  /** Indices of the parties concerned: whose proposal it disagrees with, or who did not answer. */
+  readonly parties: readonly number[];
   readonly code: string;
   /** Which field differs, in words. */
   readonly field: string;
@@ -124,8 +127,10 @@ export interface RefusedMessage {
 /** SESSION_REFUSED. */
 export const refusedCodec: Codec<RefusedMessage> = struct({
   prop: fixed(32),
+  nonce: fixed(32),
   otherProp: fixed(32),
-  about: U16,
+  otherNonce: fixed(32),
+  parties: partiesCodec,
   code: text(64),
   field: text(64),
   ours: text(512),
@@ -172,9 +177,34 @@ export function proposalHash(proposal: WireProposal): Bytes {
   );
 }
 
+/** What stands for an offer in OPEN signatures and READY. */
+export function offerHashOf(offer: Bytes): Bytes {
+  return hash(Tag.offer, offer);
+}
+
 /** What an OPEN signature covers. The offer is inside: it is compared by READY and bound in the session id. */
-export function openDigest(from: number, prop: Bytes, nonce: Bytes, offer: Bytes): Bytes {
-  return hash(Tag.open, u16(from), prop, nonce, offer);
+export function openDigest(from: number, prop: Bytes, said: Pick<ReadyEntry, "nonce" | "offerHash">): Bytes {
+  return hash(Tag.open, u16(from), prop, said.nonce, said.offerHash);
+}
+
+/** What a READY says of an OPEN. */
+export function entryOf(open: OpenMessage): ReadyEntry {
+  return { nonce: open.nonce, offerHash: offerHashOf(open.offer), signature: open.signature };
+}
+
+/** True iff the two say the same. Signatures are not compared: both are checked, and one signer can make many. */
+export function sameEntry(a: ReadyEntry | undefined, b: ReadyEntry | undefined): boolean {
+  return a !== undefined && b !== undefined && equal(a.nonce, b.nonce) && equal(a.offerHash, b.offerHash);
+}
+
+/** True iff the party signed an OPEN that says this. */
+export function verifyEntry(
+  verifier: Ed25519Verifier,
+  from: number,
+  prop: Bytes,
+  entry: ReadyEntry,
+): boolean {
+  return verifier.verify(openDigest(from, prop, entry), entry.signature);
 }
 
 /** What a READY signature covers. */
@@ -196,12 +226,12 @@ export interface Difference {
   readonly theirs: string;
 }
 
-/** The first field in which two proposals differ, in the order in which an operator would look. */
+/** The first field in which two different proposals differ, in the order in which an operator would look. */
 export function firstDifference(
   ours: WireProposal,
   theirs: WireProposal,
   nameOf: (index: PartyId) => string,
-): Difference | undefined {
+): Difference {
   const names = (parties: readonly number[]) => parties.map((party) => nameOf(party as PartyId)).join(",");
   const rows: [string, string, string][] = [
     ["protocol", ours.protocol, theirs.protocol],
@@ -215,8 +245,26 @@ export function firstDifference(
     ...factRows(ours.payload, theirs.payload),
     ["request", hex(ours.request), hex(theirs.request)],
   ];
-  const row = rows.find(([, a, b]) => a !== b);
-  return row === undefined ? undefined : { field: row[0], ours: shorten(row[1]), theirs: shorten(row[2]) };
+  const [field, a, b] = rows.find(([, a, b]) => a !== b) ??
+    ["order of its facts", hex(proposalHash(ours)), hex(proposalHash(theirs))];
+  return { field: printable(field, 64), ours: shorten(a), theirs: shorten(b) };
+}
+
+/**
+ * A text that a peer sent or that goes to one: at most so many bytes of UTF-8, and no character that a terminal or a log
+ * could take for a command.
+ */
+export function printable(value: string, bytesMax: number): string {
+  const clean = value.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "?");
+  if (utf8(clean).length <= bytesMax) return clean;
+  let out = "";
+  let size = utf8("…").length;
+  for (const character of clean) {
+    size += utf8(character).length;
+    if (size > bytesMax) break;
+    out += character;
+  }
+  return `${out}…`;
 }
 
 function factRows(ours: readonly Fact[], theirs: readonly Fact[]): [string, string, string][] {
@@ -237,5 +285,5 @@ function readable(value: Bytes): string {
 
 function shorten(value: string): string {
   if (/^[0-9a-f]{32,}$/.test(value)) return `${value.slice(0, 16)}…`;
-  return value.length <= 200 ? value : `${value.slice(0, 199)}…`;
+  return printable(value, 200);
 }

@@ -5,14 +5,18 @@
  * @module
  */
 
-import type { PartyId, SessionId } from "../base/brands.ts";
+import { type PartyId, type SessionId, sessionId } from "../base/brands.ts";
 import { type Bytes, EMPTY, equal } from "../base/bytes.ts";
 import { encode } from "../base/codec.ts";
-import { TransportError } from "../base/errors.ts";
-import type { Definition } from "../protocols/protocol.ts";
+import { TransportError, UsageError } from "../base/errors.ts";
+import type { Definition, Unsettled } from "../protocols/protocol.ts";
 import type { SessionContext } from "./context.ts";
+import type { Evidence } from "./evidence.ts";
 import { FrameType } from "./links.ts";
+import { SessionLimits } from "./limits.ts";
 import {
+  entryOf,
+  offerHashOf,
   openCodec,
   openDigest,
   type OpenMessage,
@@ -20,7 +24,9 @@ import {
   readyDigest,
   type ReadyEntry,
   type ReadyMessage,
+  sameEntry,
   sessionIdOf,
+  verifyEntry,
   type WireProposal,
 } from "./messages.ts";
 
@@ -36,6 +42,8 @@ export interface OpeningEvents {
   /** Everybody's READY equals ours. */
   ready(sid: SessionId, offers: ReadonlyMap<PartyId, Bytes>): void;
   failure(error: Error): void;
+  /** Something was mended: `afterMending` is to be called. */
+  mended(): void;
   /** READY lists differ, or do no more: start or stop the clock of `ROUND0_SPLIT`. */
   split(differs: boolean): void;
 }
@@ -54,6 +62,7 @@ export class Opening {
   readonly #readies = new Map<PartyId, ReadyMessage>();
   readonly #mended = new Set<PartyId>();
   readonly #mending = new Set<PartyId>();
+  #unsettled: Unsettled = SETTLED;
   #own: OpenMessage | undefined;
   #ownReady: ReadyMessage | undefined;
   #over = false;
@@ -92,23 +101,43 @@ export class Opening {
     this.#judge();
   }
 
-  /** Peers that have not said OPEN, or else READY. */
+  /** Peers that have not said OPEN, or with whom something is still to be settled, or that have not said READY. */
   missing(): PartyId[] {
     const silent = this.#peers().filter((peer) => !this.#opens.has(peer));
     if (silent.length > 0) return silent;
+    const unsettled = new Set([...this.#mending, ...this.#unsettled.mine, ...this.#unsettled.others.flat()]);
+    if (unsettled.size > 0) return this.#peers().filter((peer) => unsettled.has(peer));
     return this.#peers().filter((peer) => !this.#agrees(peer));
+  }
+
+  /** The nonce of a participant's OPEN, self included: it says which attempt of it this is. */
+  nonceOf(party: PartyId): Bytes | undefined {
+    return this.#opens.get(party)?.nonce;
+  }
+
+  /** The OPEN of a party, for a check that what it offers fails. */
+  evidenceOf(party: PartyId): Evidence[] {
+    const open = this.#opens.get(party);
+    if (open === undefined) return [];
+    const envelopes = [{ raw: encode(openCodec, open), hasEcho: false }];
+    return [{
+      sid: sessionId(this.prop),
+      protocol: this.#proposal.protocol,
+      culprit: party,
+      kind: "open",
+      envelopes,
+    }];
   }
 
   /** A verified OPEN for this proposal. */
   receiveOpen(peer: PartyId, open: OpenMessage): void {
-    const known = this.#opens.get(peer);
-    if (this.#over || (known !== undefined && sameOpen(known, open))) return;
+    if (this.#over || this.knows(peer, open)) return;
+    this.#forget(peer);
     this.#opens.set(peer, open);
-    // Lists that were agreed on with the former nonce are void.
-    this.#readies.delete(peer);
-    this.#ownReady = undefined;
     const bootId = this.#context.links.bootId(peer);
     if (bootId !== undefined) this.#bootIds.set(peer, bootId);
+    // Where the peer began later it may have dropped our OPEN, because its buffer was full or the OPEN too old.
+    this.resend(peer);
     this.#events.progress();
     this.#judge();
   }
@@ -116,23 +145,39 @@ export class Opening {
   /** True iff this very OPEN was received: a retransmission. */
   knows(peer: PartyId, open: OpenMessage): boolean {
     const known = this.#opens.get(peer);
-    return known !== undefined && sameOpen(known, open);
+    return known !== undefined && sameEntry(entryOf(known), entryOf(open));
   }
 
-  /** A verified READY for this proposal. */
-  receiveReady(peer: PartyId, ready: ReadyMessage): void {
-    if (this.#over) return;
+  /** A READY for this proposal that its sender signed. @returns what is wrong with it in words, or undefined. */
+  receiveReady(peer: PartyId, ready: ReadyMessage): string | undefined {
+    if (this.#over) return undefined;
+    const { participants } = this.#proposal;
+    if (ready.entries.length !== participants.length) return "a READY lists another number of parties";
+    const foreign = participants.findIndex((party, i) => {
+      const entry = ready.entries[i] as ReadyEntry;
+      const known = this.#opens.get(party as PartyId);
+      if (known !== undefined && sameEntry(entry, entryOf(known))) return false;
+      const { identity } = this.#context.roster.get(party as PartyId);
+      return !verifyEntry(identity, party, this.prop, entry);
+    });
+    if (foreign >= 0) {
+      return `a READY holds what ${
+        this.#context.roster.nameOf(participants[foreign] as number)
+      } never signed`;
+    }
+    const known = this.#readies.get(peer);
     this.#readies.set(peer, ready);
-    this.#events.progress();
+    if (known === undefined || !sameEntries(known.entries, ready.entries)) this.#events.progress();
     this.#conclude();
+    return undefined;
   }
 
   /** A link came up: a new process of the peer has to say OPEN anew; either way it gets ours. */
   linkUp(peer: PartyId, bootId: Bytes): void {
     const known = this.#bootIds.get(peer);
     if (!this.#over && known !== undefined && !equal(known, bootId)) {
+      this.#forget(peer);
       this.#opens.delete(peer);
-      this.#readies.delete(peer);
       this.#bootIds.delete(peer);
     }
     this.resend(peer);
@@ -147,6 +192,13 @@ export class Opening {
   /** Nothing that comes later changes anything. */
   stop(): void {
     this.#over = true;
+  }
+
+  /** What was agreed on with a peer's former OPEN is void. */
+  #forget(peer: PartyId): void {
+    this.#readies.delete(peer);
+    this.#ownReady = undefined;
+    this.#events.split(false);
   }
 
   /** Says who gave whom another nonce, after the lists differed for too long. Nobody is blamed: a restart looks alike. */
@@ -172,20 +224,26 @@ export class Opening {
   }
 
   #announce(): void {
-    const nonce = this.#context.rng.bytes(32);
+    const { self, rng, identity, command } = this.#context;
+    const nonce = rng.bytes(32);
     const offer = this.#definition.offer?.(this.#input) ?? EMPTY;
-    const signature = this.#context.identity.sign(openDigest(this.#context.self, this.prop, nonce, offer));
     this.#own = {
       proposal: this.#proposal,
       offer,
-      command: this.#context.command,
+      command,
       auxiliary: this.#definition.auxiliary === true,
       nonce,
-      signature,
+      signature: identity.sign(openDigest(self, this.prop, { nonce, offerHash: offerHashOf(offer) })),
     };
-    this.#opens.set(this.#context.self, this.#own);
-    this.#ownReady = undefined;
     const encoded = encode(openCodec, this.#own);
+    if (encoded.length > SessionLimits.openBytesMax) {
+      throw new UsageError(
+        "USAGE",
+        `what is proposed has ${encoded.length} bytes, more than the ${SessionLimits.openBytesMax} that a peer accepts`,
+      );
+    }
+    this.#forget(self);
+    this.#opens.set(self, this.#own);
     for (const peer of this.#peers()) this.#send(peer, FrameType.OPEN, encoded);
   }
 
@@ -193,21 +251,14 @@ export class Opening {
   #judge(): void {
     if (this.#over) return;
     const offers = this.#offers();
-    try {
-      const open = this.#definition.unsettled?.(this.#input, this.#context.self, offers) ??
-        { mine: [], others: [] };
-      for (const peer of open.mine) this.#startMending(peer);
-      if (this.#over || open.mine.length > 0 || open.others.length > 0 || this.#mending.size > 0) return;
-    } catch (error) {
-      this.#fail(error as Error);
-      return;
-    }
+    this.#unsettled = this.#definition.unsettled?.(this.#input, this.#context.self, offers) ?? SETTLED;
+    for (const peer of this.#unsettled.mine) this.#startMending(peer);
+    const { mine, others } = this.#unsettled;
+    if (this.#over || mine.length > 0 || others.length > 0 || this.mending) return;
     if (offers.size < this.#proposal.participants.length) return;
-    const opens = this.#proposal.participants.map((party) =>
-      this.#opens.get(party as PartyId) as OpenMessage
-    );
-    const entries = opens.map(({ nonce, signature }): ReadyEntry => ({ nonce, signature }));
-    if (this.#ownReady === undefined || !sameEntries(entries, this.#ownReady.entries)) {
+    if (this.#ownReady === undefined) {
+      const opens = this.#allOpens();
+      const entries = opens.map(entryOf);
       const signature = this.#context.identity.sign(readyDigest(this.#context.self, this.prop, entries));
       this.#ownReady = { prop: this.prop, entries, signature };
       this.#events.candidate(sessionIdOf(this.prop, opens));
@@ -217,17 +268,15 @@ export class Opening {
     this.#conclude();
   }
 
+  /** Has the pair mended, once per session: what a peer offers after that is waited for, not mended again. */
   #startMending(peer: PartyId): void {
     if (this.#mended.has(peer) || this.#mending.has(peer)) return;
     if (this.#mend === undefined) {
       const name = this.#context.roster.nameOf(peer);
-      this.#fail(
-        new TransportError("PAIR_MISSING", `nothing here can be set up with ${name}`, {
-          party: name,
-          parties: [peer],
-        }),
-      );
-      return;
+      throw new TransportError("PAIR_MISSING", `nothing here can be set up with ${name}`, {
+        party: name,
+        parties: [peer],
+      });
     }
     this.#mending.add(peer);
     this.#events.progress();
@@ -235,14 +284,16 @@ export class Opening {
       this.#mending.delete(peer);
       this.#mended.add(peer);
       if (this.#over) return;
-      if (error !== undefined) {
-        this.#fail(error);
-        return;
-      }
-      this.#events.progress();
-      this.#announce();
-      this.#judge();
+      if (error === undefined) this.#events.mended();
+      else this.#events.failure(error);
     });
+  }
+
+  /** Something was mended: says OPEN with the new offer. */
+  afterMending(): void {
+    this.#events.progress();
+    this.#announce();
+    this.#judge();
   }
 
   #conclude(): void {
@@ -251,22 +302,17 @@ export class Opening {
     this.#events.split(answered.some((peer) => !this.#agrees(peer)));
     if (!this.#peers().every((peer) => this.#agrees(peer))) return;
     this.#over = true;
-    const opens = this.#proposal.participants.map((party) =>
-      this.#opens.get(party as PartyId) as OpenMessage
-    );
-    this.#events.ready(sessionIdOf(this.prop, opens), this.#offers());
+    this.#events.ready(sessionIdOf(this.prop, this.#allOpens()), this.#offers());
+  }
+
+  #allOpens(): OpenMessage[] {
+    return this.#proposal.participants.map((party) => this.#opens.get(party as PartyId) as OpenMessage);
   }
 
   #agrees(peer: PartyId): boolean {
     const theirs = this.#readies.get(peer);
     return theirs !== undefined && this.#ownReady !== undefined &&
       sameEntries(theirs.entries, this.#ownReady.entries);
-  }
-
-  #fail(error: Error): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#events.failure(error);
   }
 
   #offers(): Map<PartyId, Bytes> {
@@ -289,16 +335,10 @@ export class Opening {
   }
 }
 
+const SETTLED: Unsettled = { mine: [], others: [] };
+
 /** The session field of frames outside sessions. */
 export const NO_SESSION: Bytes = new Uint8Array(16);
-
-function sameOpen(a: OpenMessage, b: OpenMessage): boolean {
-  return equal(a.nonce, b.nonce) && equal(a.offer, b.offer);
-}
-
-function sameEntry(a: ReadyEntry | undefined, b: ReadyEntry | undefined): boolean {
-  return a !== undefined && b !== undefined && equal(a.nonce, b.nonce) && equal(a.signature, b.signature);
-}
 
 function sameEntries(a: readonly ReadyEntry[], b: readonly ReadyEntry[]): boolean {
   return a.length === b.length && a.every((entry, i) => sameEntry(entry, b[i]));

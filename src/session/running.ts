@@ -20,8 +20,8 @@ export interface RunningEvents {
   progress(): void;
   result(value: unknown): void;
   failure(error: QuorateError): void;
-  /** A peer's echo differs from ours for the broadcasts of a round. */
-  echoMismatch(round: number): void;
+  /** A peer's echo differs from ours: the protocol is stopped, nothing more leaves. */
+  echoMismatch(): void;
 }
 
 /** One running protocol. */
@@ -36,6 +36,8 @@ export class Running {
   readonly #sent = new Map<PartyId, Bytes[]>();
   readonly #ownBroadcasts = new Map<number, Bytes>();
   #waiting: ExchangeStep | undefined;
+  #round = 0;
+  #roundName = "computing";
   #echoSent = false;
   #stopped = false;
   #released = false;
@@ -74,14 +76,14 @@ export class Running {
     return this.#released;
   }
 
-  /** The round that is waited in; 0 before the first. */
+  /** The round that was begun last; 0 before the first. */
   get round(): number {
-    return this.#waiting?.round.number ?? 0;
+    return this.#round;
   }
 
   /** Its name, for people. */
   get roundName(): string {
-    return this.#waiting?.round.name ?? "computing";
+    return this.#roundName;
   }
 
   /** Begins. */
@@ -108,7 +110,7 @@ export class Running {
     const { round, from } = stored.envelope;
     if ((round & ~ECHO_ROUND_BIT) !== step.round.number || !this.#awaited(step).includes(from)) return false;
     this.#events.progress();
-    if (!this.#echoMatches(stored)) this.#events.echoMismatch(round);
+    if (!this.#echoMatches(stored)) this.#mismatch();
     else this.#continue();
     return true;
   }
@@ -133,25 +135,20 @@ export class Running {
   #drive(resume: unknown, thrown?: { readonly error: unknown }): void {
     let answer = resume;
     let toThrow = thrown;
+    let result: { readonly value: unknown };
     try {
       for (;;) {
         const step = toThrow === undefined
           ? this.#generator.next(answer)
           : this.#generator.throw(toThrow.error);
         toThrow = undefined;
-        if (this.#stopped) return;
         if (step.done) {
           this.#stopped = true;
-          this.#events.result(step.value);
-          return;
+          result = { value: step.value };
+          break;
         }
         if (step.value.kind === "exchange") {
-          this.#post(step.value);
-          this.#waiting = step.value;
-          this.#echoSent = false;
-          this.#events.progress();
-          this.#checkEarlyEchoes(step.value);
-          this.#continue();
+          this.#exchange(step.value);
           return;
         }
         if (step.value.kind === "compute") {
@@ -164,7 +161,33 @@ export class Running {
       }
     } catch (error) {
       this.#fail(error);
+      return;
     }
+    this.#events.result(result.value);
+  }
+
+  /** Sends this party's messages of a round, unless what has come already shows that the last one was split. */
+  #exchange(step: ExchangeStep): void {
+    const { round, from } = step;
+    const carriesEcho = this.#store.table.carriesEcho(round.number);
+    invariant(
+      from === undefined || (round.echo === "none" && !carriesEcho),
+      "an echo is worth something only when everybody is waited for",
+    );
+    this.#round = round.number;
+    this.#roundName = round.name;
+    if (!this.#earlyEchoesMatch(step)) return this.#mismatch();
+    this.#post(step);
+    this.#waiting = step;
+    this.#echoSent = false;
+    this.#events.progress();
+    this.#continue();
+  }
+
+  /** Stops the protocol before anything is told, so that nothing can leave after a mismatch. */
+  #mismatch(): void {
+    this.stop();
+    this.#events.echoMismatch();
   }
 
   #compute(task: (input: unknown) => unknown, input: unknown): void {
@@ -199,9 +222,7 @@ export class Running {
       this.#postEnvelope(step.round.number | ECHO_ROUND_BIT, TO_ALL, EMPTY, this.#peers());
       for (const peer of this.#awaited(step)) {
         const early = this.#store.get(step.round.number | ECHO_ROUND_BIT, peer, "broadcast");
-        if (early !== undefined && !this.#echoMatches(early)) {
-          return this.#events.echoMismatch(step.round.number);
-        }
+        if (early !== undefined && !this.#echoMatches(early)) return this.#mismatch();
       }
     }
     if (this.missing().length > 0) return;
@@ -217,15 +238,13 @@ export class Running {
   }
 
   /** Echoes in messages that came before this round began here. */
-  #checkEarlyEchoes(step: ExchangeStep): void {
-    for (const peer of this.#awaited(step)) {
-      for (const kind of ["broadcast", "direct"] as const) {
+  #earlyEchoesMatch(step: ExchangeStep): boolean {
+    return this.#awaited(step).every((peer) =>
+      (["broadcast", "direct"] as const).every((kind) => {
         const stored = this.#store.get(step.round.number, peer, kind);
-        if (stored !== undefined && !this.#echoMatches(stored)) {
-          return this.#events.echoMismatch(step.round.number);
-        }
-      }
-    }
+        return stored === undefined || this.#echoMatches(stored);
+      })
+    );
   }
 
   #echoMatches({ envelope }: StoredEnvelope): boolean {
@@ -248,8 +267,7 @@ export class Running {
   #inbox({ round, from }: ExchangeStep) {
     const broadcast = new Map<PartyId, unknown>();
     const direct = new Map<PartyId, unknown>();
-    const culprits = new Set<PartyId>();
-    let why = "";
+    const faults = new Map<PartyId, string>();
     for (const peer of from ?? this.#peers()) {
       for (
         const [kind, codec, into] of [["broadcast", round.broadcast, broadcast], [
@@ -265,17 +283,16 @@ export class Running {
           into.set(peer, decode(codec, stored.envelope.body));
         } catch (error) {
           if (!(error instanceof DecodeError)) throw error;
-          culprits.add(peer);
-          why = error.message;
+          faults.set(peer, error.message);
         }
       }
     }
-    if (culprits.size > 0) {
+    if (faults.size > 0) {
       throw new CheaterError({
         code: "INVALID_MESSAGE",
         round: round.number,
-        culprits: [...culprits],
-        what: `a message is malformed (${why})`,
+        culprits: [...faults.keys()],
+        what: `a message is malformed (${[...faults.values()].join("; ")})`,
       });
     }
     return { broadcast, direct };

@@ -5,20 +5,30 @@
  */
 
 import type { PartyId, SessionId } from "../base/brands.ts";
-import { type Bytes, EMPTY, equal } from "../base/bytes.ts";
+import { type Bytes, equal } from "../base/bytes.ts";
 import { encode } from "../base/codec.ts";
-import { CheaterError, type Code, CODES, QuorateError, TransportError } from "../base/errors.ts";
+import { CheaterError, InvariantError, QuorateError, TransportError } from "../base/errors.ts";
 import type { Definition } from "../protocols/protocol.ts";
 import type { SessionContext, SessionEvent } from "./context.ts";
 import { EnvelopeStore } from "./envelope_store.ts";
 import type { Evidence } from "./evidence.ts";
+import {
+  encodeAbort,
+  type Farewell,
+  farewellOf,
+  knownCode,
+  mendFailure,
+  shownEnvelopes,
+  unknownOutcome,
+  withNames,
+} from "./farewell.ts";
 import { SessionLimits } from "./limits.ts";
 import { FrameType } from "./links.ts";
 import {
-  abortCodec,
   type AbortMessage,
   doneCodec,
   type OpenMessage,
+  printable,
   proposalHash,
   type ReadyMessage,
   refusedCodec,
@@ -46,12 +56,21 @@ export interface SessionHooks {
   /** Frames with this id belong to this session now; an earlier id of it is void. */
   candidate(sid: SessionId): void;
   outcome(outcome: Outcome): void;
+  /** It opens or runs no more: another one of the same proposal may begin. */
+  leave(): void;
   /** The session needs nothing any more. */
   over(settled: Settled): void;
 }
 
 /** `expiring`: the deadline passed, and the missing peers that are connected may still say why (see `#timeout`). */
-type Phase = "opening" | "running" | "disputing" | "expiring" | "lingering" | "over";
+type Phase = "queued" | "opening" | "running" | "disputing" | "expiring" | "lingering" | "over";
+
+/** What a peer said when it left, as the error that it is here. */
+interface Word {
+  readonly code: string;
+  readonly parties: readonly number[];
+  readonly error: TransportError;
+}
 
 /** One session at one party. */
 export class ProtocolSession {
@@ -65,11 +84,13 @@ export class ProtocolSession {
   readonly #drops = new Map<PartyId, number>();
   readonly #doneBy = new Set<PartyId>();
   readonly #disputants = new Set<PartyId>();
+  readonly #words = new Map<PartyId, Word>();
   #store: EnvelopeStore | undefined;
   #running: Running | undefined;
   #sid: SessionId | undefined;
-  #phase: Phase = "opening";
-  #expiringFor: readonly PartyId[] = [];
+  #phase: Phase = "queued";
+  /** Who was missing when the deadline passed. */
+  #expired: readonly PartyId[] = [];
   #startedAt = 0;
   #cancelDeadline: () => void = () => {};
   #cancelSplit: (() => void) | undefined;
@@ -99,7 +120,8 @@ export class ProtocolSession {
         progress: () => this.#progress(this.#opening.mending ? "mending" : "opening"),
         candidate: (sid) => this.#candidate(sid),
         ready: (sid, offers) => this.#run(sid, offers),
-        failure: (error) => this.fail(asQuorateError(error)),
+        failure: (error) => this.fail(mendFailure(error)),
+        mended: () => this.#safely(() => this.#opening.afterMending()),
         split: (differs) => this.#watchSplit(differs),
       },
     });
@@ -122,15 +144,28 @@ export class ProtocolSession {
 
   /** Sends OPEN and begins to wait. */
   start(): void {
+    if (this.#phase !== "queued") return;
+    this.#phase = "opening";
     this.#startedAt = this.#context.clock.now();
-    this.#progress("opening");
-    this.#opening.start();
+    this.#safely(() => {
+      this.#progress("opening");
+      this.#opening.start();
+    });
   }
 
-  /** A verified OPEN for this proposal. */
-  receiveOpen(peer: PartyId, open: OpenMessage): void {
-    if (this.#running === undefined) this.#opening.receiveOpen(peer, open);
-    else if (!this.#opening.knows(peer, open) && this.#phase !== "lingering") this.#peerRestarted(peer);
+  /**
+   * A verified OPEN for this proposal.
+   *
+   * @returns false where it belongs to a later session of the same proposal.
+   */
+  receiveOpen(peer: PartyId, open: OpenMessage): boolean {
+    if (this.#running === undefined || this.#opening.knows(peer, open)) {
+      this.#safely(() => this.#opening.receiveOpen(peer, open));
+      return true;
+    }
+    // A peer that has its result may begin the next one while we still wait for others.
+    if (!this.#doneBy.has(peer)) this.#peerRestarted(peer);
+    return false;
   }
 
   /** True iff this OPEN was used here: what comes again after a link drop. */
@@ -140,28 +175,26 @@ export class ProtocolSession {
 
   /** A verified READY for this proposal. */
   receiveReady(peer: PartyId, ready: ReadyMessage): void {
-    if (this.#phase === "opening") this.#opening.receiveReady(peer, ready);
+    if (this.#phase !== "opening") return;
+    this.#safely(() => {
+      const fault = this.#opening.receiveReady(peer, ready);
+      if (fault !== undefined) this.#refuseFrame(peer, fault);
+    });
   }
 
   /** An envelope with this session's id. */
   receiveEnvelope(peer: PartyId, raw: Bytes): void {
-    if (
-      this.#store === undefined || this.#phase === "over" || this.#phase === "lingering" ||
-      this.#phase === "expiring"
-    ) return;
+    if (this.#store === undefined || !["opening", "running", "disputing"].includes(this.#phase)) return;
     const acceptance = this.#store.accept(peer, raw);
     switch (acceptance.kind) {
       case "duplicate":
         return;
       case "invalid":
-        this.#event("dropped", { peer, why: acceptance.why });
-        this.#context.links.closeLink(peer, "INVALID_MESSAGE", acceptance.why);
-        return;
+        return this.#refuseFrame(peer, acceptance.why);
       case "equivocation":
-        this.#equivocated(acceptance.evidence);
-        return;
+        return this.#equivocated(acceptance.evidence);
       case "stored":
-        if (this.#phase === "running") this.#running?.received(acceptance.stored);
+        if (this.#phase === "running") this.#safely(() => this.#running?.received(acceptance.stored));
     }
   }
 
@@ -171,80 +204,69 @@ export class ProtocolSession {
     if (this.#phase === "lingering" && this.#everybodyDone()) this.#finish();
   }
 
+  /** True iff a SESSION_REFUSED is about this attempt, not an earlier one of the same proposal. */
+  isRefusedBy(peer: PartyId, refused: RefusedMessage): boolean {
+    const concerns = (prop: Bytes, party: number | undefined, nonce: Bytes) => {
+      const known = party === undefined ? undefined : this.#opening.nonceOf(party as PartyId);
+      return equal(prop, this.prop) && known !== undefined && equal(nonce, known);
+    };
+    return this.peers().includes(peer) &&
+      (concerns(refused.prop, peer, refused.nonce) ||
+        concerns(refused.otherProp, refused.parties[0], refused.otherNonce));
+  }
+
   /** A peer leaves round 0. */
   receiveRefused(peer: PartyId, refused: RefusedMessage): void {
-    if (this.#running !== undefined || this.#phase === "over" || this.#ignoresWordOf(peer)) return;
-    const name = this.#context.roster.nameOf(peer);
-    const about = refused.about as PartyId;
-    if (
-      this.#phase === "opening" && refused.code === "TIMEOUT" && about !== peer &&
-      this.#opening.missing().includes(about)
-    ) {
-      this.#timeout();
-      return;
-    }
-    const same = equal(refused.prop, refused.otherProp);
-    const other = this.#context.roster.nameOf(refused.about);
-    this.fail(
-      new TransportError(
-        "PEER_REFUSED",
-        same
-          ? `${name} left before the first round (${refused.code}: ${refused.theirs}): see its log, then run the command again`
-          : `${name} and ${other} do not agree on the ${refused.field} (${refused.ours} at ${name}, ${refused.theirs} at ${other}): make the commands equal and run them again`,
-        { party: name, parties: [peer] },
-      ),
+    const { roster } = this.#context;
+    const name = roster.nameOf(peer);
+    const code = knownCode(refused.code);
+    const [field, ours, theirs] = [refused.field, refused.ours, refused.theirs].map((part) =>
+      printable(part, 512)
     );
+    const other = refused.parties[0] === undefined ? "another party" : roster.nameOf(refused.parties[0]);
+    const sentence = equal(refused.prop, refused.otherProp)
+      ? `${name} left before the first round (${code}: ${theirs}): see its log, then run the command again`
+      : `${name} and ${other} do not agree on the ${field} (${ours} at ${name}, ${theirs} at ${other}): ${name} runs "${
+        printable(refused.ourCommand, SessionLimits.commandBytesMax)
+      }", this is "${this.#context.command}"`;
+    const error = new TransportError("PEER_REFUSED", sentence, { party: name, parties: [peer] });
+    this.#peerLeft(peer, { code, parties: refused.parties, error });
   }
 
   /** A peer ended the session; its word, not evidence. */
   receiveAbort(peer: PartyId, abort: AbortMessage): void {
-    if (this.#phase === "over" || this.#phase === "lingering" || this.#ignoresWordOf(peer)) return;
+    if (this.#phase === "over" || this.#phase === "lingering") return;
     const evidence = this.#store?.findEquivocation(abort.evidence);
-    if (evidence !== undefined) {
-      this.#equivocated(evidence);
-      return;
-    }
+    if (evidence !== undefined) return this.#equivocated(evidence);
     if (abort.code === "ECHO_MISMATCH" && (this.#phase === "running" || this.#phase === "disputing")) {
       this.#disputants.add(peer);
       if (this.#phase === "running") this.#dispute();
-      else if (this.peers().every((other) => this.#disputants.has(other))) this.#disputeOver();
-      return;
-    }
-    const missing = this.#missing();
-    if (
-      this.#phase !== "expiring" && abort.code === "TIMEOUT" &&
-      abort.parties.some((party) => missing.includes(party as PartyId))
-    ) {
-      this.#timeout();
+      if (this.peers().every((other) => this.#disputants.has(other))) this.#disputeOver();
       return;
     }
     const name = this.#context.roster.nameOf(peer);
-    this.fail(
-      new TransportError(
-        "PEER_ABORTED",
-        `${name} ended the session (${abort.code}: ${abort.text}): see its log, then run the command again`,
-        {
-          party: name,
-          parties: [peer],
-        },
-      ),
+    const code = knownCode(abort.code);
+    const error = new TransportError(
+      "PEER_ABORTED",
+      `${name} ended the session (${code}: ${
+        printable(abort.text, 1024)
+      }): see its log, then run the command again`,
+      { party: name, parties: [peer] },
     );
+    this.#peerLeft(peer, { code, parties: abort.parties, error });
   }
 
   /** A link came up: the same process gets everything again, another one ends a running session. */
   linkUp(peer: PartyId, bootId: Bytes): void {
-    if (this.#phase === "over") return;
-    if (this.#running === undefined) {
-      this.#opening.linkUp(peer, bootId);
-      return;
-    }
+    if (this.#phase === "over" || this.#phase === "queued") return;
+    if (this.#running === undefined) return this.#safely(() => this.#opening.linkUp(peer, bootId));
     const known = this.#opening.bootIdOf(peer);
     if (known !== undefined && !equal(known, bootId)) {
       if (this.#phase !== "lingering") this.#peerRestarted(peer);
       return;
     }
     this.#opening.resend(peer);
-    this.#running?.resend(peer);
+    this.#running.resend(peer);
     if (this.#phase === "lingering") this.#sendDone(peer);
   }
 
@@ -259,10 +281,7 @@ export class ProtocolSession {
       new TransportError(
         "LINK_FLAP",
         `the link with ${name} dropped ${drops} times within one session: check the network between us`,
-        {
-          party: name,
-          parties: [peer],
-        },
+        { party: name, parties: [peer] },
       ),
     );
   }
@@ -270,24 +289,24 @@ export class ProtocolSession {
   /** Ends the session here and tells everybody. */
   fail(error: QuorateError, evidence: readonly Evidence[] = []): void {
     if (this.#phase === "over" || this.#phase === "lingering") return;
-    const opening = this.#running === undefined;
-    const shown = this.#running?.released === true ? unknownOutcome(error) : error;
-    if (opening) this.#sendRefused(error);
-    else this.#sendAbort(error, evidence);
-    this.#event("failed", { error: shown, evidence });
-    this.#end();
-    this.#hooks.outcome({ ok: false, error: shown, evidence });
-    this.#hooks.over({ doneBy: [...this.#doneBy], all: false });
+    const tell = this.#phase !== "queued";
+    this.#stop();
+    if (tell) this.#tell(error, evidence);
+    this.#close(error, evidence);
   }
 
   /** Ends an opening because a peer wants something else, and tells all participants which field differs. */
-  refuse(error: QuorateError, refused: Omit<RefusedMessage, "prop" | "ourCommand">): void {
+  refuse(error: QuorateError, refused: Omit<RefusedMessage, "prop" | "nonce" | "ourCommand">): void {
     if (this.#phase !== "opening") return;
-    this.#sendToAll(FrameType.SESSION_REFUSED, NO_SESSION, this.#refusal(refused));
-    this.#event("failed", { error });
-    this.#end();
-    this.#hooks.outcome({ ok: false, error, evidence: [] });
-    this.#hooks.over({ doneBy: [], all: false });
+    this.#stop();
+    this.#sendRefused(refused);
+    this.#close(error, []);
+  }
+
+  /** Ends the session because this party stops. */
+  stop(error: QuorateError): void {
+    if (this.#phase === "lingering") this.#finish();
+    else this.fail(error);
   }
 
   #candidate(sid: SessionId): void {
@@ -316,7 +335,7 @@ export class ProtocolSession {
       events: {
         progress: () => this.#progress("round"),
         result: (value) => this.#result(value),
-        failure: (error) => this.#protocolFailed(error),
+        failure: (error) => this.#failed(error),
         echoMismatch: () => this.#dispute(),
       },
     });
@@ -324,64 +343,63 @@ export class ProtocolSession {
   }
 
   #result(value: unknown): void {
+    if (this.#phase !== "running") return;
     this.#phase = "lingering";
+    this.#cancelDeadline();
+    // DONE leaves before the next session of the same proposal can say OPEN: it tells the two apart.
+    for (const peer of this.peers()) this.#sendDone(peer);
+    this.#deadline(SessionLimits.lingerMs, () => this.#finish());
     this.#event("done");
     this.#hooks.outcome({ ok: true, value });
-    for (const peer of this.peers()) this.#sendDone(peer);
+    this.#hooks.leave();
     if (this.#everybodyDone()) this.#finish();
-    else this.#deadline(SessionLimits.lingerMs, () => this.#finish());
   }
 
   #finish(): void {
     if (this.#phase !== "lingering") return;
-    const settled = { doneBy: [...this.#doneBy], all: this.#everybodyDone() };
-    this.#end();
-    this.#hooks.over(settled);
+    this.#stop();
+    this.#hooks.over({ doneBy: [...this.#doneBy], all: this.#everybodyDone() });
   }
 
-  #protocolFailed(error: QuorateError): void {
-    const evidence = error instanceof CheaterError
-      ? error.culprits.map((culprit) =>
-        (this.#store as EnvelopeStore).evidenceOf(error.round, culprit as PartyId)
-      )
-      : [];
-    this.fail(this.#named(error), evidence);
+  /** Runs what could throw: no exception of a protocol reaches the link that a frame came from. */
+  #safely(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
-  /** The same error with names in place of indices. */
-  #named(error: QuorateError): QuorateError {
-    if (!(error instanceof CheaterError) || error.culprits.length === 0) return error;
-    const names = error.culprits.map((culprit) => this.#context.roster.nameOf(culprit)).join(", ");
-    return new CheaterError({
-      code: error.code,
-      round: error.round,
-      culprits: error.culprits,
-      what: error.what,
-      names,
-      cause: error.cause,
-    });
+  #failed(error: unknown): void {
+    if (!(error instanceof QuorateError)) {
+      const kind = error instanceof Error ? error.name : typeof error;
+      return this.fail(new InvariantError(`the session failed: ${kind}`));
+    }
+    if (!(error instanceof CheaterError)) return this.fail(error);
+    const evidence = (error.culprits as readonly PartyId[]).flatMap((culprit) =>
+      this.#running === undefined
+        ? this.#opening.evidenceOf(culprit)
+        : (this.#store as EnvelopeStore).evidenceOf(error.round, culprit)
+    );
+    this.fail(withNames(error, this.#context.roster), evidence.filter((item) => item.envelopes.length > 0));
   }
 
   #equivocated(evidence: Evidence): void {
-    const round = this.#running?.round ?? 0;
     const error = new CheaterError({
       code: "EQUIVOCATION",
-      round,
+      round: this.#running?.round ?? 0,
       culprits: [evidence.culprit],
       what: "it signed two different messages for one place",
     });
-    this.fail(this.#named(error), [evidence]);
+    this.fail(withNames(error, this.#context.roster), [evidence]);
   }
 
   #dispute(): void {
     if (this.#phase !== "running") return;
     this.#phase = "disputing";
-    const envelopes = (this.#store as EnvelopeStore).echoedBroadcasts();
-    this.#sendToAll(
-      FrameType.ABORT,
-      this.#frameSession(),
-      this.#abort("ECHO_MISMATCH", [], "broadcasts differ", envelopes),
-    );
+    this.#running?.stop();
+    const farewell = { code: "ECHO_MISMATCH", parties: [], text: "broadcasts differ" } as const;
+    this.#sendAbort(farewell, (this.#store as EnvelopeStore).echoedBroadcasts());
     this.#deadline(SessionLimits.echoDisputeMs, () => this.#disputeOver());
   }
 
@@ -402,12 +420,14 @@ export class ProtocolSession {
       new TransportError(
         "PEER_RESTARTED",
         `${name} restarted in the middle of the session: run the command again`,
-        {
-          party: name,
-          parties: [peer],
-        },
+        { party: name, parties: [peer] },
       ),
     );
+  }
+
+  #refuseFrame(peer: PartyId, why: string): void {
+    this.#event("dropped", { peer, why });
+    this.#context.links.closeLink(peer, "INVALID_MESSAGE", why);
   }
 
   #watchSplit(differs: boolean): void {
@@ -422,45 +442,89 @@ export class ProtocolSession {
   }
 
   #progress(kind: "opening" | "mending" | "round"): void {
-    const last = this.#startedAt + this.#context.timeoutMs * (this.#rounds() + SessionLimits.extraRounds);
-    const delay = Math.max(0, Math.min(this.#context.timeoutMs, last - this.#context.clock.now()));
-    this.#deadline(delay, () => this.#expired());
-    this.#event(kind);
+    if (this.#phase !== "opening" && this.#phase !== "running") return;
+    const deadlineMs = Math.max(0, Math.min(this.#context.timeoutMs, this.#untilEnd()));
+    this.#deadline(deadlineMs, () => this.#deadlinePassed());
+    this.#event(kind, { deadlineMs });
   }
 
-  #expired(): void {
-    if (this.#phase === "opening" && this.#opening.mending) this.#progress("mending");
+  /** Milliseconds until the session ends whatever happens. */
+  #untilEnd(): number {
+    const last = this.#startedAt + this.#context.timeoutMs * (this.#rounds() + SessionLimits.extraRounds);
+    return last - this.#context.clock.now();
+  }
+
+  /** What is done here, or in a session of its own, is not the silence of a peer; but every session ends. */
+  #deadlinePassed(): void {
+    const busy = this.#running === undefined ? this.#opening.mending : this.#missing().length === 0;
+    if (busy && this.#untilEnd() > 0) this.#progress(this.#running === undefined ? "mending" : "round");
     else this.#timeout();
   }
 
+  /**
+   * Two honest parties can wait for each other when a third one gave each of them something else. So a party that is missing
+   * and connected has a moment to say for whom it waits, before its silence is reported.
+   */
   #timeout(): void {
     const missing = this.#missing();
-    const names = missing.map((party) => this.#context.roster.nameOf(party)).join(", ");
+    const silent = missing.filter((peer) => !this.#words.has(peer));
+    this.#expired = missing;
+    const error = this.#timeoutError(silent);
+    const connected = silent.filter((peer) => this.#context.links.bootId(peer) !== undefined);
+    this.#tell(error, []);
+    if (connected.length === 0) return this.#conclude();
+    this.#phase = "expiring";
+    this.#opening.stop();
+    this.#running?.stop();
+    this.#deadline(SessionLimits.lastWordMs, () => this.#conclude());
+  }
+
+  /** Names those who never said a word; where all did, the first word is the reason. */
+  #conclude(): void {
+    const silent = this.#expired.filter((peer) => !this.#words.has(peer));
+    const [first] = this.#words.values();
+    this.#stop();
+    this.#close(silent.length > 0 || first === undefined ? this.#timeoutError(silent) : first.error, []);
+  }
+
+  #timeoutError(silent: readonly PartyId[]): TransportError {
+    const names = silent.map((party) => this.#context.roster.nameOf(party)).join(", ");
     const where = this.#running === undefined
       ? "before the first round"
       : `in round ${this.#running.round} (${this.#running.roundName})`;
-    const error = new TransportError(
+    return new TransportError(
       "TIMEOUT",
-      `${names || "the session"} did not answer ${where}: check that it runs and can be reached`,
-      { ...(names === "" ? {} : { party: names }), parties: missing },
+      names === ""
+        ? `the session took too long ${where}: run the command again`
+        : `${names} did not answer ${where}: check that it runs and can be reached`,
+      { ...(names === "" ? {} : { party: names }), parties: silent },
     );
-    // Two honest parties can wait for each other when a third one gave each of them something else: the word of a
-    // missing peer that is connected comes before its silence.
-    const connected = missing.filter((peer) => this.#context.links.bootId(peer) !== undefined);
-    if (connected.length === 0) return this.fail(error);
-    if (this.#running === undefined) this.#sendRefused(error);
-    else this.#sendAbort(error, []);
-    this.#phase = "expiring";
-    this.#expiringFor = connected;
-    this.#deadline(SessionLimits.lastWordMs, () => this.fail(error));
   }
 
-  /** After the deadline only those who were missing are listened to. */
-  #ignoresWordOf(peer: PartyId): boolean {
-    return this.#phase === "expiring" && !this.#expiringFor.includes(peer);
+  /** A peer left and said why. That it waits for somebody who is missing here too ends the wait for that one. */
+  #peerLeft(peer: PartyId, word: Word): void {
+    if (this.#phase === "expiring") return this.#lastWord(peer, word);
+    if (this.#phase === "over" || this.#phase === "lingering") return;
+    if (word.code === "TIMEOUT") {
+      const others = this.#missing().filter((party) => party !== peer);
+      const both = others.some((party) => word.parties.includes(party));
+      if (both || (others.length > 0 && word.parties.includes(this.#context.self))) {
+        this.#words.set(peer, word);
+        return this.#timeout();
+      }
+    }
+    this.fail(word.error);
   }
 
-  #missing(): PartyId[] {
+  #lastWord(peer: PartyId, word: Word): void {
+    const answersOurs = word.code === "PEER_ABORTED" && word.parties.includes(this.#context.self);
+    if (!this.#expired.includes(peer) || answersOurs) return;
+    this.#words.set(peer, word);
+    if (this.#expired.every((party) => this.#words.has(party))) this.#conclude();
+  }
+
+  #missing(): readonly PartyId[] {
+    if (this.#phase === "expiring") return this.#expired;
     return this.#running === undefined ? this.#opening.missing() : this.#running.missing();
   }
 
@@ -473,12 +537,21 @@ export class ProtocolSession {
     return this.peers().every((peer) => this.#doneBy.has(peer));
   }
 
-  #end(): void {
+  /** From here on nothing happens in this session. */
+  #stop(): void {
     this.#phase = "over";
     this.#cancelDeadline();
     this.#watchSplit(false);
     this.#opening.stop();
     this.#running?.stop();
+  }
+
+  #close(error: QuorateError, evidence: readonly Evidence[]): void {
+    const shown = this.#running?.released === true ? unknownOutcome(error) : error;
+    this.#event("failed", { error: shown, evidence });
+    this.#hooks.outcome({ ok: false, error: shown, evidence });
+    this.#hooks.over({ doneBy: [...this.#doneBy], all: false });
+    this.#hooks.leave();
   }
 
   #rounds(): number {
@@ -492,90 +565,52 @@ export class ProtocolSession {
       ...(this.#sid === undefined ? {} : { sid: this.#sid }),
       round: this.#running?.round ?? 0,
       rounds: this.#rounds(),
-      roundName: this.#running === undefined ? "agreeing on what is done" : this.#running?.roundName ?? "",
+      roundName: this.#running?.roundName ?? "agreeing on what is done",
       participants: this.proposal.participants as readonly PartyId[],
       waitingFor: this.#phase === "over" || this.#phase === "lingering" ? [] : this.#missing(),
-      deadlineMs: this.#context.timeoutMs,
+      deadlineMs: 0,
       ...more,
     });
   }
 
+  /** In round 0 an ABORT goes out only with evidence: a peer that has not all OPENs yet does not know the session's id. */
+  #tell(error: QuorateError, evidence: readonly Evidence[]): void {
+    const farewell = farewellOf(error, this.#context.roster);
+    const shown = shownEnvelopes(evidence);
+    if (this.#running !== undefined || shown.length > 0) this.#sendAbort(farewell, shown);
+    if (this.#running !== undefined) return;
+    this.#sendRefused({
+      otherProp: this.prop,
+      otherNonce: this.#opening.nonceOf(this.#context.self) ?? NO_NONCE,
+      parties: farewell.parties,
+      code: farewell.code,
+      field: "",
+      ours: "",
+      theirs: printable(farewell.text, 512),
+    });
+  }
+
+  #sendRefused(refused: Omit<RefusedMessage, "prop" | "nonce" | "ourCommand">): void {
+    const nonce = this.#opening.nonceOf(this.#context.self);
+    if (nonce === undefined) return;
+    const message = { prop: this.prop, nonce, ourCommand: this.#context.command, ...refused };
+    this.#sendToAll(FrameType.SESSION_REFUSED, NO_SESSION, encode(refusedCodec, message));
+  }
+
+  #sendAbort(farewell: Farewell, envelopes: readonly Bytes[]): void {
+    const sid = this.#sid as SessionId;
+    this.#sendToAll(FrameType.ABORT, sid.slice(0, 16), encodeAbort(sid, farewell, envelopes));
+  }
+
   #sendDone(peer: PartyId): void {
-    const payload = encode(doneCodec, { sid: this.#sid as SessionId });
-    this.#context.links.send(peer, { type: FrameType.DONE, session: this.#frameSession(), payload });
-  }
-
-  #sendRefused(error: QuorateError): void {
-    const about = error instanceof TransportError ? error.parties[0] : undefined;
-    this.#sendToAll(
-      FrameType.SESSION_REFUSED,
-      NO_SESSION,
-      this.#refusal({
-        otherProp: this.prop,
-        about: about ?? this.#context.self,
-        code: error.code,
-        field: "",
-        ours: "",
-        theirs: CODES[error.code].meaning,
-      }),
-    );
-  }
-
-  #refusal(refused: Omit<RefusedMessage, "prop" | "ourCommand">): Bytes {
-    return encode(refusedCodec, { prop: this.prop, ourCommand: this.#context.command, ...refused });
-  }
-
-  /** Only the meaning of the code leaves this party, and nothing at all about a failed oblivious-transfer check. */
-  #sendAbort(error: QuorateError, evidence: readonly Evidence[]): void {
-    const quiet = error.code === "PAIR_BURNED" || error.code === "INVARIANT" ||
-      error.code.startsWith("STORE_");
-    const code: Code = quiet ? "CANCELLED" : error.code;
-    const parties = quiet
-      ? []
-      : error instanceof CheaterError
-      ? error.culprits
-      : error instanceof TransportError
-      ? error.parties
-      : [];
-    const names = parties.map((party) => this.#context.roster.nameOf(party)).join(", ");
-    const text = names === "" ? CODES[code].meaning : `${names}: ${CODES[code].meaning}`;
-    const conflicting = evidence.filter((item) => item.kind === "equivocation").flatMap((item) =>
-      item.envelopes.map((e) => e.raw)
-    );
-    this.#sendToAll(FrameType.ABORT, this.#frameSession(), this.#abort(code, parties, text, conflicting));
-  }
-
-  #abort(code: string, parties: readonly number[], text: string, envelopes: readonly Bytes[]): Bytes {
-    const evidence: Bytes[] = [];
-    let size = 0;
-    for (const raw of envelopes) {
-      size += raw.length;
-      if (size <= SessionLimits.abortBytesMax - 4096 && evidence.length < SessionLimits.participantsMax) {
-        evidence.push(raw);
-      }
-    }
-    return encode(abortCodec, { sid: this.#sid as SessionId, code, parties, text, evidence });
+    const sid = this.#sid as SessionId;
+    const payload = encode(doneCodec, { sid });
+    this.#context.links.send(peer, { type: FrameType.DONE, session: sid.slice(0, 16), payload });
   }
 
   #sendToAll(type: FrameType, session: Bytes, payload: Bytes): void {
     for (const peer of this.peers()) this.#context.links.send(peer, { type, session, payload });
   }
-
-  #frameSession(): Bytes {
-    return (this.#sid ?? EMPTY).slice(0, 16);
-  }
 }
 
-function unknownOutcome(error: QuorateError): TransportError {
-  return new TransportError(
-    "OUTCOME_UNKNOWN",
-    `a valid signature may exist, because the last round was sent (${error.message}): only the same message may be signed again`,
-    { cause: error, ...(error.party === undefined ? {} : { party: error.party }) },
-  );
-}
-
-function asQuorateError(error: Error): QuorateError {
-  return error instanceof QuorateError
-    ? error
-    : new TransportError("CANCELLED", "the session could not be prepared", { cause: error });
-}
+const NO_NONCE: Bytes = new Uint8Array(32);
