@@ -56,6 +56,8 @@ export interface WriteOptions {
   readonly mode?: number;
   /** The code of the error when it fails. Default STORE_UNWRITABLE. */
   readonly code?: Code;
+  /** Several processes may write this file at once: each takes a temporary file of its own. */
+  readonly shared?: boolean;
 }
 
 /**
@@ -65,7 +67,7 @@ export interface WriteOptions {
  * @throws UsageError
  */
 export function writeWhole(path: string, content: Uint8Array, options: WriteOptions = {}): void {
-  const temporary = `${path}.tmp`;
+  const temporary = options.shared === true ? `${path}.${Deno.pid}.tmp` : `${path}.tmp`;
   try {
     writeAndSync(temporary, content, options.mode ?? FILE_MODE);
     Deno.renameSync(temporary, path);

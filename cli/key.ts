@@ -1,0 +1,23 @@
+/**
+ * `quorate key ...`.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import { addKeyExport } from "./key_export.ts";
+import { addKeyGenerate } from "./key_generate.ts";
+import { addKeyList, addKeyShow } from "./key_list.ts";
+import { addKeySign } from "./key_sign.ts";
+import { addKeyVerify } from "./key_verify.ts";
+
+/** Adds the commands. */
+export function addKey(root: Command): void {
+  const key = root.command("key").description("threshold keys");
+  addKeyGenerate(key);
+  addKeyList(key);
+  addKeyShow(key);
+  addKeySign(key);
+  addKeyVerify(key);
+  addKeyExport(key);
+}

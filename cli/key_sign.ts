@@ -1,0 +1,86 @@
+/**
+ * `quorate key sign`.
+ *
+ * @module
+ */
+
+import { type Command, Option } from "commander";
+import { type Bytes, hex, utf8 } from "../src/base/bytes.ts";
+import { UsageError } from "../src/base/errors.ts";
+import type { SignResult } from "../src/node/party.ts";
+import { addMessageOptions, digestOf, type MessageOptions } from "./message.ts";
+import { optionsOf, withParty } from "./options.ts";
+import { print, requireWritable, writeResult } from "./output.ts";
+
+interface SignOptions extends MessageOptions {
+  readonly key: string;
+  readonly signers?: string;
+  readonly out?: string;
+  readonly format: "der" | "compact" | "json";
+}
+
+/** Adds the command. */
+export function addKeySign(key: Command): void {
+  addMessageOptions(
+    key.command("sign")
+      .description("sign together with a quorum")
+      .requiredOption("--key <name>", "name of the key")
+      .option("--signers <names>", "who is at hand, as alice,bob (default: all members)"),
+  )
+    .option("--out <file>", "file instead of stdout")
+    .addOption(
+      new Option("--format <form>", "form of the signature").choices(["der", "compact", "json"]).default(
+        "der",
+      ),
+    )
+    .action(async (_options: unknown, command: Command) => {
+      const options = optionsOf<SignOptions>(command);
+      requireWritable(options.out);
+      const signers = options.signers === undefined ? undefined : namesOf(options.signers);
+      const digest = await digestOf(options);
+      await withParty(options, `key sign --key ${options.key}`, async (party) => {
+        const result = await party.sign({
+          name: options.key,
+          digest,
+          ...(signers === undefined ? {} : { signers }),
+        });
+        const described = describe(result, digest);
+        const toStdout = options.out === undefined || options.out === "-";
+        if (toStdout && options.json === true) return print(true, described, "");
+        writeResult(options.out, encoded(result, described, options.format));
+        if (options.json === true) print(true, described, "");
+      });
+    });
+}
+
+function namesOf(text: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined && !names.includes("")) return names;
+  throw new UsageError(
+    "USAGE",
+    `--signers is a list of names as alice,bob, each once: found ${JSON.stringify(text)}`,
+  );
+}
+
+function describe({ name, record, signature, signers }: SignResult, digest: Bytes): Record<string, unknown> {
+  return {
+    key: name,
+    keyId: hex(record.keyId),
+    epoch: record.epoch,
+    curve: record.curve.name,
+    publicKey: hex(record.curve.encodePoint(record.publicKey)),
+    signers,
+    digest: hex(digest),
+    r: hex(signature.r),
+    s: hex(signature.s),
+    recoveryId: signature.recoveryId,
+    der: hex(signature.der),
+    compact: hex(signature.compact),
+  };
+}
+
+function encoded({ signature }: SignResult, described: object, format: SignOptions["format"]): Bytes {
+  if (format === "json") return utf8(JSON.stringify(described) + "\n");
+  return format === "der" ? signature.der : signature.compact;
+}

@@ -1,0 +1,56 @@
+/**
+ * `quorate key verify`.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import { fromUtf8 } from "../src/base/bytes.ts";
+import { UsageError } from "../src/base/errors.ts";
+import { publicKeyInfo } from "../src/node/party.ts";
+import { parsePublicKey, parseSignature, type PublicKey } from "../src/node/public_key.ts";
+import { addMessageOptions, digestOf, type MessageOptions } from "./message.ts";
+import { type GlobalOptions, optionsOf, withLocal } from "./options.ts";
+import { print, readInput } from "./output.ts";
+
+interface VerifyOptions extends MessageOptions {
+  readonly key?: string;
+  readonly public?: string;
+  readonly signature: string;
+}
+
+/** Adds the command. */
+export function addKeyVerify(key: Command): void {
+  addMessageOptions(
+    key.command("verify")
+      .description("check a signature; needs no other party")
+      .option("--key <name>", "name of a key of this party")
+      .option("--public <file>", "or a public key: PEM or a JSON Web Key")
+      .requiredOption("--signature <file>", "DER, 64 bytes, or the JSON of key sign"),
+  ).action(async (_options: unknown, command: Command) => {
+    const options = optionsOf<VerifyOptions>(command);
+    const digest = await digestOf(options);
+    const signature = parseSignature(await readInput(options.signature), options.signature);
+    const { curve, point } = await publicKeyOf(options);
+    const valid = curve.verifyEcdsa({ publicKey: point, digest, signature, lowS: false });
+    if (!valid) {
+      throw new UsageError(
+        "SIGNATURE_INVALID",
+        `the signature in ${options.signature} is not one of this key on this message`,
+      );
+    }
+    print(options.json, { valid }, "the signature is valid\n");
+  });
+}
+
+async function publicKeyOf(options: GlobalOptions & VerifyOptions): Promise<PublicKey> {
+  const { key, public: file } = options;
+  if ((key === undefined) === (file === undefined)) {
+    throw new UsageError("USAGE", "exactly one of --key and --public is needed");
+  }
+  if (file !== undefined) return parsePublicKey(fromUtf8(await readInput(file)) ?? "", file);
+  return await withLocal(options, "key verify", (local) => {
+    const { record } = publicKeyInfo(local, key as string);
+    return { curve: record.curve, point: record.publicKey };
+  });
+}

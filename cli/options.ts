@@ -1,0 +1,107 @@
+/**
+ * What the options of several commands mean.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import { UsageError } from "../src/base/errors.ts";
+import { type LocalParty, openLocal } from "../src/node/local_party.ts";
+import { type Config, type Environment, loadConfig } from "../src/node/config.ts";
+import { openParty, type Party } from "../src/node/party.ts";
+import { Progress } from "./progress.ts";
+
+/** Options of every command. */
+export interface GlobalOptions {
+  /** The configuration file. */
+  readonly config: string;
+  /** Name of this party. */
+  readonly party?: string;
+  /** Results and errors as JSON. */
+  readonly json?: boolean;
+  /** Seconds. */
+  readonly timeout?: string;
+}
+
+/** The options of a command and those that every command has. */
+export function optionsOf<T extends object>(command: Command): GlobalOptions & T {
+  return command.optsWithGlobals<GlobalOptions & T>();
+}
+
+/** Opens this party's store, runs `work`, and closes it. */
+export async function withLocal<T>(
+  options: GlobalOptions,
+  command: string,
+  work: (local: LocalParty) => T | Promise<T>,
+): Promise<T> {
+  const { config, party } = clusterOf(options);
+  const progress = new Progress(config, party);
+  using local = await openLocal(config, party, {
+    command,
+    ...timeoutOf(options),
+    onWait: (holder) => progress.waitForProcess(holder),
+  });
+  return await work(local);
+}
+
+/** Opens this party, runs `work`, stays for the others, and closes it. */
+export async function withParty<T>(
+  options: GlobalOptions,
+  command: string,
+  work: (party: Party) => Promise<T>,
+): Promise<T> {
+  const { config, party: name } = clusterOf(options);
+  const progress = new Progress(config, name);
+  const party = await openParty(config, name, {
+    command,
+    ...timeoutOf(options),
+    onWait: (holder) => progress.waitForProcess(holder),
+    log: (event) => progress.link(event),
+    progress: (event) => progress.session(event),
+    warn: (sentence) => progress.warn(sentence),
+  });
+  try {
+    return await work(party);
+  } finally {
+    await party.close();
+    progress.end();
+  }
+}
+
+/** The configuration, with what the environment overrides. */
+export function configOf({ config }: GlobalOptions): Config {
+  return loadConfig(config, environment());
+}
+
+/** A whole number of a text. @throws UsageError USAGE */
+export function wholeNumber(text: string, option: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new UsageError("USAGE", `${option} is a whole number: found ${JSON.stringify(text)}`);
+}
+
+function clusterOf(options: GlobalOptions): { readonly config: Config; readonly party: string } {
+  if (options.party === undefined) {
+    throw new UsageError("USAGE", "--party is missing: it names the party that this process is");
+  }
+  timeoutOf(options);
+  return { config: configOf(options), party: options.party };
+}
+
+function timeoutOf({ timeout }: GlobalOptions): { readonly timeoutMs?: number } {
+  if (timeout === undefined) return {};
+  const seconds = /^\d{1,6}(\.\d{1,3})?$/.test(timeout) ? Number(timeout) : Number.NaN;
+  if (seconds >= 1 && seconds <= 3600) return { timeoutMs: seconds * 1000 };
+  throw new UsageError(
+    "USAGE",
+    `--timeout is a number of seconds from 1 to 3600: found ${JSON.stringify(timeout)}`,
+  );
+}
+
+function environment(): Environment {
+  try {
+    return Deno.env.toObject();
+  } catch {
+    // A process that may not read the environment has nothing overridden in it.
+    return {};
+  }
+}

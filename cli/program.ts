@@ -1,0 +1,33 @@
+/**
+ * All commands and the options that they share.
+ *
+ * @module
+ */
+
+import { Command } from "commander";
+import { addAgreeRandom } from "./agree_random.ts";
+import { addDemo } from "./demo.ts";
+import { addInit } from "./init.ts";
+import { addKey } from "./key.ts";
+
+/** The command tree. Wrong arguments are thrown, not printed. */
+export function program(): Command {
+  const root = new Command("quorate")
+    .description("Threshold keys for several hosts: no single machine holds a key.")
+    .option("--config <file>", "configuration of the cluster", "quorate.toml")
+    .option("--party <name>", "who I am")
+    .option("--json", "print results and errors as JSON")
+    .option("--timeout <seconds>", "how long to wait for others, instead of the configured time")
+    .configureHelp({ showGlobalOptions: true });
+  addInit(root);
+  addAgreeRandom(root);
+  addKey(root);
+  addDemo(root);
+  throwErrors(root);
+  return root;
+}
+
+function throwErrors(command: Command): void {
+  command.exitOverride().configureOutput({ writeErr: () => {}, outputError: () => {} });
+  for (const child of command.commands) throwErrors(child);
+}

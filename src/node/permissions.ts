@@ -1,0 +1,92 @@
+/**
+ * What one party's process must be allowed to do, and nothing else (WIRE.md 7).
+ *
+ * @module
+ */
+
+import { UsageError } from "../base/errors.ts";
+import { directoryOf } from "../storage/files.ts";
+import { type Config, formatAddress, partyConfig } from "./config.ts";
+
+/** Lists of what is allowed. */
+export interface Permissions {
+  /** Hosts and ports. Deno does not tell listening from connecting. */
+  readonly net: readonly string[];
+  /** Paths. */
+  readonly read: readonly string[];
+  /** Paths. */
+  readonly write: readonly string[];
+}
+
+/** What a command reads and writes beside the party's own files. */
+export interface ExtraPermissions {
+  /** Paths of input files. */
+  readonly read?: readonly string[];
+  /** Directories of output files. */
+  readonly write?: readonly string[];
+}
+
+/**
+ * What the process of one party needs: its own listening address and those of the parties that it dials; the configuration,
+ * the authority, its own certificate and data directory.
+ *
+ * @throws UsageError CONFIG_INVALID for a path that a permission list cannot hold.
+ */
+export function partyPermissions(config: Config, name: string, extra: ExtraPermissions = {}): Permissions {
+  const party = partyConfig(config, name);
+  const dialled = config.parties.filter(({ index }) => index > party.index).map(({ address }) => address);
+  const secrets = [party.keyPath, party.identityKeyPath, party.sealing.path]
+    .filter((path) => !isWithin(path, party.dataDirectory));
+  const read = [
+    config.path,
+    config.authorityPath,
+    ...(config.revocationListPath === undefined ? [] : [config.revocationListPath]),
+    party.certPath,
+    ...secrets,
+    party.dataDirectory,
+    ...(extra.read ?? []),
+  ];
+  const write = [party.dataDirectory, ...(extra.write ?? [])];
+  for (const path of [...read, ...write]) requireListable(path);
+  return {
+    net: unique([party.listen, ...dialled].map(formatAddress)),
+    read: unique(read),
+    write: unique(write),
+  };
+}
+
+/**
+ * The flags of `deno run` for one party's process, to which the caller adds `--no-prompt`. The environment is hidden but for
+ * the variables that override the configuration.
+ *
+ * @throws UsageError see {@linkcode partyPermissions}
+ */
+export function permissionFlags(config: Config, name: string, extra: ExtraPermissions = {}): string[] {
+  const { net, read, write } = partyPermissions(config, name, extra);
+  return [
+    "--ignore-env",
+    "--allow-env=QUORATE_*",
+    `--allow-net=${net.join(",")}`,
+    `--allow-read=${read.join(",")}`,
+    `--allow-write=${write.join(",")}`,
+  ];
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return directoryOf(path) === directory || path.startsWith(`${directory}/`);
+}
+
+function requireListable(path: string): void {
+  // A comma would end the entry, and what follows would be granted as a path of its own.
+  if (!/[,\n\r"'\0]/.test(path) && path !== "") return;
+  throw new UsageError(
+    "CONFIG_INVALID",
+    `the path ${
+      JSON.stringify(path)
+    } cannot stand in a list of permissions: rename it without comma, quote and line end`,
+  );
+}
+
+function unique(values: readonly string[]): string[] {
+  return [...new Set(values)];
+}
