@@ -10,6 +10,7 @@ import { invariant } from "./errors.ts";
 
 /** The bytes are not the canonical encoding of a value. The message names the field, never its content. */
 export class DecodeError extends Error {
+  /** For messages. */
   override name = "DecodeError";
 }
 
@@ -46,6 +47,7 @@ export class Reader {
   readonly #bytes: Uint8Array;
   #at = 0;
 
+  /** Starts at the first byte; the bytes are not copied. */
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
   }

@@ -22,6 +22,7 @@ export interface Ed25519Signer {
 
 /** An Ed25519 public key that was checked once: canonical, of prime order, not the identity (SPEC 0.2). */
 export interface Ed25519Verifier {
+  /** 32 bytes. */
   readonly publicKey: Bytes;
   /** `verifyStrict` of SPEC 0.2: no cofactor, canonical S and R. */
   verify(message: Uint8Array, signature: Uint8Array): boolean;
@@ -40,10 +41,15 @@ export interface EcKey {
 
 /** What a back-end implements. Inputs of several parts are hashed as their concatenation. */
 export interface CryptoBackend {
+  /** Which one it is. */
   readonly name: "node" | "noble";
+  /** SHA-256 of the concatenation. */
   sha256(...parts: readonly Uint8Array[]): Bytes;
+  /** SHA-512 of the concatenation. */
   sha512(...parts: readonly Uint8Array[]): Bytes;
+  /** HMAC-SHA-256 of the concatenation. */
   hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes;
+  /** HMAC-SHA-512 of the concatenation. */
   hmacSha512(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes;
   /** AES-128-ECB without padding over whole 16-byte blocks: the fixed-key permutation of SPEC 2.5, never a cipher mode. */
   aes128Ecb(key: Uint8Array, blocks: Uint8Array): Bytes;
@@ -61,6 +67,7 @@ export interface CryptoBackend {
   ed25519Signer(seed: Uint8Array): Ed25519Signer;
   /** undefined where the key is not canonical, of small or mixed order, or the identity. */
   ed25519Verifier(publicKey: Uint8Array): Ed25519Verifier | undefined;
+  /** 32 bytes of RFC 7748. */
   x25519PublicKey(privateKey: Uint8Array): Bytes;
   /** The 32-byte result of RFC 7748; undefined where it is all zero. */
   x25519(privateKey: Uint8Array, publicKey: Uint8Array): Bytes | undefined;

@@ -10,7 +10,9 @@
  * 78 configuration.
  */
 export interface CodeMeaning {
+  /** Exit code of a command that ends with it. */
   readonly exit: 1 | 2 | 3 | 4 | 64 | 65 | 69 | 73 | 77 | 78;
+  /** What it means, in words. */
   readonly meaning: string;
 }
 
@@ -79,14 +81,18 @@ export type Code = keyof typeof CODES;
 export interface ErrorDetails {
   /** The party concerned, by name where it is known. */
   readonly party?: string;
+  /** The error behind this one. */
   readonly cause?: unknown;
 }
 
 /** Base of all errors: a stable code, and one sentence that says what to do. Never carries a secret. */
 export abstract class QuorateError extends Error {
+  /** Stable code. */
   readonly code: Code;
+  /** The party concerned, by name where it is known. */
   readonly party: string | undefined;
 
+  /** Makes an error from its code and one sentence. */
   constructor(code: Code, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
@@ -101,15 +107,18 @@ export abstract class QuorateError extends Error {
 
 /** The caller asked for something that cannot be done: arguments, configuration, files, state of the store. */
 export class UsageError extends QuorateError {
+  /** For messages. */
   override name = "UsageError";
 }
 
 /** The network, a peer's absence, or a peer's wish: nobody cheated. */
 export class TransportError extends QuorateError {
+  /** For messages. */
   override name = "TransportError";
   /** Party indices that are missing, refused or restarted; empty where none is. */
   readonly parties: readonly number[];
 
+  /** Makes an error from its code, one sentence and the parties concerned. */
   constructor(
     code: Code,
     message: string,
@@ -122,13 +131,16 @@ export class TransportError extends QuorateError {
 
 /** A check of the protocol failed. `culprits` is empty where nobody can be named. */
 export class CheaterError extends QuorateError {
+  /** For messages. */
   override name = "CheaterError";
+  /** In which round it was noticed. */
   readonly round: number;
   /** Indices of those whose own signed messages fail the check. */
   readonly culprits: readonly number[];
   /** The check that failed, in public words. */
   readonly what: string;
 
+  /** Makes an error from the check that failed and those who failed it. */
   constructor(
     input: {
       readonly code: Code;
@@ -156,7 +168,9 @@ export class CheaterError extends QuorateError {
 
 /** A bug in this program. */
 export class InvariantError extends QuorateError {
+  /** For messages. */
   override name = "InvariantError";
+  /** Makes an error that says which assumption is broken. */
   constructor(message: string) {
     super("INVARIANT", message);
   }

@@ -50,12 +50,12 @@ export class Secret implements Disposable {
     this.#bytes = undefined;
   }
 
-  /** @returns a fixed word. */
+  /** Gives a fixed word. */
   toString(): string {
     return REDACTED;
   }
 
-  /** @returns a fixed word. */
+  /** Gives a fixed word. */
   toJSON(): string {
     return REDACTED;
   }

@@ -22,30 +22,47 @@ export type Scalar = Brand<bigint, "Scalar">;
 
 /** A point, the identity included where a function says so. Immutable. */
 export interface Point {
+  /** The sum. */
   add(other: Point): Point;
+  /** The difference. */
   subtract(other: Point): Point;
+  /** The inverse. */
   negate(): Point;
+  /** The sum with itself. */
   double(): Point;
+  /** Whether both are the same point. */
   equals(other: Point): boolean;
+  /** Whether it is the identity. */
   is0(): boolean;
+  /** SEC1, compressed unless told otherwise. */
   toBytes(compressed?: boolean): Uint8Array;
+  /** Affine x. */
   readonly x: bigint;
+  /** Affine y. */
   readonly y: bigint;
 }
 
 /** One group: arithmetic, encodings, sampling. */
 export interface Curve {
+  /** As in options and files. */
   readonly name: CurveName;
   /** Number of the curve in encodings: 1 secp256k1, 2 P-256. */
   readonly id: number;
+  /** q, the number of points. */
   readonly order: bigint;
+  /** G. */
   readonly base: Point;
+  /** The identity. */
   readonly zero: Point;
   /** Integer modulo the order. */
   scalar(value: bigint): Scalar;
+  /** a + b. */
   add(a: Scalar, b: Scalar): Scalar;
+  /** a − b. */
   sub(a: Scalar, b: Scalar): Scalar;
+  /** a·b. */
   mul(a: Scalar, b: Scalar): Scalar;
+  /** −a. */
   neg(a: Scalar): Scalar;
   /** Inverse of a public scalar. @throws InvariantError for 0. */
   invertVartime(a: Scalar): Scalar;
@@ -92,7 +109,7 @@ export interface Curve {
   decodeScalars(bytes: Uint8Array): Scalar[] | undefined;
   /** 33 bytes SEC1 compressed. @throws InvariantError for the identity. */
   encodePoint(point: Point): Bytes;
-  /** @throws DecodeError unless 33 canonical bytes of a point other than the identity. */
+  /** Reads a point. @throws DecodeError unless 33 canonical bytes of a point other than the identity. */
   decodePoint(bytes: Uint8Array): Point;
   /** 32 bytes, below the order. */
   readonly scalarCodec: Codec<Scalar>;

@@ -13,12 +13,15 @@ import { Tag } from "./tags.ts";
 
 /** A leaf: one party, by name. */
 export interface Leaf {
+  /** Which kind of node. */
   readonly kind: "leaf";
+  /** Name of the party. */
   readonly name: string;
 }
 
 /** An inner node: `minSigners` of its children. `and` needs all, `or` one; both are kept as written. */
 export interface Gate {
+  /** Which kind of node. */
   readonly kind: "threshold" | "and" | "or";
   /** How many children must be satisfied. */
   readonly minSigners: number;
@@ -28,7 +31,9 @@ export interface Gate {
 
 /** A child and its evaluation point. */
 export interface Child {
+  /** 1 to 255, unique among its siblings. */
   readonly index: number;
+  /** What stands there. */
   readonly node: AccessTree;
 }
 
@@ -61,7 +66,9 @@ export interface Solution {
 
 /** What a member of a policy is hashed as. */
 export interface PolicyMember {
+  /** Index of the party. */
   readonly index: number;
+  /** Name of the party, and of its leaf. */
   readonly name: string;
   /** 32-byte Ed25519 identity key. */
   readonly identity: Bytes;
@@ -69,6 +76,7 @@ export interface PolicyMember {
 
 /** Values that can be handed down a tree: they can be added, and multiplied by an index. */
 export interface SmallModule<T> {
+  /** a + b. */
   add(a: T, b: T): T;
   /** `factor` is 1 to 255. */
   timesSmall(a: T, factor: number): T;

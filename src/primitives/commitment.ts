@@ -17,10 +17,13 @@ export type CommitmentTag = Extract<
 
 /** Who commits to what, where. */
 export interface Commitment {
+  /** The protocol. */
   readonly tag: CommitmentTag;
+  /** The session. */
   readonly sid: SessionId;
   /** The committer: a copied commitment does not open for the one who copied it. */
   readonly party: PartyId;
+  /** What is committed to. */
   readonly message: Uint8Array;
   /** 32 random bytes. */
   readonly salt: Uint8Array;

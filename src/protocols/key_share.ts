@@ -37,6 +37,7 @@ import { Tag } from "../primitives/tags.ts";
 
 /** A member of a key's access structure. */
 export interface Member {
+  /** Index of the party in the cluster. */
   readonly index: PartyId;
   /** Name of the party, and of its leaf in the access tree. */
   readonly name: string;
@@ -50,7 +51,9 @@ export interface PublicKeyRecord {
   readonly keyId: KeyId;
   /** 0 after key generation, one more per refresh or reshare. */
   readonly epoch: number;
+  /** The curve of the key. */
   readonly curve: Curve;
+  /** Who may sign together. */
   readonly policy: AccessTree;
   /** One per leaf, ascending by index. */
   readonly members: readonly Member[];
@@ -64,7 +67,9 @@ export interface PublicKeyRecord {
 
 /** One party's part of a key. */
 export interface KeyShare {
+  /** The public part. */
   readonly record: PublicKeyRecord;
+  /** Whose share it is. */
   readonly self: PartyId;
   /** x_i as 32 bytes big-endian. */
   readonly share: Secret;
@@ -74,6 +79,7 @@ export interface KeyShare {
 export interface Quorum {
   /** Ascending. */
   readonly active: readonly PartyId[];
+  /** c_i of every active party, never 0. */
   readonly coefficients: ReadonlyMap<PartyId, Scalar>;
 }
 

@@ -15,10 +15,13 @@ import type { ExchangeStep, JournalRecord, Protocol, Session } from "./protocol.
 
 /** How {@linkcode runLocally} sets the parties up. */
 export interface LocalOptions {
+  /** Randomness of all parties. */
   readonly rng: Rng;
   /** 32-byte seeds of the identity keys; made up where absent. */
   readonly identities?: ReadonlyMap<PartyId, Bytes>;
+  /** What each party brings to round 0; nothing where absent. */
   readonly offers?: ReadonlyMap<PartyId, Bytes>;
+  /** The session id; made up where absent. */
   readonly sid?: SessionId;
   /** Called for every durable record. */
   readonly onPersist?: (party: PartyId, record: JournalRecord) => void;
@@ -31,10 +34,15 @@ export interface LocalOptions {
 
 /** One message on its way. */
 export interface LocalMessage {
+  /** In which round. */
   readonly round: number;
+  /** To all alike, or to one. */
   readonly kind: "broadcast" | "direct";
+  /** Its sender. */
   readonly from: PartyId;
+  /** To whom it is delivered. */
   readonly receiver: PartyId;
+  /** Its encoding. */
   readonly body: Bytes;
 }
 

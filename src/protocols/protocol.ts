@@ -20,6 +20,7 @@ import { Tag } from "../primitives/tags.ts";
 export interface Session {
   /** 32 bytes that all parties agreed on in round 0, bound to everything that was compared there (SPEC 0.3). */
   readonly id: SessionId;
+  /** This party. */
   readonly self: PartyId;
   /** All participants, self included, ascending. */
   readonly parties: readonly PartyId[];
@@ -42,7 +43,9 @@ export interface Round<B = unknown, D = unknown> {
   readonly number: number;
   /** For people: what progress shows. */
   readonly name: string;
+  /** Codec of what goes to all. */
   readonly broadcast?: Codec<B>;
+  /** Codec of what goes to each its own. */
   readonly direct?: Codec<D>;
   /**
    * Reliable broadcast, done by the engine: `"next"` puts the hash of all broadcasts of this round into every message of
@@ -54,20 +57,27 @@ export interface Round<B = unknown, D = unknown> {
 
 /** What this party sends in a round. */
 export interface Outbox<B, D> {
+  /** To all alike. */
   readonly broadcast?: B;
+  /** To each its own. */
   readonly direct?: ReadonlyMap<PartyId, D>;
 }
 
 /** What the awaited peers sent. Own values are not in it. */
 export interface Inbox<B, D> {
+  /** By sender. */
   readonly broadcast: ReadonlyMap<PartyId, B>;
+  /** By sender. */
   readonly direct: ReadonlyMap<PartyId, D>;
 }
 
 /** Send, then wait for one message of each kind that the round has from every party in `from`. */
 export interface ExchangeStep {
+  /** Which step. */
   readonly kind: "exchange";
+  /** Which round. */
   readonly round: Round;
+  /** What is sent. */
   readonly outbox: Outbox<unknown, unknown>;
   /** From whom to wait; default: all peers. */
   readonly from?: readonly PartyId[];
@@ -75,14 +85,19 @@ export interface ExchangeStep {
 
 /** Work that takes more than a few milliseconds: the engine lets the event loop breathe around it. */
 export interface ComputeStep {
+  /** Which step. */
   readonly kind: "compute";
+  /** A pure function. */
   readonly task: (input: unknown) => unknown;
+  /** Its argument. */
   readonly input: unknown;
 }
 
 /** Something that must be on disk before the protocol goes on. */
 export interface PersistStep {
+  /** Which step. */
   readonly kind: "persist";
+  /** What is written. */
   readonly record: JournalRecord;
 }
 
@@ -149,14 +164,19 @@ export type JournalRecord =
 
 /** One SoftSpoken check that is about to run. */
 export interface CheckMark {
+  /** With whom. */
   readonly peer: PartyId;
+  /** In which session. */
   readonly sid: SessionId;
+  /** Hash of the peer's message. */
   readonly messageHash: Bytes;
 }
 
 /** A fact that all participants must agree on before anything is sent; the name is what an error sentence shows. */
 export interface Fact {
+  /** What a sentence calls it. */
   readonly name: string;
+  /** Its canonical encoding. */
   readonly value: Bytes;
 }
 
@@ -168,6 +188,7 @@ export interface Proposal {
   readonly policyHash: Bytes;
   /** Empty during key generation. */
   readonly keyId: Bytes;
+  /** Of the key; 0 where there is none. */
   readonly epoch: number;
   /** Ascending. */
   readonly participants: readonly PartyId[];
@@ -179,6 +200,7 @@ export interface Proposal {
 export interface Definition<I, O> {
   /** On the wire, in the proposal. */
   readonly name: string;
+  /** Another one for every change on the wire. */
   readonly version: number;
   /** True where it serves other sessions and is started while they open, as a pair set-up is. */
   readonly auxiliary?: boolean;
@@ -193,6 +215,7 @@ export interface Definition<I, O> {
   unsettled?(input: I, self: PartyId, offers: ReadonlyMap<PartyId, Bytes>): Unsettled;
   /** All rounds that the protocol has with this input: their codecs are the caps of what is buffered. */
   rounds(input: I): readonly Round[];
+  /** Starts this party. */
   run(session: Session, input: I): Protocol<O>;
 }
 

@@ -28,10 +28,13 @@ export type PokUse = "dkg/coeff" | "dkg/share" | "refresh/coeff" | "reshare/coef
 
 /** Who proves what, where. */
 export interface Statement {
+  /** The session in which it is proved. */
   readonly sid: SessionId;
+  /** What it is proved for. */
   readonly use: PokUse;
   /** i: the prover. */
   readonly prover: PartyId;
+  /** The group. */
   readonly curve: Curve;
   /** A_1..A_m, at least one. */
   readonly points: readonly Point[];
@@ -42,7 +45,9 @@ export type Witness = readonly Scalar[];
 
 /** 65 bytes. */
 export interface Proof {
+  /** T = r·G. */
   readonly T: Point;
+  /** s = r + Σ e^κ·a_κ. */
   readonly s: Scalar;
 }
 

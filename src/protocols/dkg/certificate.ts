@@ -31,8 +31,11 @@ export interface Certificate {
 
 /** What a member endorses. */
 export interface Endorsed {
+  /** The result. */
   readonly record: PublicKeyRecord;
+  /** The session that generated the key. */
   readonly sid: SessionId;
+  /** Hash of everything that was broadcast in it. */
   readonly transcript: Bytes;
 }
 

@@ -48,13 +48,16 @@ import {
 export interface DkgInput {
   /** Under which name the key will be stored: compared in round 0. */
   readonly keyName: string;
+  /** The curve of the key. */
   readonly curve: Curve;
+  /** Who may sign together. */
   readonly policy: AccessTree;
   /**
    * One per leaf, ascending by index, with the identity keys of the roster: nobody could verify the certificate under others.
    * All of them take part.
    */
   readonly members: readonly Member[];
+  /** This party. */
   readonly self: PartyId;
   /** Accepts a policy that one party alone satisfies. Default: refused. */
   readonly allowSingle?: boolean;

@@ -14,6 +14,7 @@ import type { Round } from "../protocol.ts";
 
 /** Round 1: com_i. */
 export interface CommitmentMessage {
+  /** 32 bytes. */
   readonly commitment: Bytes;
 }
 
@@ -31,6 +32,7 @@ export interface Opening {
 
 /** Round 2, to each: s_{i→j}. */
 export interface ShareMessage {
+  /** Secret: for the receiver only. */
   readonly share: Scalar;
 }
 
@@ -44,8 +46,11 @@ export interface Endorsement {
 
 /** The three rounds on one curve. */
 export interface DkgRounds {
+  /** Round 1. */
   readonly commit: Round<CommitmentMessage, never>;
+  /** Round 2. */
   readonly open: Round<Opening, ShareMessage>;
+  /** Round 3, and the only one of a completion. */
   readonly certify: Round<Endorsement, never>;
 }
 

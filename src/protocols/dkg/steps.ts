@@ -28,16 +28,21 @@ import { committedBytes, type Opening, openingCodec } from "./messages.ts";
 
 /** What all steps of one run have in common. */
 export interface DkgContext {
+  /** The session. */
   readonly sid: SessionId;
+  /** The curve of the key. */
   readonly curve: Curve;
+  /** Who may sign together. */
   readonly policy: AccessTree;
   /** Ascending by index. */
   readonly members: readonly Member[];
+  /** This party. */
   readonly self: PartyId;
 }
 
 /** One dealer's message of round 2, and its secret shares. */
 export interface OwnDealing {
+  /** For all, in round 2. */
   readonly opening: Opening;
   /** s_{i→j} for every member, self included. */
   readonly shares: ReadonlyMap<PartyId, Scalar>;
@@ -45,7 +50,9 @@ export interface OwnDealing {
 
 /** What a peer sent in the first two rounds. */
 export interface Dealt {
+  /** com_j of round 1. */
   readonly commitment: Bytes;
+  /** What it opened in round 2. */
   readonly opening: Opening;
   /** s_{j→i}, for this party. */
   readonly share: Scalar;

@@ -15,6 +15,7 @@ import { ENDORSEMENT_BYTES } from "./messages.ts";
 export interface StoredKey {
   /** The name under which the parties generated the key. */
   readonly keyName: string;
+  /** The share with its public record. */
   readonly share: KeyShare;
   /** The session that generated it. */
   readonly sid: SessionId;
@@ -29,7 +30,9 @@ export type KeyState = "pending" | "active";
 
 /** What a party says in round 0 about the key that it has stored under a name. */
 export interface KeyOffer {
+  /** How far it is. */
   readonly state: KeyState;
+  /** Which key it is. */
   readonly keyId: KeyId;
 }
 
