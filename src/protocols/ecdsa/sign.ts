@@ -24,7 +24,7 @@ import { CheaterError, invariant, UsageError } from "../../base/errors.ts";
 import type { Rng } from "../../base/rng.ts";
 import { bytesToBigint, type Curve, type Point, type Scalar } from "../../math/curve.ts";
 import { commit } from "../../primitives/commitment.ts";
-import { hash, xof } from "../../primitives/hash.ts";
+import { hash, hashToScalar } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
 import {
   blame,
@@ -51,7 +51,7 @@ import {
 } from "./sign_opening.ts";
 import { type CommitMessage, type MultiplyMessage, type ShareMessage, signRounds } from "./sign_messages.ts";
 import { type EcdsaSignature, finishSignature } from "./signature.ts";
-import { multiplyFault, openingFault } from "./sign_checks.ts";
+import { multiplyFault } from "./sign_checks.ts";
 import { voleCheck, voleContext, voleFinish, voleReceive, type VoleReceiverState, voleSend } from "./vole.ts";
 
 /** Signing. The result is the signature at its receivers, and undefined at the other signers. */
@@ -142,7 +142,7 @@ function* runSign(session: Session, input: SignInput): Protocol<EcdsaSignature |
     second,
     "its opening does not fit its commitment",
     (peer, { R, salt }) =>
-      openingFault((first.get(peer) as CommitMessage).commitment, commitTo(signing, peer, R, salt)),
+      !equal((first.get(peer) as CommitMessage).commitment, commitTo(signing, peer, R, salt)),
   );
   const d = yield* finishVoles(signing, receiving, second);
   checkKey(signing, own.pk, second, derived);
@@ -225,7 +225,7 @@ function additiveShare({ session, input, curve, peers }: Signing): Scalar {
   for (const j of peers) { // ζ_i = Σ_{j>i} F_ij − Σ_{j<i} F_ij
     const { zeroSeed } = livePair(input, j, session.offers).expose();
     const range = [u16(Math.min(self, j)), u16(Math.max(self, j))];
-    const F = curve.reduce(xof(48, Tag.zeroShare, session.id, zeroSeed, ...range));
+    const F = hashToScalar(curve, Tag.zeroShare, session.id, zeroSeed, ...range);
     sk = j > self ? curve.add(sk, F) : curve.sub(sk, F);
   }
   return self === input.signers[0] ? curve.add(sk, input.tweak ?? 0n as Scalar) : sk;

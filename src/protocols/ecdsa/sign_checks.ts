@@ -9,11 +9,6 @@ import type { Rng } from "../../base/rng.ts";
 import { bytesToBigint, type Curve, type Point, type Scalar } from "../../math/curve.ts";
 import type { MultiplyMessage } from "./sign_messages.ts";
 
-/** True where the commitment that was received is not the one of the opening. */
-export function openingFault(received: Bytes, expected: Bytes): boolean {
-  return !equalSecret(received, expected);
-}
-
 /**
  * (a) χ_ij·R_j = d^u_ij·G + Γ^u_ji and (b) χ_ij·pk_j = d^v_ij·G + Γ^v_ji: the peer used its committed nonce and its key share
  * in the multiplication.

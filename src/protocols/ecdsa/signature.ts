@@ -49,7 +49,8 @@ export function finishSignature(
   return { r, s, recoveryId: odd | (x >= curve.order ? 2 : 0), der: encodeDer(r, s), compact };
 }
 
-function encodeDer(r: Bytes, s: Bytes): Bytes {
+/** `SEQUENCE { r INTEGER, s INTEGER }` of two 32-byte integers (RFC 3279, 2.2.3). */
+export function encodeDer(r: Bytes, s: Bytes): Bytes {
   const body = concat(derInteger(r), derInteger(s));
   return concat(u8(0x30), u8(body.length), body);
 }

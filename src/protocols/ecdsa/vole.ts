@@ -23,7 +23,7 @@ import { invariant } from "../../base/errors.ts";
 import type { Rng } from "../../base/rng.ts";
 import type { PartyId, SessionId } from "../../base/brands.ts";
 import { type Curve, encodeCurve, type Scalar } from "../../math/curve.ts";
-import { hash, xof } from "../../primitives/hash.ts";
+import { hash, hashToScalar, xof } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
 import { type BitMatrix, bytesOf, words } from "./bits.ts";
 import { ROW_BYTES, type SymSuite, WIDTH, XI } from "./params.ts";
@@ -194,7 +194,7 @@ function gadget(curve: Curve): readonly Scalar[] {
   if (g === undefined) {
     g = Array.from(
       { length: XI },
-      (_, j) => curve.reduce(xof(48, Tag.voleGadget, encodeCurve(curve), u16(j))),
+      (_, j) => hashToScalar(curve, Tag.voleGadget, encodeCurve(curve), u16(j)),
     );
     gadgets.set(curve.name, g);
   }
@@ -221,7 +221,7 @@ function shifted(columns: Uint32Array, delta: Uint32Array): Uint32Array<ArrayBuf
 
 function foldingFactors({ vsid, curve }: VoleContext, aTilde: Bytes): readonly [Scalar, Scalar] {
   const digest = hash(Tag.voleA, aTilde);
-  const factor = (i: number) => curve.reduce(xof(48, Tag.voleTheta, vsid, digest, u8(i)));
+  const factor = (i: number) => hashToScalar(curve, Tag.voleTheta, vsid, digest, u8(i));
   return [factor(0), factor(1)];
 }
 
