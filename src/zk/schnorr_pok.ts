@@ -20,6 +20,7 @@ import { type Codec, struct } from "../base/codec.ts";
 import { invariant } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import { type Curve, encodeCurve, type Point, type Scalar } from "../math/curve.ts";
+import { multiScalarVartime } from "../math/multi_scalar.ts";
 import { hashToScalar } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
 
@@ -71,9 +72,9 @@ export function verify(statement: Statement, { T, s }: Proof): boolean {
   const { curve, points } = statement;
   if (points.length === 0 || T.is0() || points.some((A) => A.is0())) return false;
   const e = challenge(statement, T);
-  let sum = curve.zero;
-  for (let k = points.length - 1; k >= 0; k--) sum = curve.mulVartime(sum.add(points[k] as Point), e);
-  return curve.mulVartime(curve.base, s).equals(T.add(sum));
+  const powers = [e];
+  while (powers.length < points.length) powers.push(curve.mul(powers[powers.length - 1] as Scalar, e));
+  return curve.mulVartime(curve.base, s).equals(T.add(multiScalarVartime(curve, points, powers)));
 }
 
 /** T, then s. */
