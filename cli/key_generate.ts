@@ -5,10 +5,11 @@
  */
 
 import type { Command } from "commander";
+import { hex } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
 import { type Curve, CURVES } from "../src/math/curve.ts";
+import { recordOf } from "../src/node/public_key.ts";
 import { parsePolicy } from "../src/primitives/access.ts";
-import { describeKey } from "./key_list.ts";
 import { optionsOf, withParty } from "./options.ts";
 import { print } from "./output.ts";
 
@@ -38,8 +39,11 @@ export function addKeyGenerate(key: Command): void {
           );
         }
         const made = await party.generateKey({ name: options.key, curve, policy });
-        const shown = describeKey(made);
-        print(options.json, { ...shown.value, outcome: made.outcome }, shown.text);
+        print(
+          options.json,
+          { ...recordOf(made), outcome: made.outcome },
+          hex(curve.encodePoint(made.record.publicKey)) + "\n",
+        );
       });
     });
 }

@@ -5,7 +5,7 @@
  */
 
 import { QuorateError, UsageError } from "../src/base/errors.ts";
-import { directoryOf, isThere, reasonOf, writeWhole } from "../src/storage/files.ts";
+import { directoryOf, reasonOf, writeWhole } from "../src/storage/files.ts";
 
 /** Prints a result: as JSON, or as the text made for people. */
 export function print(json: boolean | undefined, value: unknown, text: string): void {
@@ -18,13 +18,20 @@ export function writeResult(out: string | undefined, content: Uint8Array): void 
   writeWhole(out, content, { mode: 0o644, code: "FILE_UNWRITABLE", shared: true });
 }
 
-/** Refuses an output path before any work is done for it. @throws UsageError FILE_UNWRITABLE */
+/**
+ * Refuses an output path before any work is done for it, as far as this process may look.
+ *
+ * @throws UsageError FILE_UNWRITABLE
+ */
 export function requireWritable(out: string | undefined): void {
   if (out === undefined || out === "-") return;
-  if (!isThere(directoryOf(out))) {
-    throw new UsageError("FILE_UNWRITABLE", `cannot write ${out}: there is no directory ${directoryOf(out)}`);
-  }
-  if (isDirectory(out)) throw new UsageError("FILE_UNWRITABLE", `cannot write ${out}: it is a directory`);
+  const directory = directoryOf(out);
+  const problem = look(directory) === "nothing"
+    ? `there is no directory ${directory}`
+    : look(out) === "directory"
+    ? "it is a directory"
+    : undefined;
+  if (problem !== undefined) throw new UsageError("FILE_UNWRITABLE", `cannot write ${out}: ${problem}`);
 }
 
 /** Reads an input file; `-` is stdin. @throws UsageError FILE_UNREADABLE */
@@ -43,13 +50,18 @@ export function reportError(error: unknown, json: boolean): number {
   const known = error instanceof QuorateError ? error : undefined;
   const code = known?.code ?? "INVARIANT";
   const exit = known?.exitCode ?? 1;
-  // What is not ours has no promise about what it says: its class is enough, and no secret can be in it.
-  const name = error instanceof Error ? error.constructor.name : typeof error;
-  const message = known?.message ?? `a bug in this program: an unexpected ${name}`;
+  const message = known?.message ?? `a bug in this program: an unexpected ${whereabouts(error)}`;
   const party = known?.party;
   const fields = { code, message, exit, ...(party === undefined ? {} : { party }) };
   writeError(json ? JSON.stringify({ error: fields }) : `error ${code}: ${message}`);
   return exit;
+}
+
+/** Class and place only: what an error that is not ours says might be anything. */
+function whereabouts(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const place = /[\w.-]+:\d+:\d+/.exec(error.stack?.split("\n").slice(1).join("\n") ?? "");
+  return `${error.constructor.name}${place === null ? "" : ` at ${place[0]}`}`;
 }
 
 /** Writes one line to stderr. */
@@ -62,10 +74,11 @@ function writeAll(content: Uint8Array | string): void {
   for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
 }
 
-function isDirectory(path: string): boolean {
+function look(path: string): "nothing" | "directory" | "something" {
   try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
+    return Deno.statSync(path).isDirectory ? "directory" : "something";
+  } catch (error) {
+    // What cannot be looked at is found out when it is written.
+    return error instanceof Deno.errors.NotFound ? "nothing" : "something";
   }
 }

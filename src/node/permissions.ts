@@ -22,7 +22,7 @@ export interface Permissions {
 export interface ExtraPermissions {
   /** Paths of input files. */
   readonly read?: readonly string[];
-  /** Directories of output files. */
+  /** Directories of output files. They are readable too: a rename, without which files could be half-written, needs it. */
   readonly write?: readonly string[];
 }
 
@@ -45,6 +45,7 @@ export function partyPermissions(config: Config, name: string, extra: ExtraPermi
     ...secrets,
     party.dataDirectory,
     ...(extra.read ?? []),
+    ...(extra.write ?? []),
   ];
   const write = [party.dataDirectory, ...(extra.write ?? [])];
   for (const path of [...read, ...write]) requireListable(path);
