@@ -128,14 +128,23 @@ export function gadgetOf({ curve }: VoleContext, j: number): Scalar {
   return g_j;
 }
 
+/** alpha0 and alpha1, from ξ columns of W of 16 bytes each, and Δ as a column. */
+export function padsOf(
+  context: VoleContext,
+  columns: Uint8Array,
+  delta: Uint8Array,
+): [Scalar[][], Scalar[][]] {
+  const of = (shift: Uint8Array) =>
+    Array.from({ length: XI }, (_, j) => padOf(context, j, xor(columns.slice(16 * j, 16 * j + 16), shift)));
+  return [of(new Uint8Array(16)), of(delta)];
+}
+
 /** The sender's answer; a cheat adds `delta` to ã_{j,0} and hopes that beta_j is `guess`. */
 export function referenceSend(
   context: VoleContext,
   input: {
-    /** ξ columns of W, 16 bytes each. */
-    readonly columns: Uint8Array;
-    /** Δ as a column. */
-    readonly delta: Uint8Array;
+    /** alpha0 and alpha1 of {@linkcode padsOf}. */
+    readonly pads: readonly [readonly Scalar[][], readonly Scalar[][]];
     readonly a: readonly [Scalar, Scalar];
     readonly eta: Scalar;
     /** Changes the corrections before anything is computed from them. */
@@ -145,9 +154,7 @@ export function referenceSend(
 ): { readonly message: VoleMessage; readonly c: readonly [Scalar, Scalar] } {
   const { curve, vsid } = context;
   const { a, eta, cheat } = input;
-  const column = (j: number) => input.columns.slice(16 * j, 16 * j + 16);
-  const alpha0 = Array.from({ length: XI }, (_, j) => padOf(context, j, column(j)));
-  const alpha1 = Array.from({ length: XI }, (_, j) => padOf(context, j, xor(column(j), input.delta)));
+  const [alpha0, alpha1] = input.pads;
   const { rewrite = (bytes: Bytes) => bytes } = input;
   const aTilde = rewrite(concat(...alpha0.flatMap((pad, j) =>
     [a[0], a[1], eta].map((value, c) => {
