@@ -160,9 +160,13 @@ export class Link {
     const socket = this.#socket;
     const { limits, connectedAt } = this.#options;
     socket.on("data", (chunk: Uint8Array) => this.#guard(() => this.#read(chunk)));
-    socket.on("error", (error: Error) => this.close("SOCKET", `the connection broke: ${error.message}`));
-    socket.on("end", () => this.close("CLOSED"));
-    socket.on("close", () => this.close("CLOSED"));
+    socket.on("error", (error: Error & { readonly code?: string }) => {
+      // A peer that is killed or closes while data is on its way resets the connection: that is no other event than its end.
+      if (error.code === "ECONNRESET") this.#peerClosed();
+      else this.close("SOCKET", `the connection broke: ${error.message}`);
+    });
+    socket.on("end", () => this.#peerClosed());
+    socket.on("close", () => this.#peerClosed());
     this.#after(limits.helloDeadlineMs, () => {
       if (this.#stage === "hello" || this.#stage === "ack") this.close("DEADLINE_HELLO");
     });
@@ -248,6 +252,11 @@ export class Link {
       this.#socket.on("close", () => clearTimeout(timer));
       this.#socket.end();
     });
+  }
+
+  #peerClosed(): void {
+    if (this.#stage === "up") this.close("CLOSED");
+    else this.close("CLOSED", "the peer closed the connection before the link was up: its log says why");
   }
 
   #end(code: string, text: string, finish: () => void): void {

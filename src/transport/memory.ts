@@ -31,7 +31,10 @@ export interface MemoryNetwork {
 }
 
 /** Links every party with every other. Frames of one direction stay in order; the receiver gets copies. */
-export function memoryNetwork(parties: readonly PartyId[], options: MemoryNetworkOptions = {}): MemoryNetwork {
+export function memoryNetwork(
+  parties: readonly PartyId[],
+  options: MemoryNetworkOptions = {},
+): MemoryNetwork {
   const schedule = options.schedule ?? queueMicrotask;
   const rng = options.rng ?? systemRng;
   const ends = new Map(parties.map((party) => [party, new MemoryLinks(party, schedule, rng.bytes(16))]));

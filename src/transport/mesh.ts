@@ -156,7 +156,6 @@ export class Mesh implements Links {
         host,
         port: this.#port,
         material: this.#options.tls,
-        policy: this.#policy,
         limits: this.#limits,
         rng: this.#options.rng,
       });

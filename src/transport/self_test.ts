@@ -12,7 +12,6 @@ import { Oid } from "./certificate.ts";
 import { der, DerTag } from "./der.ts";
 import { LinkFault } from "./faults.ts";
 import type { TransportLimits } from "./limits.ts";
-import type { LeafPolicy } from "./peer_identity.ts";
 import { dialTls } from "./tls_dialler.ts";
 import { addressText, type ConnectionOutcome, type TlsListener, type TlsMaterial } from "./tls_listener.ts";
 
@@ -22,7 +21,6 @@ export interface SelfTestOptions {
   readonly host: string;
   readonly port: number;
   readonly material: TlsMaterial;
-  readonly policy: LeafPolicy;
   readonly limits: TransportLimits;
   readonly rng: Rng;
 }
@@ -107,7 +105,7 @@ async function probe(
   options: SelfTestOptions,
   material: Partial<TlsMaterial> & Pick<TlsMaterial, "authoritiesPem">,
 ): Promise<ProbeResult> {
-  const { listener, host, port, policy, limits } = options;
+  const { listener, host, port, limits } = options;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let outcome: Promise<ConnectionOutcome | undefined> | undefined;
   const deadline = new Promise<undefined>((resolve) => {
@@ -122,7 +120,7 @@ async function probe(
       material,
       limits,
       connected: (address, localPort) => outcome = listener.watch(addressText(address, localPort)),
-    }, policy);
+    });
     connection.socket.on("error", () => {});
     close = () => connection.socket.destroy();
     hasBinding = connection.socket.getFinished()?.length === 32 &&

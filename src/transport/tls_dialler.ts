@@ -6,7 +6,7 @@
 
 import net from "node:net";
 import tls from "node:tls";
-import { type LinkCode, LinkFault } from "./faults.ts";
+import { LinkFault } from "./faults.ts";
 import { Gate } from "./gate.ts";
 import type { TransportLimits } from "./limits.ts";
 import type { CheckedLeaf, LeafPolicy } from "./peer_identity.ts";
@@ -37,7 +37,7 @@ export async function dial(
   options: DialOptions,
   policy: LeafPolicy,
 ): Promise<DialledConnection & { leaf: CheckedLeaf }> {
-  const { socket, connectedAt } = await dialTls(options, policy);
+  const { socket, connectedAt } = await dialTls(options);
   try {
     if (socket.getProtocol() !== "TLSv1.3") {
       throw new LinkFault("TLS_FAILED", "another version of TLS than 1.3");
@@ -50,7 +50,7 @@ export async function dial(
 }
 
 /** Connects; the runtime checks the listener's chain, `dial` the rest. @throws LinkFault */
-export async function dialTls(options: DialOptions, policy: LeafPolicy): Promise<DialledConnection> {
+export async function dialTls(options: DialOptions): Promise<DialledConnection> {
   const raw = await connectTcp(options);
   const connectedAt = performance.now();
   options.connected?.(raw.localAddress, raw.localPort);
@@ -75,7 +75,10 @@ export async function dialTls(options: DialOptions, policy: LeafPolicy): Promise
     const cancel = () => fail(new LinkFault("SHUTDOWN"));
     const timer = setTimeout(() => fail(new LinkFault("DEADLINE_TLS")), options.limits.tlsDeadlineMs);
     options.signal?.addEventListener("abort", cancel);
-    socket.on("error", (error: Error & { readonly code?: string }) => fail(classify(error, socket, policy)));
+    socket.on(
+      "error",
+      (error: Error & { readonly code?: string }) => fail(classify(error)),
+    );
     socket.on(
       "close",
       () => fail(new LinkFault("TLS_FAILED", "the peer closed the connection during the TLS handshake")),
@@ -111,41 +114,16 @@ function connectTcp(options: DialOptions): Promise<net.Socket> {
   });
 }
 
-/** Our own check knows more than the runtime's error, where there is a certificate to look at. */
-function classify(
-  error: Error & { readonly code?: string },
-  socket: tls.TLSSocket,
-  policy: LeafPolicy,
-): LinkFault {
-  const raw = peerCertificate(socket);
-  if (raw !== undefined) {
-    try {
-      policy.check(raw, Date.now());
-    } catch (fault) {
-      if (fault instanceof LinkFault) return fault;
-    }
+/**
+ * A client that must refuse unauthorized listeners is told that it did, but neither why nor by which certificate; the listener
+ * itself refuses to start with a certificate that would be refused, and says why.
+ */
+function classify(error: Error & { readonly code?: string }): LinkFault {
+  if (/^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|INVALID_)/.test(error.code ?? "")) {
+    return new LinkFault(
+      "CERT_REFUSED",
+      "the listener's certificate was refused: foreign authority, expired, not yet valid or for another usage",
+    );
   }
-  const known = RUNTIME_CODES[error.code ?? ""];
-  return known === undefined
-    ? new LinkFault("TLS_FAILED", `the TLS handshake failed: ${error.message}`)
-    : new LinkFault(known);
+  return new LinkFault("TLS_FAILED", `the TLS handshake failed: ${error.message}`);
 }
-
-function peerCertificate(socket: tls.TLSSocket): Uint8Array | undefined {
-  try {
-    return socket.getPeerCertificate(true)?.raw;
-  } catch {
-    return undefined;
-  }
-}
-
-const RUNTIME_CODES: Readonly<Record<string, LinkCode>> = {
-  CERT_HAS_EXPIRED: "CERT_EXPIRED",
-  CERT_NOT_YET_VALID: "CERT_NOT_YET_VALID",
-  INVALID_PURPOSE: "CERT_USAGE",
-  SELF_SIGNED_CERT_IN_CHAIN: "CERT_UNKNOWN_CA",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "CERT_UNKNOWN_CA",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "CERT_UNKNOWN_CA",
-  UNABLE_TO_GET_ISSUER_CERT: "CERT_UNKNOWN_CA",
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "CERT_UNKNOWN_CA",
-};

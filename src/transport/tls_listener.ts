@@ -101,8 +101,10 @@ export class TlsListener {
 
   #accept(raw: net.Socket): void {
     const incoming: Incoming = new Incoming(raw, this.#options, this.#admission, (outcome) => {
-      this.#watchers.get(incoming.remote)?.(outcome);
+      const watcher = this.#watchers.get(incoming.remote);
       this.#watchers.delete(incoming.remote);
+      watcher?.(outcome);
+      return watcher !== undefined;
     });
     this.#open.add(raw);
     raw.on("close", () => this.#open.delete(raw));
@@ -145,7 +147,8 @@ class Incoming implements Stranger {
   readonly #raw: net.Socket;
   readonly #options: TlsListenerOptions;
   readonly #admission: Admission;
-  readonly #settled: (outcome: ConnectionOutcome) => void;
+  /** True where somebody asked for the outcome: then it is no news for the log. */
+  readonly #settled: (outcome: ConnectionOutcome) => boolean;
   readonly #connectedAt = performance.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #done = false;
@@ -154,7 +157,7 @@ class Incoming implements Stranger {
     raw: net.Socket,
     options: TlsListenerOptions,
     admission: Admission,
-    settled: (outcome: ConnectionOutcome) => void,
+    settled: (outcome: ConnectionOutcome) => boolean,
   ) {
     this.#raw = raw;
     this.#options = options;
@@ -249,8 +252,8 @@ class Incoming implements Stranger {
     this.#done = true;
     clearTimeout(this.#timer);
     this.#admission.release(this);
-    this.#settled({ runtimeAuthorized, refused: fault.code });
-    this.#options.refused(this.remote, fault);
+    const watched = this.#settled({ runtimeAuthorized, refused: fault.code });
+    if (!watched) this.#options.refused(this.remote, fault);
   }
 
   #closed(): void {

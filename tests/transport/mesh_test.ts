@@ -1,8 +1,56 @@
 import assert from "node:assert/strict";
 import { partyId } from "../../src/base/brands.ts";
-import { frameOf, makeWorld, type Node, withNodes } from "./world.ts";
+import { type Bytes, EMPTY } from "../../src/base/bytes.ts";
+import { type Ed25519Signer, ed25519Signer } from "../../src/base/crypto.ts";
+import { seededRng, systemRng } from "../../src/base/rng.ts";
+import { type CertifiedKey, createRevocationList } from "../../src/pki/authority.ts";
+import { FrameType } from "../../src/session/links.ts";
+import { makeRoster } from "../../src/session/roster.ts";
+import { payloadCap } from "../../src/transport/limits.ts";
+import { Mesh, type MeshOptions } from "../../src/transport/mesh.ts";
+import { badLeaf, DAY_MS } from "./bad_leaf.ts";
+import { Proxy } from "./proxy.ts";
+import { RawPeer } from "./raw_peer.ts";
+import { CLUSTER, frameOf, makeWorld, Node, SESSION, withNodes } from "./world.ts";
 
 const world = await makeWorld(3);
+const ALICE = partyId(1);
+const BOB = partyId(2);
+
+function text(frame: { readonly payload: Bytes }): string {
+  return new TextDecoder().decode(frame.payload);
+}
+
+/** Alice and bob, linked. */
+async function linked(
+  test: (alice: Node, bob: Node) => Promise<void>,
+  change: (self: number) => Partial<MeshOptions> = () => ({}),
+): Promise<void> {
+  await withNodes(world, [1, 2], async (nodes) => {
+    const [alice, bob] = [nodes.get(1), nodes.get(2)] as [Node, Node];
+    await Promise.all([alice.upWith(2), bob.upWith(1)]);
+    await test(alice, bob);
+  }, (self) => ({ peers: [ALICE, BOB], ...change(self) }));
+}
+
+/** Alice and bob with a proxy between them. */
+async function linkedThrough(
+  test: (alice: Node, bob: Node, proxy: Proxy) => Promise<void>,
+  change: (self: number) => Partial<MeshOptions> = () => ({}),
+): Promise<void> {
+  let bobPort = 0;
+  const proxy = await Proxy.open(() => bobPort);
+  try {
+    await withNodes(world, [1, 2], async (nodes) => {
+      const [alice, bob] = [nodes.get(1), nodes.get(2)] as [Node, Node];
+      bobPort = bob.mesh.port as number;
+      await Promise.all([alice.upWith(2), bob.upWith(1)]);
+      await test(alice, bob, proxy);
+    }, (self) => ({ peers: [ALICE, BOB], addressOf: () => `127.0.0.1:${proxy.port}`, ...change(self) }));
+  } finally {
+    await proxy.close();
+  }
+}
 
 Deno.test("Mesh links three parties and delivers frames in order in both directions", async () => {
   await withNodes(world, [1, 2, 3], async (nodes) => {
@@ -20,9 +68,347 @@ Deno.test("Mesh links three parties and delivers frames in order in both directi
       for (const from of nodes.keys()) {
         if (from === to) continue;
         await node.until(() => node.framesFrom(from).length === 50);
-        const texts = node.framesFrom(from).map((frame) => new TextDecoder().decode(frame.payload));
-        assert.deepEqual(texts, Array.from({ length: 50 }, (_, i) => `${from}>${to} ${i}`));
+        assert.deepEqual(
+          node.framesFrom(from).map(text),
+          Array.from({ length: 50 }, (_, i) => `${from}>${to} ${i}`),
+        );
+        assert.ok(node.framesFrom(from).every((frame) => frame.session.every((byte) => byte === 7)));
       }
     }
   });
+});
+
+Deno.test("Mesh tells the peer's boot id when a link is up", async () => {
+  await linked((alice, bob) => {
+    const up = alice.events.find((event) => event.kind === "up");
+    assert.deepEqual(up?.kind === "up" && up.bootId, bob.mesh.ownBootId);
+    assert.deepEqual(alice.mesh.bootId(BOB), bob.mesh.ownBootId);
+    assert.notDeepEqual(alice.mesh.ownBootId, bob.mesh.ownBootId);
+    return Promise.resolve();
+  });
+});
+
+for (const suite of [1, 2] as const) {
+  Deno.test(`Mesh carries frames of every size up to the cap, suite ${suite}`, async () => {
+    const rng = seededRng(`frames ${suite}`);
+    const payloads = [0, 1, 1_000, 65_536, 300_000, payloadCap(FrameType.ENVELOPE) as number].map((n) =>
+      rng.bytes(n)
+    );
+    await linked(async (alice, bob) => {
+      assert.equal(alice.mesh.status()[0]?.suite, suite);
+      for (const payload of payloads) {
+        alice.mesh.send(BOB, { type: FrameType.ENVELOPE, session: SESSION, payload });
+      }
+      await bob.until(() => bob.framesFrom(1).length === payloads.length);
+      for (const [i, frame] of bob.framesFrom(1).entries()) assert.deepEqual(frame.payload, payloads[i]);
+    }, (self) => self === 1 ? { suites: [suite] } : {});
+  });
+}
+
+Deno.test("Mesh goes on across key rotations in both directions", async () => {
+  await linked(async (alice, bob) => {
+    for (let i = 0; i < 40; i++) {
+      alice.mesh.send(BOB, frameOf(`a${i}`));
+      bob.mesh.send(ALICE, frameOf(`b${i}`));
+      await bob.until(() => bob.framesFrom(1).length > i);
+    }
+    await alice.until(() => alice.framesFrom(2).length === 40);
+    assert.ok((alice.mesh.status()[0]?.sendEpoch ?? 0) >= 5);
+    assert.ok((alice.mesh.status()[0]?.receiveEpoch ?? 0) >= 5);
+  }, () => ({ limits: { rotation: { frames: 4, bytes: 2 ** 36, ms: 3_600_000 } } }));
+});
+
+Deno.test("Mesh.send() delivers nothing from inside, and refuses where there is no link", async () => {
+  await linked(async (alice, bob) => {
+    assert.equal(alice.mesh.send(partyId(3), frameOf("x")), false);
+    let inside = false;
+    const order: string[] = [];
+    bob.mesh.listen((event) => {
+      assert.ok(!inside, "an event came from inside send()");
+      if (event.kind !== "frame") return;
+      order.push(text(event.frame));
+      inside = true;
+      bob.mesh.send(ALICE, frameOf(`echo ${text(event.frame)}`));
+      inside = false;
+    });
+    for (const word of ["one", "two"]) alice.mesh.send(BOB, frameOf(word));
+    await alice.until(() => alice.framesFrom(2).length === 2);
+    assert.deepEqual(order, ["one", "two"]);
+  });
+});
+
+Deno.test("Mesh.send() refuses frames that are the transport's own or above their cap", async () => {
+  await linked((alice) => {
+    for (
+      const type of [FrameType.HELLO, FrameType.HELLO_ACK, FrameType.PING, FrameType.PONG, FrameType.BATCH]
+    ) {
+      assert.throws(() => alice.mesh.send(BOB, { type, session: SESSION, payload: EMPTY }), {
+        code: "INVARIANT",
+      });
+    }
+    const payload = new Uint8Array(payloadCap(FrameType.OPEN) as number + 1);
+    assert.throws(() => alice.mesh.send(BOB, { type: FrameType.OPEN, session: SESSION, payload }), {
+      code: "INVARIANT",
+    });
+    return Promise.resolve();
+  });
+});
+
+Deno.test("Mesh survives a receiver that throws, and says so", async () => {
+  await linked(async (alice, bob) => {
+    const seen: string[] = [];
+    bob.mesh.listen((event) => {
+      if (event.kind === "frame") seen.push(text(event.frame));
+      throw new Error("receiver");
+    });
+    for (const word of ["one", "two"]) alice.mesh.send(BOB, frameOf(word));
+    await bob.logged("RECEIVER_FAILED", 2);
+    assert.deepEqual(seen, ["one", "two"]);
+    assert.equal(bob.mesh.status()[0]?.state, "up");
+  });
+});
+
+Deno.test("Mesh connects again after a cut, with the same boot id", async () => {
+  await linkedThrough(async (alice, bob, proxy) => {
+    const before = bob.mesh.bootId(ALICE);
+    proxy.cut();
+    for (const node of [alice, bob]) {
+      await node.until(() => node.events.map((event) => event.kind).join() === "up,down,up", "up, down, up");
+    }
+    assert.deepEqual(bob.mesh.bootId(ALICE), before);
+    alice.mesh.send(BOB, frameOf("again"));
+    await bob.until(() => bob.framesFrom(1).length === 1);
+  });
+});
+
+Deno.test("Mesh replaces a link at once by a newer one of the same process", async () => {
+  await linkedThrough(async (alice, bob, proxy) => {
+    // Alice's process opens a second connection while bob still believes in the first.
+    const second = new RawPeer(world, { port: bob.mesh.port as number, bootId: alice.mesh.ownBootId });
+    assert.ok(await second.up());
+    await bob.until(() => bob.events.filter((event) => event.kind === "up").length === 2);
+    assert.deepEqual(bob.events.map((event) => event.kind), ["up", "down", "up"]);
+    await bob.logged("REPLACED");
+    second.sealed(FrameType.DONE, EMPTY);
+    await bob.until(() => bob.framesFrom(1).length === 1);
+    second.destroy();
+    assert.ok(proxy.connections >= 1);
+  });
+});
+
+Deno.test("Mesh refuses another process of a party while the first one answers", async () => {
+  await linked(async (_alice, bob) => {
+    const thief = new RawPeer(world, { port: bob.mesh.port as number });
+    assert.ok(await thief.handshake());
+    thief.sealed(FrameType.PING, EMPTY);
+    assert.equal(await thief.receive(), undefined, "the second process is never told that it is up");
+    const event = await bob.logged("DUPLICATE_PARTY");
+    assert.equal(event.peer, "alice");
+    assert.deepEqual(bob.events.map((e) => e.kind), ["up"]);
+  });
+});
+
+Deno.test("Mesh lets another process of a party take over when the first one is silent", async () => {
+  await linkedThrough(async (alice, bob, proxy) => {
+    proxy.swallowing = true;
+    const bootId = systemRng.bytes(16);
+    const restarted = new RawPeer(world, { port: bob.mesh.port as number, bootId });
+    assert.ok(await restarted.up());
+    await bob.until(() => bob.events.length === 3);
+    assert.deepEqual(bob.events.map((event) => event.kind), ["up", "down", "up"]);
+    assert.deepEqual(bob.mesh.bootId(ALICE), bootId);
+    restarted.destroy();
+    await alice.mesh.close();
+  }, () => ({ limits: { duplicateProbeMs: 150 } }));
+});
+
+Deno.test("Mesh ends a link on which nothing is heard, at both ends", async () => {
+  await linkedThrough(
+    async (alice, bob, proxy) => {
+      proxy.swallowing = true;
+      await Promise.all([alice.logged("SILENT"), bob.logged("SILENT")]);
+      await Promise.all([alice.until(() => !alice.isUp(2)), bob.until(() => !bob.isUp(1))]);
+      proxy.swallowing = false;
+      proxy.cut();
+      await Promise.all([alice.upWith(2), bob.upWith(1)]);
+    },
+    () => ({
+      limits: {
+        pingIntervalMs: 40,
+        silenceMs: 160,
+        upDeadlineMs: 400,
+        helloDeadlineMs: 300,
+        tlsDeadlineMs: 300,
+      },
+    }),
+  );
+});
+
+Deno.test("Mesh keeps a quiet link up by PING and PONG", async () => {
+  await linked(async (alice, bob) => {
+    await bob.until(() => true);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.ok(alice.isUp(2) && bob.isUp(1));
+    assert.ok((alice.mesh.status()[0]?.rttMs ?? -1) >= 0);
+  }, () => ({ limits: { pingIntervalMs: 30, silenceMs: 90 } }));
+});
+
+Deno.test("Mesh makes a link anew at its greatest age", async () => {
+  await linked(async (alice, bob) => {
+    await alice.logged("AGE");
+    await alice.until(() => alice.events.filter((event) => event.kind === "up").length >= 2);
+    await bob.until(() => bob.events.filter((event) => event.kind === "up").length >= 2);
+  }, (self) => self === 1 ? { limits: { linkAgeMs: 100 } } : {});
+});
+
+Deno.test("Mesh.closeLink() sends what was queued, tells the reason, and connects again", async () => {
+  await linked(async (alice, bob) => {
+    bob.mesh.send(ALICE, frameOf("last words", FrameType.ABORT));
+    bob.mesh.closeLink(ALICE, "NOT_CANONICAL", "alice sent an envelope that is not canonical");
+    await bob.until(() => bob.events.length >= 2);
+    const down = bob.events[1];
+    assert.equal(
+      down?.kind === "down" && down.reason,
+      "NOT_CANONICAL: alice sent an envelope that is not canonical",
+    );
+    await alice.until(() => alice.framesFrom(2).length === 1);
+    assert.equal(text(alice.framesFrom(2)[0] as { payload: Bytes }), "last words");
+    await alice.until(() => alice.events.filter((event) => event.kind === "up").length === 2);
+  });
+});
+
+Deno.test("Mesh.close() sends what was queued before it", async () => {
+  await linked(async (alice, bob) => {
+    for (let i = 0; i < 5; i++) {
+      alice.mesh.send(BOB, { type: FrameType.ENVELOPE, session: SESSION, payload: systemRng.bytes(200_000) });
+    }
+    await alice.mesh.close();
+    await bob.until(() => bob.events.at(-1)?.kind === "down");
+    assert.equal(bob.framesFrom(1).length, 5);
+    assert.equal(alice.mesh.send(BOB, frameOf("x")), false);
+  });
+});
+
+Deno.test("Mesh ends a link whose peer does not read", async () => {
+  await linkedThrough(async (alice, _bob, proxy) => {
+    proxy.stall();
+    const payload = new Uint8Array(1 << 20);
+    for (
+      let i = 0;
+      i < 64 && alice.mesh.send(BOB, { type: FrameType.ENVELOPE, session: SESSION, payload });
+      i++
+    ) {
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    await alice.logged("BACKLOG");
+  }, () => ({ limits: { sendBacklogBytes: 2 << 20 } }));
+});
+
+Deno.test("Mesh stops reading from a peer while its receiver is behind, and loses nothing", async () => {
+  await linked(async (alice, bob) => {
+    // Many frames in few chunks: they wait for the receiver together.
+    for (let i = 0; i < 3_000; i++) {
+      alice.mesh.send(BOB, frameOf(`${i}`));
+      if (i % 500 === 0) await new Promise((resolve) => setTimeout(resolve));
+    }
+    await bob.until(() => bob.framesFrom(1).length === 3_000);
+    assert.deepEqual(bob.framesFrom(1).map(text), Array.from({ length: 3_000 }, (_, i) => `${i}`));
+  }, () => ({ limits: { receiveBacklogFrames: 4, receiveBacklogBytes: 1 << 20 } }));
+});
+
+Deno.test("Mesh links parties whose rosters differ elsewhere, and shows the other hash", async () => {
+  const others = world.roster.parties.map(({ name, identity }) => ({ name, identity: identity.publicKey }));
+  const added = ed25519Signer(seededRng("dave").bytes(32)).publicKey;
+  const roster = makeRoster(CLUSTER, [...others, { name: "dave", identity: added }]);
+  await linked((alice, bob) => {
+    assert.deepEqual(bob.mesh.status()[0]?.otherRosterHash, roster.hash);
+    assert.deepEqual(alice.mesh.status()[0]?.otherRosterHash, world.roster.hash);
+    return Promise.resolve();
+  }, (self) => self === 1 ? { roster } : {});
+});
+
+Deno.test("Mesh shows no roster hash where it is the same, and figures of the link", async () => {
+  await linked((alice) => {
+    const [status] = alice.mesh.status();
+    assert.equal(status?.otherRosterHash, undefined);
+    assert.equal(status?.name, "bob");
+    assert.equal(status?.role, "dialler");
+    assert.ok((status?.framesSent ?? 0) >= 3 && (status?.bytesReceived ?? 0) > 0);
+    assert.ok(Math.abs(status?.clockOffsetMs ?? Infinity) < 5_000);
+    return Promise.resolve();
+  });
+});
+
+Deno.test("Mesh keeps trying a party that is not there, and links when it comes", async () => {
+  const nodes = new Map<number, Node>();
+  nodes.set(1, new Node(world, 1, nodes, { peers: [BOB], limits: { retryMaxMs: 60 } }));
+  const alice = nodes.get(1) as Node;
+  await alice.mesh.start();
+  await alice.logged("DIAL_FAILED", 3);
+  assert.equal(alice.mesh.status()[0]?.lastFault?.code, "DIAL_FAILED");
+  const bob = new Node(world, 2, nodes, { peers: [ALICE] });
+  nodes.set(2, bob);
+  await bob.mesh.start();
+  await alice.upWith(2);
+  assert.equal(alice.mesh.status()[0]?.lastFault, undefined);
+  await Promise.all([alice.mesh.close(), bob.mesh.close()]);
+});
+
+Deno.test("Mesh.start() refuses an address that is taken", async () => {
+  await withNodes(world, [1], async (nodes) => {
+    const second = new Node(world, 2, nodes, { listen: `127.0.0.1:${nodes.get(1)?.mesh.port}` });
+    await assert.rejects(second.mesh.start(), { code: "ADDRESS_IN_USE" });
+    await second.mesh.close();
+  });
+});
+
+Deno.test("Mesh refuses to be made from material that does not belong together", async () => {
+  const alice = world.leaves.get(ALICE) as CertifiedKey;
+  const bob = world.leaves.get(BOB) as CertifiedKey;
+  const authoritiesPem = world.authority.certPem;
+  const expired = await badLeaf(world.authority, "alice", { notAfter: new Date(Date.now() - 1_000) });
+  const revocationListsPem = await createRevocationList({
+    authority: world.authority,
+    revoked: [alice.certPem],
+    number: 1,
+  });
+  const oldList = await createRevocationList({
+    authority: world.authority,
+    revoked: [],
+    number: 1,
+    thisUpdate: new Date(Date.now() - 3 * DAY_MS),
+    days: 1,
+  });
+  const cases: readonly (readonly [RegExp, Partial<MeshOptions>])[] = [
+    [/identity key of alice/, { identity: world.identities.get(BOB) as Ed25519Signer }],
+    [/certificate of alice is that of bob/, { tls: { ...bob, authoritiesPem } }],
+    [/TLS key of alice does not belong/, { tls: { ...alice, keyPem: bob.keyPem, authoritiesPem } }],
+    [/TLS key of alice does not belong/, { tls: { ...alice, keyPem: "no key", authoritiesPem } }],
+    [/not a PEM certificate/, { tls: { ...alice, certPem: "no certificate", authoritiesPem } }],
+    [/none of the pinned keys/, { pins: new Map(world.pins).set(ALICE, world.pins.get(BOB) ?? []) }],
+    [/none of the pinned keys/, { pins: new Map() }],
+    [/has expired/, {
+      tls: { ...expired, authoritiesPem },
+      pins: new Map(world.pins).set(ALICE, [expired.pin]),
+    }],
+    [/revocation list/, { revocationListsPem }],
+    [/past its nextUpdate/, { revocationListsPem: oldList }],
+    [/authority file/, { tls: { ...alice, authoritiesPem: "" } }],
+  ];
+  for (const [message, change] of cases) {
+    assert.throws(() => new Node(world, 1, new Map(), change), (error: Error & { code?: string }) => {
+      assert.equal(error.code, "IDENTITY_INVALID");
+      assert.match(error.message, message);
+      assert.ok(!Deno.inspect(error).includes(bob.keyPem.slice(60, 100)));
+      return true;
+    });
+  }
+});
+
+Deno.test("Mesh does nothing before it is started, and can be closed then", async () => {
+  const node = new Node(world, 1, new Map());
+  assert.ok(node.mesh instanceof Mesh);
+  assert.equal(node.mesh.port, undefined);
+  await node.mesh.close();
+  assert.deepEqual(node.events, []);
 });
