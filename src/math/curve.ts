@@ -253,9 +253,8 @@ function makeCurve(name: CurveName, id: number, ecdsa: typeof nobleSecp256k1): C
       return copy(point.toBytes(true));
     },
     decodePoint(bytes) {
-      if (bytes.length !== 33 || (bytes[0] !== 2 && bytes[0] !== 3)) {
-        throw new DecodeError("a point is 33 bytes, SEC1 compressed");
-      }
+      // noble takes 33 bytes as SEC1 compressed only; other lengths are other forms.
+      if (bytes.length !== 33) throw new DecodeError("a point is 33 bytes, SEC1 compressed");
       try {
         const point = Point.fromBytes(bytes);
         point.assertValidity();

@@ -170,7 +170,7 @@ export const accessTreeCodec: Codec<AccessTree> = {
     try {
       checkPolicy(tree, { allowSingle: true });
     } catch (error) {
-      throw new DecodeError((error as Error).message);
+      throw error instanceof UsageError ? new DecodeError(error.message) : error;
     }
     return tree;
   },
@@ -352,7 +352,6 @@ function* nodesOf(tree: AccessTree): Generator<AccessTree, void, undefined> {
 
 function gateFault(gate: Gate): string | undefined {
   const { kind, minSigners, children } = gate;
-  if (children.length === 0) return "a list of parties is empty";
   if (!Number.isInteger(minSigners) || minSigners < 1 || minSigners > children.length) {
     return `${minSigners} of ${children.length} is impossible`;
   }

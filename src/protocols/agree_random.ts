@@ -96,7 +96,7 @@ export const agreeRandom: Definition<AgreeRandomInput, Bytes> = {
   name: "agree-random",
   version: 1,
   proposal({ bits, participants }) {
-    if (!Number.isInteger(bits) || bits < AGREE_BITS_MIN || bits > AGREE_BITS_MAX || bits % 8 !== 0) {
+    if (bits < AGREE_BITS_MIN || bits > AGREE_BITS_MAX || bits % 8 !== 0) {
       throw new UsageError(
         "USAGE",
         `bits is a multiple of 8 from ${AGREE_BITS_MIN} to ${AGREE_BITS_MAX}: found ${bits}`,

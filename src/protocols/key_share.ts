@@ -178,7 +178,7 @@ export const publicKeyRecordCodec: Codec<PublicKeyRecord> = {
     try {
       checkMembers(policy, members);
     } catch (error) {
-      throw new DecodeError((error as Error).message);
+      throw error instanceof UsageError ? new DecodeError(error.message) : error;
     }
     const publicKey = curve.pointCodec.read(input);
     const shares = vector(curve.pointCodec, members.length).read(input);

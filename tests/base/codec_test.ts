@@ -163,11 +163,12 @@ Deno.test("struct() names the field that does not decode, and lets other errors 
   assert.throws(() => decode(broken, Uint8Array.of(1)), TypeError);
 });
 
-Deno.test("Reader.take() gives copies", () => {
+Deno.test("Reader.take() gives copies, and no more than there is", () => {
   const source = Uint8Array.of(1, 2, 3);
   const reader = new Reader(source);
   const taken = reader.take(2);
   source.fill(9);
   assert.deepEqual(taken, Uint8Array.of(1, 2));
   assert.equal(reader.left, 1);
+  assert.throws(() => reader.take(2), DecodeError);
 });

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { concat } from "../../src/base/bytes.ts";
-import { DecodeError } from "../../src/base/codec.ts";
+import { concat, u16, utf8 } from "../../src/base/bytes.ts";
+import { DecodeError, Reader } from "../../src/base/codec.ts";
 import { UsageError } from "../../src/base/errors.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { type Curve, CURVES, secp256k1 } from "../../src/math/curve.ts";
 import {
   ACCESS_LIMITS,
   type AccessTree,
+  accessTreeCodec,
   checkPolicy,
   coefficientCount,
   decodePolicy,
@@ -22,6 +23,8 @@ import {
   solve,
   topCoefficients,
 } from "../../src/primitives/access.ts";
+import { hash } from "../../src/primitives/hash.ts";
+import { Tag } from "../../src/primitives/tags.ts";
 import { anyTree, gaussSolve, refusesPolicy, subsetsOf } from "./support.ts";
 
 const DEMO = [
@@ -118,6 +121,10 @@ Deno.test("checkPolicy() refuses what only code can make", () => {
   refusesPolicy(() => checkPolicy(gate("threshold", 1.5, leaf("a"), leaf("b"))), "impossible");
   refusesPolicy(() => checkPolicy(gate("and", 2, leaf("a"), leaf(""))), "empty");
   refusesPolicy(() => checkPolicy(gate("and", 2, leaf("a"), leaf("e\u0301"))), "normal form");
+  refusesPolicy(() => checkPolicy({ kind: "or", minSigners: 1, children: [] }), "1 of 0 is impossible");
+  let deep: AccessTree = leaf("z");
+  for (let i = 0; i < 9; i++) deep = gate("and", 2, leaf(`a${i}`), deep);
+  refusesPolicy(() => checkPolicy(deep), "at most 8 gates");
   for (const name of ["a b", "a,b", "a:b", "(a", "12", "Of"]) {
     refusesPolicy(() => checkPolicy(gate("and", 2, leaf("a"), leaf(name))), "name");
   }
@@ -221,6 +228,19 @@ for (
     assert.throws(() => decodePolicy(Uint8Array.fromHex(encoding)), DecodeError);
   });
 }
+
+Deno.test("parsePolicy() and decodePolicy() refuse any depth before the stack ends", () => {
+  refusesPolicy(() => parsePolicy("and(a, ".repeat(100_000)), "at most 8 gates");
+  const gates = new Reader(Uint8Array.fromHex("03010101".repeat(100_000)));
+  assert.throws(() => accessTreeCodec.read(gates), DecodeError);
+});
+
+Deno.test("policyHash() is the hash of SPEC 0.3", () => {
+  const tree = parsePolicy("and(a, b)");
+  const members = ["a", "b"].map((name, i) => ({ index: i + 1, name, identity: new Uint8Array(32).fill(i) }));
+  const each = members.flatMap((m) => [u16(m.index), utf8(m.name), m.identity]);
+  assert.deepEqual(policyHash(tree, members), hash(Tag.policy, encodePolicy(tree), u16(2), ...each));
+});
 
 Deno.test("policyHash() depends on the tree, each member's index, name and identity, and their number", () => {
   const members = ["a", "b"].map((name, i) => ({ index: i + 1, name, identity: new Uint8Array(32).fill(i) }));

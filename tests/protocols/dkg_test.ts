@@ -4,6 +4,7 @@ import { type Bytes, concat, EMPTY } from "../../src/base/bytes.ts";
 import { decode, encode } from "../../src/base/codec.ts";
 import { UsageError } from "../../src/base/errors.ts";
 import { seededRng } from "../../src/base/rng.ts";
+import { Secret } from "../../src/base/secret.ts";
 import {
   bytesToBigint,
   type Curve,
@@ -789,6 +790,30 @@ Deno.test("dkg names a party whose endorsement is wrong when a key is completed,
     blames(outcomes.get(party), { round: 3, culprits: [BOB], what: "signature on the certificate" });
   }
   KEPT.get(ALICE)?.key.share.share.expose();
+});
+
+Deno.test("dkg erases its share where the certificate fails, but for what is stored", () => {
+  const erased: string[] = [];
+  const dispose = Secret.prototype[Symbol.dispose];
+  Secret.prototype[Symbol.dispose] = function () {
+    erased.push(this.expose().toHex());
+    dispose.call(this);
+  };
+  const stored: string[] = [];
+  try {
+    run(makeGroup(POLICIES[0] as string), {
+      onPersist: (_, record) =>
+        record.kind === "key-pending" && stored.push(record.key.expose().toHex().slice(-64)),
+      tamper: (message) => message.round === 3 ? flipped(message.body, 100) : message.body,
+    });
+  } finally {
+    Secret.prototype[Symbol.dispose] = dispose;
+  }
+  assert.equal(stored.length, 3);
+  for (const share of stored) {
+    assert.ok(erased.includes(share), "the share");
+    assert.ok(erased.some((bytes) => bytes.length > 64 && bytes.endsWith(share)), "its encoding");
+  }
 });
 
 Deno.test("dkg does not take the endorsement of another key's session", () => {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { type PartyId, partyId, type SessionId, sessionId } from "../../src/base/brands.ts";
-import { concat } from "../../src/base/bytes.ts";
+import { concat, u16, utf8 } from "../../src/base/bytes.ts";
 import { decode, DecodeError, encode } from "../../src/base/codec.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { CURVES, p256, type Point, type Scalar, secp256k1 } from "../../src/math/curve.ts";
+import { hashToScalar } from "../../src/primitives/hash.ts";
+import { Tag } from "../../src/primitives/tags.ts";
 import { proofCodec, prove, type Statement, verify } from "../../src/zk/schnorr_pok.ts";
 
 function example(curve = secp256k1, m = 3) {
@@ -28,6 +30,27 @@ for (const curve of Object.values(CURVES)) {
     }
   });
 }
+
+Deno.test("prove() computes what SPEC 0.4 says", () => {
+  const { statement, witness, proof } = example();
+  const e = hashToScalar(
+    secp256k1,
+    Tag.pok,
+    statement.sid,
+    utf8("dkg/coeff"),
+    u16(1),
+    Uint8Array.of(1),
+    secp256k1.encodePoint(proof.T),
+    ...statement.points.map((A) => secp256k1.encodePoint(A)),
+  );
+  let expected = secp256k1.scalar(0n); // s − r = e·a_1 + e²·a_2 + e³·a_3
+  let power = e;
+  for (const a of witness) {
+    expected = secp256k1.add(expected, secp256k1.mul(power, a));
+    power = secp256k1.mul(power, e);
+  }
+  assert.ok(secp256k1.mulBase(proof.s).equals(proof.T.add(secp256k1.mulBase(expected))));
+});
 
 const { rng, witness, statement, proof } = example();
 const [A1, A2, A3] = statement.points as [Point, Point, Point];
