@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { type PartyId, partyId } from "../../src/base/brands.ts";
-import { type Bytes, concat, EMPTY } from "../../src/base/bytes.ts";
+import { type PartyId, partyId, sessionId } from "../../src/base/brands.ts";
+import { type Bytes, concat, EMPTY, u16 } from "../../src/base/bytes.ts";
 import { decode, encode } from "../../src/base/codec.ts";
+import { ed25519Verifier } from "../../src/base/crypto.ts";
 import { UsageError } from "../../src/base/errors.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { Secret } from "../../src/base/secret.ts";
@@ -13,7 +14,9 @@ import {
   type Scalar,
   secp256k1,
 } from "../../src/math/curve.ts";
-import { parsePolicy } from "../../src/primitives/access.ts";
+import { formatPolicy, parsePolicy, policyHash } from "../../src/primitives/access.ts";
+import { hash } from "../../src/primitives/hash.ts";
+import { Tag } from "../../src/primitives/tags.ts";
 import {
   decodeCertificate,
   encodeCertificate,
@@ -41,9 +44,21 @@ import {
 import { exchange, type JournalRecord, type Protocol, type Session } from "../../src/protocols/protocol.ts";
 import * as pok from "../../src/zk/schnorr_pok.ts";
 import { subsetsOf } from "../primitives/support.ts";
+import storedV1 from "./stored_key_v1.json" with { type: "json" };
 import { blames, flipped, type Group, makeGroup, tamperWith, valuesOf } from "./support.ts";
 
 const [ALICE, BOB, CAROL] = [partyId(1), partyId(2), partyId(3)];
+/** Hash of all messages and the certificate, and the key id, per curve. */
+const GOLDEN = [
+  [
+    "a52cac5252ec98c4268191b6a44c4700f16168b24fa1b579c4a55420bb5d2761",
+    "7d4525f05799664d5027faf70569c69e50df5aa4e859d9fc23e7f9d2f76a9e22",
+  ],
+  [
+    "6eab0fc6d1a9846189250101a7f62629e92108a211ed58430698b5c94b465c3b",
+    "5943c2f283063a020b4a24fc88bd0f7f13c61a624bfca15d42260b8d08ee8888",
+  ],
+];
 const POLICIES = [
   "2 of (alice, bob, carol)",
   "4 of (alice, bob, carol, dave)",
@@ -156,6 +171,62 @@ Deno.test("dkg sends messages of the sizes in SPEC 11, plus the count of the lis
     "2 direct": 32,
     "3 broadcast": 129,
   });
+});
+
+Deno.test("dkg computes what SPEC 2.4 says, from the first message to the signatures", () => {
+  const group = makeGroup(POLICIES[0] as string);
+  const sent = new Map<string, Bytes>();
+  const { share, certificate } = valuesOf(run(group, {
+    tamper: (message) => {
+      sent.set(`${message.round} ${message.kind} ${message.from}`, message.body);
+      return message.body;
+    },
+  })).get(ALICE) as DkgResult;
+  const { record } = share;
+  const { sid, transcript, endorsements } = decodeCertificate(record.curve, certificate);
+  const body = (round: number, party: PartyId) => sent.get(`${round} broadcast ${party}`) as Bytes;
+  const openings = group.parties.map((party) => decode(opening, body(2, party)));
+
+  const policyDigest = policyHash(record.policy, record.members);
+  for (const party of group.parties) {
+    const [committed, salt] = [body(2, party).slice(0, -32), body(2, party).slice(-32)];
+    assert.deepEqual(body(1, party), hash(Tag.dkgCommit, sid, u16(party), committed, salt));
+  }
+  const messages = [1, 2].flatMap((round) => group.parties.map((party) => body(round, party)));
+  assert.deepEqual(transcript, hash(Tag.dkgTranscript, sid, ...messages));
+  assert.deepEqual(record.chainCode, hash(Tag.chainCode, sid, ...openings.map((m) => m.chainCode)));
+  const Q = openings.reduce((sum, m) => sum.add(m.coefficients[0] as Point), secp256k1.zero);
+  assert.ok(Q.equals(record.publicKey));
+  assert.deepEqual(
+    record.keyId,
+    hash(Tag.keyId, Uint8Array.of(1), sid, secp256k1.encodePoint(Q), policyDigest),
+  );
+  const X = group.parties.map((party) => secp256k1.encodePoint(record.publicShares.get(party) as Point));
+  const output = hash(Tag.dkgOutput, policyDigest, secp256k1.encodePoint(Q), ...X, record.chainCode);
+  for (const [k, party] of group.parties.entries()) {
+    const { signature } = endorsements[k] ?? never();
+    const signed = hash(Tag.certificate, sid, u16(party), transcript, output, body(3, party).slice(0, 65));
+    assert.deepEqual(signature, body(3, party).slice(65));
+    assert.ok(ed25519Verifier((group.members[k] ?? never()).identity)?.verify(signed, signature));
+  }
+});
+
+Deno.test("dkg sends the golden messages: a change here is another version of the protocol", () => {
+  const golden = Object.values(CURVES).map((curve) => {
+    const group = makeGroup(POLICIES[2] as string, { curve, seed: "golden" });
+    const messages: Bytes[] = [];
+    const sid = sessionId(new Uint8Array(32).fill(5));
+    const { share, certificate } = valuesOf(run(group, {
+      sid,
+      tamper: (message) => {
+        messages.push(message.body);
+        return message.body;
+      },
+    })).get(ALICE) as DkgResult;
+    const digest = hash(Tag.message, ...messages, certificate).toHex();
+    return [digest, share.record.keyId.toHex()];
+  });
+  assert.deepEqual(golden, GOLDEN);
 });
 
 // Fields changed on their way: the commitment binds all of round 2 that is broadcast.
@@ -910,6 +981,18 @@ Deno.test("encodeStoredKey() is canonical, and decodeStoredKey() refuses everyth
   assert.throws(() => decodeStoredKey(concat(Uint8Array.of(2), bytes.subarray(1))), { name: "DecodeError" });
   // The last bytes are the share: a changed one does not belong to the record.
   assert.throws(() => decodeStoredKey(flipped(bytes, bytes.length - 1)), /does not belong to the record/);
+});
+
+Deno.test("decodeStoredKey() and verifyCertificate() still read what version 1 wrote", () => {
+  for (const { storedKey, certificate, curve, policy } of storedV1) {
+    const bytes = Uint8Array.fromHex(storedKey);
+    const key = decodeStoredKey(bytes);
+    assert.deepEqual([key.keyName, key.share.record.curve.name], ["treasury", curve]);
+    assert.equal(formatPolicy(key.share.record.policy), policy);
+    verifyCertificate(key.share.record, Uint8Array.fromHex(certificate));
+    using again = encodeStoredKey(key);
+    assert.deepEqual(again.expose(), bytes);
+  }
 });
 
 Deno.test("decodeOffer() inverts encodeOffer()", () => {
