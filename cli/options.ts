@@ -23,6 +23,9 @@ export interface GlobalOptions {
   readonly timeout?: string;
 }
 
+/** Upon these the peers are told before the process ends. */
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
 /** The options of a command and those that every command has. */
 export function optionsOf<T extends object>(command: Command): GlobalOptions & T {
   return command.optsWithGlobals<GlobalOptions & T>();
@@ -60,11 +63,14 @@ export async function withParty<T>(
     progress: (event) => progress.session(event),
     warn: (sentence) => progress.warn(sentence),
   });
+  const cancel = () => party.cancel();
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, cancel);
   try {
     return await work(party);
   } finally {
     await party.close();
     progress.end();
+    for (const signal of SIGNALS) Deno.removeSignalListener(signal, cancel);
   }
 }
 

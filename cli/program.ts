@@ -9,6 +9,7 @@ import { addAgreeRandom } from "./agree_random.ts";
 import { addDemo } from "./demo.ts";
 import { addInit } from "./init.ts";
 import { addKey } from "./key.ts";
+import { print } from "./output.ts";
 
 /** The command tree. Wrong arguments are thrown, not printed. */
 export function program(): Command {
@@ -28,6 +29,10 @@ export function program(): Command {
 }
 
 function throwErrors(command: Command): void {
-  command.exitOverride().configureOutput({ writeErr: () => {}, outputError: () => {} });
+  command.exitOverride().configureOutput({
+    writeOut: (text) => print(false, undefined, text),
+    writeErr: () => {},
+    outputError: () => {},
+  });
   for (const child of command.commands) throwErrors(child);
 }

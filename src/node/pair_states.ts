@@ -21,6 +21,7 @@ export class PairStates implements Journal, Disposable {
   /** Replaced while a session may still hold them. */
   readonly #former: PairState[] = [];
 
+  /** Over the store of one party. */
   constructor(store: LocalStore) {
     this.#store = store;
   }
@@ -29,8 +30,10 @@ export class PairStates implements Journal, Disposable {
   write(record: JournalRecord): void {
     this.#store.write(record);
     if (record.kind === "pair") this.#forget(record);
-    if (record.kind === "burn") this.#held.get(keyOf(record))?.[Symbol.dispose]();
-    if (record.kind === "burn") this.#held.delete(keyOf(record));
+    if (record.kind === "burn") {
+      this.#held.get(keyOf(record))?.[Symbol.dispose]();
+      this.#held.delete(keyOf(record));
+    }
   }
 
   /** The state of a pair now; it belongs to this object. @throws UsageError STORE_CORRUPT */

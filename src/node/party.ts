@@ -7,7 +7,7 @@
 
 import type { PartyId } from "../base/brands.ts";
 import type { Bytes } from "../base/bytes.ts";
-import { CheaterError, UsageError } from "../base/errors.ts";
+import { CheaterError, TransportError, UsageError } from "../base/errors.ts";
 import { systemRng } from "../base/rng.ts";
 import type { Curve } from "../math/curve.ts";
 import { type AccessTree, formatPolicy, leavesOf } from "../primitives/access.ts";
@@ -94,6 +94,7 @@ export class Party {
   readonly #options: PartyOptions;
   readonly #pairs: PairStates;
   readonly #settling = new Set<Promise<unknown>>();
+  #cancelled = false;
   #network: { readonly mesh: Mesh; readonly host: SessionHost } | undefined;
 
   /** @ignore use {@linkcode openParty} */
@@ -181,10 +182,16 @@ export class Party {
     };
   }
 
+  /** Ends what runs, here and at the peers, which learn of it at once. */
+  cancel(): void {
+    this.#cancelled = true;
+    this.#network?.host.stop();
+  }
+
   /** Stays for peers that still need something, then ends all links and closes the store. */
   async close(): Promise<void> {
     await Promise.allSettled(this.#settling);
-    this.#network?.host.stop();
+    this.cancel();
     await this.#network?.mesh.close();
     this.#pairs[Symbol.dispose]();
     this.#local[Symbol.dispose]();
@@ -201,6 +208,7 @@ export class Party {
     options: StartOptions = {},
   ): Promise<RunningSession<O>> {
     this.#network ??= await connect(this.#local, this.#pairs, this.#options);
+    if (this.#cancelled) throw new TransportError("CANCELLED", `${definition.name} was cancelled here`);
     const session = this.#network.host.start(definition, input, options);
     const settling = session.settled.finally(() => this.#settling.delete(settling));
     this.#settling.add(settling);

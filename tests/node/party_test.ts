@@ -4,7 +4,8 @@ import { hex } from "../../src/base/bytes.ts";
 import { sha256 } from "../../src/base/crypto.ts";
 import { UsageError } from "../../src/base/errors.ts";
 import { p256, secp256k1 } from "../../src/math/curve.ts";
-import { publicKeyInfo } from "../../src/node/party.ts";
+import { loadConfig } from "../../src/node/config.ts";
+import { openParty, publicKeyInfo } from "../../src/node/party.ts";
 import { formatPublicKey } from "../../src/node/public_key.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
 import { verifyCertificate } from "../../src/protocols/dkg/certificate.ts";
@@ -191,4 +192,38 @@ Deno.test("a party that never starts is named at the deadline", async () => {
     assert.equal((result as PromiseRejectedResult).reason.code, "TIMEOUT");
     assert.match((result as PromiseRejectedResult).reason.message, /carol/);
   }
+});
+
+Deno.test("openParty() seals with the first line of a passphrase file", async () => {
+  using cluster = await Cluster.make(["alice", "bob"]);
+  const file = `${cluster.root}/passphrase`;
+  const config = loadConfig(cluster.configPath, { QUORATE_STORAGE_PASSPHRASE_FILE: file });
+  const open = () => openParty(config, "alice", { command: "test", timeoutMs: 1_000 });
+  Deno.writeTextFileSync(file, "correct horse\n", { mode: 0o600 });
+  await (await open()).close();
+  Deno.writeTextFileSync(file, "correct horse");
+  await (await open()).close();
+  Deno.writeTextFileSync(file, "battery staple\n");
+  await rejects(open(), "STORE_CORRUPT", /passphrase/);
+  Deno.chmodSync(file, 0o644);
+  await rejects(open(), "LOOSE_PERMISSIONS", /chmod 0600/);
+});
+
+Deno.test("cancel() ends the session at the peers too, and no other begins", async () => {
+  using cluster = await Cluster.make(["alice", "bob", "carol"]);
+  const linked = Promise.withResolvers<void>();
+  const alice = await cluster.open("alice", {
+    timeoutMs: 60_000,
+    progress: (event) => event.waitingFor.length === 1 ? linked.resolve() : undefined,
+  });
+  const bob = await cluster.open("bob", { timeoutMs: 60_000 });
+  const ends = [
+    rejects(alice.agreeRandom(128), "CANCELLED", /./),
+    rejects(bob.agreeRandom(128), "PEER_REFUSED", /alice/),
+  ];
+  await linked.promise;
+  alice.cancel();
+  await Promise.all(ends);
+  await rejects(alice.agreeRandom(128), "CANCELLED", /agree-random was cancelled/);
+  await Promise.all([alice.close(), bob.close()]);
 });
