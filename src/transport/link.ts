@@ -405,7 +405,8 @@ export class Link {
     const outbox = this.#outbox;
     this.#outbox = [];
     this.#outboxBytes = 0;
-    this.#write(concat(...joinSmall(outbox).map((frame) => this.#seal(frame))));
+    const sealed = joinSmall(outbox).map((frame) => this.#seal(frame));
+    this.#write(sealed.length === 1 ? sealed[0] as Bytes : concat(...sealed));
   }
 
   #writePlain(type: FrameType, payload: Bytes): void {

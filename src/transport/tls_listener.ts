@@ -197,8 +197,10 @@ class Incoming implements Stranger {
 
   /** Makes room for a newcomer. */
   evict(): void {
-    this.#refuse(new LinkFault("EVICTED"), undefined);
-    this.#raw.destroy();
+    const fault = new LinkFault("EVICTED");
+    // A connection that passed TLS and waits for HELLO has been settled already; its link ends with its socket.
+    if (this.#done) this.#options.refused(this.remote, fault);
+    this.#refuse(fault, undefined);
   }
 
   #event(event: string, args: readonly unknown[]): boolean {
@@ -215,6 +217,7 @@ class Incoming implements Stranger {
         false,
       );
     } else if (event === "secureConnection") this.#secure(args[0] as tls.TLSSocket);
+    else return false;
     return true;
   }
 

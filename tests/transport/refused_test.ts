@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import net from "node:net";
+import type net from "node:net";
 import { partyId } from "../../src/base/brands.ts";
 import { type Bytes, EMPTY, utf8 } from "../../src/base/bytes.ts";
 import { decode, encode } from "../../src/base/codec.ts";
