@@ -3,7 +3,7 @@ import { type PartyId, partyId, sessionId } from "../../src/base/brands.ts";
 import { fixed, struct } from "../../src/base/codec.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { commit } from "../../src/primitives/commitment.ts";
-import { xof } from "../../src/primitives/hash.ts";
+import { hash, xof } from "../../src/primitives/hash.ts";
 import { Tag } from "../../src/primitives/tags.ts";
 import { AGREE_BITS_MAX, AGREE_BITS_MIN, agreeNonce, agreeRandom } from "../../src/protocols/agree_random.ts";
 import { type LocalMessage, type LocalOptions, runLocally } from "../../src/protocols/local.ts";
@@ -63,6 +63,7 @@ Deno.test("agreeRandom() computes what SPEC 5 says", () => {
   const [r1, r2] = [ALICE, BOB].map((party) => body(2, party).slice(0, 32));
   const expected = xof(64, Tag.agreeOut, sid, r1 as Uint8Array, r2 as Uint8Array);
   assert.deepEqual(valuesOf(outcomes).get(ALICE), expected);
+  assert.deepEqual(body(3, BOB), hash(Tag.agreeOk, sid, expected));
   const [r, s] = [body(2, BOB).slice(0, 32), body(2, BOB).slice(32)];
   assert.deepEqual(body(1, BOB), commit({ tag: Tag.agreeCommit, sid, party: BOB, message: r, salt: s }));
   assert.deepEqual([1, 2, 3].map((round) => body(round, ALICE).length), [32, 64, 32]);

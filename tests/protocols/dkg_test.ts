@@ -937,6 +937,16 @@ Deno.test("dkg.proposal() binds curve, key name, policy and purpose", () => {
   assert.notDeepEqual(policy.policyHash, proposal.policyHash);
 });
 
+Deno.test("dkg.rounds() has commitments echoed in the next round, and nothing echoed in the last: a completion has just that", () => {
+  const declared = dkg.rounds(THREE.input(ALICE)).map(({ number, echo, broadcast, direct }) => [
+    number,
+    echo,
+    broadcast !== undefined,
+    direct !== undefined,
+  ]);
+  assert.deepEqual(declared, [[1, "next", true, false], [2, "none", true, true], [3, "none", true, false]]);
+});
+
 Deno.test("dkg.proposal() refuses what cannot be generated", () => {
   const input = THREE.input(ALICE);
   const refusal = (change: Partial<DkgInput>, code: string) =>
