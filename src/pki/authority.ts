@@ -15,6 +15,7 @@ import { fromPem, toPem } from "./pem.ts";
 
 /** A certificate and its private key, both PEM. */
 export interface CertifiedKey {
+  /** The certificate. */
   readonly certPem: string;
   /** PKCS #8. Secret. */
   readonly keyPem: string;
@@ -24,32 +25,41 @@ export interface CertifiedKey {
 export interface Validity {
   /** Default: now, less five minutes for clocks that are behind. */
   readonly notBefore?: Date;
+  /** Days from `notBefore`. */
   readonly days?: number;
 }
 
 /** What {@linkcode createAuthority} needs. */
 export interface AuthorityOptions extends Validity {
+  /** Name of the cluster. */
   readonly cluster: string;
+  /** Draws the serial number; default: the system's. */
   readonly rng?: Rng;
 }
 
 /** What {@linkcode issueLeaf} needs. */
 export interface LeafOptions extends Validity {
+  /** Who signs. */
   readonly authority: CertifiedKey;
+  /** Name of the cluster. */
   readonly cluster: string;
+  /** Name of the party. */
   readonly party: string;
   /** DNS name or IP address under which the others dial the party. */
   readonly host: string;
+  /** Draws the serial number; default: the system's. */
   readonly rng?: Rng;
 }
 
 /** What {@linkcode createRevocationList} needs. */
 export interface RevocationListOptions {
+  /** Who signs. */
   readonly authority: CertifiedKey;
   /** Certificates (PEM) that hold no longer. */
   readonly revoked: readonly string[];
   /** Grows with each list of one authority. */
   readonly number: number;
+  /** Default: now. */
   readonly thisUpdate?: Date;
   /** After this many days the list refuses new links, default 30. */
   readonly days?: number;

@@ -7,6 +7,7 @@
 
 /** Something that waits to authenticate. */
 export interface Stranger {
+  /** Remote address, without the port. */
   readonly address: string;
   /** Called when it must make room; it is forgotten already. */
   evict(): void;
@@ -20,6 +21,7 @@ export class Admission {
   readonly #strangers = new Map<string, Set<Stranger>>();
   #count = 0;
 
+  /** Makes room for nobody yet. */
   constructor(limits: { readonly strangersPerAddress: number; readonly strangersTotal: number }) {
     this.#perAddress = limits.strangersPerAddress;
     this.#total = limits.strangersTotal;

@@ -11,8 +11,11 @@ import { type DerElement, DerReader, derSequence, DerTag, derTime } from "./der.
 export interface LeafFields {
   /** Hexadecimal of the serial number's content. */
   readonly serial: string;
+  /** Milliseconds since 1970. */
   readonly notBefore: number;
+  /** Milliseconds since 1970. */
   readonly notAfter: number;
+  /** True where the basic constraints say that it may issue certificates. */
   readonly isAuthority: boolean;
   /** OIDs as hexadecimal; undefined where the extension is missing. */
   readonly extendedKeyUsage: readonly string[] | undefined;
@@ -24,12 +27,17 @@ export interface LeafFields {
 export interface RevocationFields {
   /** The issuer's name, as encoded. */
   readonly issuer: Uint8Array;
+  /** Milliseconds since 1970. */
   readonly thisUpdate: number;
+  /** Milliseconds since 1970. */
   readonly nextUpdate: number;
+  /** Serial numbers, as in {@linkcode LeafFields}. */
   readonly revoked: ReadonlySet<string>;
   /** What is signed, how (OID in hexadecimal) and the signature. */
   readonly signed: Uint8Array;
+  /** How it is signed: an OID in hexadecimal. */
   readonly algorithm: string;
+  /** The signature over `signed`. */
   readonly signature: Uint8Array;
 }
 

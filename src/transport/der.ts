@@ -12,8 +12,11 @@ import { DecodeError } from "../base/codec.ts";
 
 /** One element: its tag, its content and its whole encoding, as views. */
 export interface DerElement {
+  /** The tag's one byte. */
   readonly tag: number;
+  /** What is inside. */
   readonly content: Uint8Array;
+  /** Tag, length and content. */
   readonly whole: Uint8Array;
 }
 
@@ -36,6 +39,7 @@ export class DerReader {
   readonly #bytes: Uint8Array;
   #at = 0;
 
+  /** Begins at the first element. */
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
   }

@@ -15,6 +15,8 @@ export class EventQueue {
   #scheduled = false;
 
   /**
+   * Makes an empty queue without a receiver.
+   *
    * @param failed hears what the receiver throws: it must not end the process.
    * @param schedule runs a task soon, and not at once.
    */

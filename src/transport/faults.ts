@@ -75,11 +75,16 @@ export type LinkCode = keyof typeof LINK_CODES;
 
 /** A peer or a stranger did what ends a connection. Caught where the connection is closed; never leaves the transport. */
 export class LinkFault extends Error {
+  /** The name of the class. */
   override name = "LinkFault";
   /** The reason class. */
   readonly code: LinkCode;
 
-  /** @param text more than the code's meaning; default: the meaning. */
+  /**
+   * Makes a fault of a class.
+   *
+   * @param text more than the code's meaning; default: the meaning.
+   */
   constructor(code: LinkCode, text: string = LINK_CODES[code]) {
     super(text);
     this.code = code;

@@ -20,8 +20,11 @@ import { payloadCap } from "./limits.ts";
 
 /** What a sender chooses. */
 export interface FrameFields {
+  /** Frame type. */
   readonly type: number;
+  /** Index of the sender. */
   readonly from: number;
+  /** Index of the receiver, or 0xffffffff for all. */
   readonly to: number;
   /** 0 to 2^53 - 1. */
   readonly sequence: number;
@@ -33,10 +36,15 @@ export interface FrameFields {
 
 /** A frame as it came, judged only as far as its sizes and its form. */
 export interface RawFrame {
+  /** Frame type. */
   readonly type: number;
+  /** Index of the sender. */
   readonly from: number;
+  /** Index of the receiver, or 0xffffffff for all. */
   readonly to: number;
+  /** Per connection and direction, from 0. */
   readonly sequence: number;
+  /** Milliseconds; for people only. */
   readonly timestamp: number;
   /** True where it has a nonce and a MAC. */
   readonly sealed: boolean;
@@ -104,7 +112,11 @@ export class FrameParser {
   #frame: Bytes | undefined;
   #frameFilled = 0;
 
-  /** @param allowed which types may come now, and in which form: asked before a frame is waited for or stored. */
+  /**
+   * Begins at a frame border.
+   *
+   * @param allowed which types may come now, and in which form: asked before a frame is waited for or stored.
+   */
   constructor(allowed: (type: number, sealed: boolean) => boolean) {
     this.#allowed = allowed;
   }

@@ -12,6 +12,7 @@ import { Duplex } from "node:stream";
 export class Gate extends Duplex {
   readonly #raw: Socket;
 
+  /** Takes the TCP socket over. */
   constructor(raw: Socket) {
     super({ allowHalfOpen: false });
     this.#raw = raw;

@@ -37,33 +37,53 @@ import { type LinkRole, type Suite, SUITES } from "./sealed_channel.ts";
 
 /** The fields of a HELLO in the order of the wire. */
 export interface Hello {
+  /** Lowest version that the sender speaks. */
   readonly versionMin: number;
+  /** Highest version that the sender speaks. */
   readonly versionMax: number;
+  /** Cipher suites that the sender offers. */
   readonly suites: readonly number[];
   /** 0 dialler, 1 listener. */
   readonly role: number;
+  /** Index of the sender. */
   readonly from: number;
+  /** Index of the party for whom it is. */
   readonly to: number;
+  /** Hash of the cluster's name. */
   readonly clusterHash: Bytes;
+  /** Hash of the roster; may differ. */
   readonly rosterHash: Bytes;
+  /** SHA-256 of the sender's certificate. */
   readonly ownLeafSha256: Bytes;
+  /** SHA-256 of the receiver's certificate. */
   readonly peerLeafSha256: Bytes;
+  /** 16 bytes, random per process. */
   readonly bootId: Bytes;
+  /** 32 fresh random bytes. */
   readonly nonce: Bytes;
+  /** The sender's clock, ms since 1970; never judged. */
   readonly clock: bigint;
+  /** X25519 public key, made for this connection. */
   readonly eph: Bytes;
 }
 
 /** What is bound into a HELLO besides the sender's own nonce and key. */
 export interface HelloContext {
+  /** Which end this side is. */
   readonly role: LinkRole;
+  /** Own index. */
   readonly self: number;
+  /** Index of the other side. */
   readonly peer: number;
+  /** Hash of the cluster's name. */
   readonly clusterHash: Bytes;
+  /** Hash of the roster; may differ. */
   readonly rosterHash: Bytes;
   /** SHA-256 of the DER of the own leaf and of the peer's, of this TLS connection. */
   readonly ownLeafSha256: Bytes;
+  /** SHA-256 of the receiver's certificate. */
   readonly peerLeafSha256: Bytes;
+  /** 16 bytes, random per process. */
   readonly bootId: Bytes;
   /** Offered suites; default: all. */
   readonly suites?: readonly Suite[];
@@ -71,13 +91,17 @@ export interface HelloContext {
 
 /** What the TLS connection gives to bind to, equal at both ends and different per connection. */
 export interface ChannelBinding {
+  /** 32 bytes of the TLS client's label. */
   readonly exporterClient: Bytes;
+  /** 32 bytes of the TLS server's label. */
   readonly exporterServer: Bytes;
 }
 
 /** What a verified HELLO says. */
 export interface AgreedHello {
+  /** All its fields. */
   readonly hello: Hello;
+  /** The suite that both use from now on. */
   readonly suite: Suite;
 }
 
@@ -90,7 +114,11 @@ export class HelloExchange implements Disposable {
   readonly #ephemeral: Bytes;
   #peer: { readonly bytes: Bytes; readonly agreed: AgreedHello } | undefined;
 
-  /** @param clockMs for the peer's log: a difference is shown, never judged. */
+  /**
+   * Draws nonce and ephemeral key, and encodes the HELLO.
+   *
+   * @param clockMs for the peer's log: a difference is shown, never judged.
+   */
   constructor(context: HelloContext, rng: Rng, clockMs: number) {
     this.#context = context;
     this.#suites = context.suites ?? ALL_SUITES;

@@ -52,8 +52,11 @@ export interface TransportLimits {
 
 /** When a direction of a sealed channel moves to its next keys. */
 export interface RotationLimits {
+  /** Frames sealed under one key. */
   readonly frames: number;
+  /** Bytes sealed under one key. */
   readonly bytes: number;
+  /** Age of a key. */
   readonly ms: number;
 }
 

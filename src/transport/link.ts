@@ -37,28 +37,45 @@ export interface LinkOwner {
 
 /** What a link is made of. */
 export interface LinkOptions {
+  /** After its TLS handshake and our checks of the certificate. */
   readonly socket: TLSSocket;
+  /** Which end this side is. */
   readonly role: LinkRole;
+  /** Own index. */
   readonly self: PartyId;
+  /** The party at the other end. */
   readonly peer: PartyId;
+  /** Verifies the peer's HELLO_ACK. */
   readonly peerIdentity: Ed25519Verifier;
+  /** Signs our HELLO_ACK. */
   readonly identity: Ed25519Signer;
+  /** What our HELLO says besides the parties. */
   readonly hello: Omit<HelloContext, "role" | "self" | "peer">;
+  /** Draws nonces, keys and ping tokens. */
   readonly rng: Rng;
+  /** Deadlines, backlogs and rotation. */
   readonly limits: TransportLimits;
   /** `performance.now()` of the TCP connection. */
   readonly connectedAt: number;
+  /** Decides and hears. */
   readonly owner: LinkOwner;
 }
 
 /** Figures of a link for people. */
 export interface LinkFigures {
+  /** Frames of every type, HELLO included. */
   readonly framesSent: number;
+  /** Frames of every type, HELLO included. */
   readonly framesReceived: number;
+  /** Bytes inside TLS. */
   readonly bytesSent: number;
+  /** Bytes inside TLS. */
   readonly bytesReceived: number;
+  /** Key epoch of what we send. */
   readonly sendEpoch: number;
+  /** Key epoch of what we receive. */
   readonly receiveEpoch: number;
+  /** Time of the last PING to its PONG. */
   readonly rttMs: number | undefined;
   /** The peer's clock less ours at HELLO, half a round trip included. */
   readonly clockOffsetMs: number | undefined;
@@ -66,7 +83,9 @@ export interface LinkFigures {
 
 /** A connection to one party. */
 export class Link {
+  /** The party at the other end. */
   readonly peer: PartyId;
+  /** Which end this side is. */
   readonly role: LinkRole;
   readonly #options: LinkOptions;
   readonly #socket: TLSSocket;
@@ -98,6 +117,7 @@ export class Link {
   #rttMs: number | undefined;
   #clockOffsetMs: number | undefined;
 
+  /** Prepares a link; {@linkcode Link.start} begins it. */
   constructor(options: LinkOptions) {
     this.#options = options;
     this.peer = options.peer;

@@ -13,6 +13,7 @@ import { invariant, UsageError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import type { LinkEvent, Links, SessionFrame } from "../session/links.ts";
 import type { Roster } from "../session/roster.ts";
+import { Backoff } from "./backoff.ts";
 import { EventQueue } from "./event_queue.ts";
 import { LINK_CODES, LinkFault } from "./faults.ts";
 import { DEFAULT_LIMITS, type TransportLimits } from "./limits.ts";
@@ -25,18 +26,23 @@ import { type AcceptedConnection, parseAddress, TlsListener, type TlsMaterial } 
 
 /** What a mesh needs. It reads no files: everything is here. */
 export interface MeshOptions {
+  /** Who is in the cluster. */
   readonly roster: Roster;
+  /** The party whose mesh this is. */
   readonly self: PartyId;
   /** `host:port` to listen on; port 0 takes a free one. */
   readonly listen: string;
   /** `host:port` of a party, asked before each dial; undefined where it is not known yet. */
   readonly addressOf: (peer: PartyId) => string | undefined;
+  /** Own certificate and key, and the authorities. */
   readonly tls: TlsMaterial;
   /** PEM revocation lists of the authorities. */
   readonly revocationListsPem?: string | undefined;
   /** Pinned keys of every party's certificate, self included. */
   readonly pins: ReadonlyMap<PartyId, readonly string[]>;
+  /** Own identity key. */
   readonly identity: Ed25519Signer;
+  /** Draws boot id, nonces, keys and jitter. */
   readonly rng: Rng;
   /** Parties to link with. Default: all others. */
   readonly peers?: readonly PartyId[];
@@ -44,7 +50,9 @@ export interface MeshOptions {
   readonly bootId?: Bytes;
   /** Offered cipher suites; default: all. */
   readonly suites?: readonly Suite[];
+  /** What differs from {@linkcode DEFAULT_LIMITS}. */
   readonly limits?: Partial<TransportLimits>;
+  /** Hears what happens. */
   readonly log?: (event: MeshEvent) => void;
 }
 
@@ -52,21 +60,31 @@ export interface MeshOptions {
 export interface MeshEvent {
   /** One of the keys of {@linkcode LINK_CODES}, or the code with which the user of the mesh closed a link. */
   readonly code: string;
+  /** Name of the party concerned, where it is known. */
   readonly peer?: string;
   /** `in` for connections that the peer dialled. */
   readonly direction?: "in" | "out";
+  /** Remote `host:port`. */
   readonly address?: string;
+  /** One sentence for people. */
   readonly text: string;
 }
 
 /** How the link to one party is. */
 export interface PeerStatus extends Partial<LinkFigures> {
+  /** Its index. */
   readonly peer: PartyId;
+  /** Its name. */
   readonly name: string;
+  /** Whether frames can be sent. */
   readonly state: "up" | "down";
+  /** Which end of the link this side is. */
   readonly role: LinkRole;
+  /** The peer's process. */
   readonly bootId?: Bytes;
+  /** The cipher suite in use. */
   readonly suite?: Suite;
+  /** Age of the link. */
   readonly upForMs?: number;
   /** The peer's roster hash where it differs from ours. */
   readonly otherRosterHash?: Bytes;
@@ -76,6 +94,7 @@ export interface PeerStatus extends Partial<LinkFigures> {
 
 /** Links over mutual TLS. */
 export class Mesh implements Links {
+  /** The party whose mesh this is. */
   readonly self: PartyId;
   readonly #options: MeshOptions;
   readonly #limits: TransportLimits;
@@ -91,7 +110,11 @@ export class Mesh implements Links {
   #port: number | undefined;
   #state: "new" | "running" | "closed" = "new";
 
-  /** @throws UsageError IDENTITY_INVALID if the own certificate, key, pin or identity do not belong together. */
+  /**
+   * Checks own certificate, key, pin and identity.
+   *
+   * @throws UsageError IDENTITY_INVALID if the own certificate, key, pin or identity do not belong together.
+   */
   constructor(options: MeshOptions) {
     const { roster, self } = options;
     this.self = self;
@@ -119,7 +142,10 @@ export class Mesh implements Links {
     });
     const peers = options.peers ?? roster.parties.map((party) => party.index);
     this.#peers = new Map(
-      peers.filter((peer) => peer !== self).map((peer) => [peer, newPeer(peer, roster.get(peer).name)]),
+      peers.filter((peer) => peer !== self).map((id): [PartyId, Peer] => {
+        const backoff = new Backoff(this.#limits, options.rng);
+        return [id, { id, name: roster.get(id).name, link: undefined, backoff, timer: undefined }];
+      }),
     );
     this.#events = new EventQueue((error) =>
       this.#log({
@@ -245,7 +271,6 @@ export class Mesh implements Links {
 
   #dialLater(peer: Peer): void {
     if (this.#state !== "running") return;
-    const delay = this.#retryDelay(peer.failures++);
     peer.timer = setTimeout(() => {
       this.#dialNow(peer).catch((error) => {
         const fault = error instanceof LinkFault
@@ -254,7 +279,7 @@ export class Mesh implements Links {
         this.#peerFailed(peer, "out", fault);
         this.#dialLater(peer);
       });
-    }, delay);
+    }, peer.backoff.next());
   }
 
   async #dialNow(peer: Peer): Promise<void> {
@@ -285,16 +310,6 @@ export class Mesh implements Links {
       connectedAt,
       authenticated: () => {},
     });
-  }
-
-  /** First 20 to 50 ms, then doubling with jitter, so that parties that failed together do not retry together. */
-  #retryDelay(failures: number): number {
-    const { retryFirstMinMs, retryFirstMaxMs, retryMaxMs } = this.#limits;
-    const [high, low] = this.#options.rng.bytes(2) as unknown as [number, number];
-    const random = (high * 256 + low) / 65536;
-    const first = retryFirstMinMs + random * (retryFirstMaxMs - retryFirstMinMs);
-    if (failures === 0) return first;
-    return Math.min(retryMaxMs, retryFirstMaxMs * 2 ** Math.min(failures, 20)) * (0.5 + random / 2);
   }
 
   #adopt(peer: Peer, candidate: Candidate): void {
@@ -352,9 +367,8 @@ export class Mesh implements Links {
     if (old !== undefined && !isSameProcess(old, link)) {
       return link.close("DUPLICATE_PARTY", `another process of ${peer.name} was faster`);
     }
-    peer.link = undefined;
-    old?.close("REPLACED", "a newer connection of the same process took over");
-    if (old !== undefined) this.#events.push({ kind: "down", peer: peer.id, reason: LINK_CODES.REPLACED });
+    // While the old one is still the link, its end is told to the user before the new one is up.
+    old?.close("REPLACED");
     peer.link = link;
     delete peer.lastFault;
     const { address, role } = this.#candidates.get(link) as Candidate;
@@ -378,7 +392,7 @@ export class Mesh implements Links {
       this.#events.push({ kind: "down", peer: peer.id, reason: `${code}: ${text}` });
     }
     if (role !== "dialler") return;
-    if (link.upForMs >= this.#limits.retryResetMs) peer.failures = 0;
+    peer.backoff.linkEnded(link.upForMs);
     this.#dialLater(peer);
   }
 
@@ -411,7 +425,7 @@ interface Peer {
   readonly id: PartyId;
   readonly name: string;
   link: Link | undefined;
-  failures: number;
+  readonly backoff: Backoff;
   timer: ReturnType<typeof setTimeout> | undefined;
   lastFault?: { readonly code: string; readonly text: string };
 }
@@ -423,10 +437,6 @@ interface Candidate {
   readonly address: string;
   readonly connectedAt: number;
   authenticated(): void;
-}
-
-function newPeer(id: PartyId, name: string): Peer {
-  return { id, name, link: undefined, failures: 0, timer: undefined };
 }
 
 function isSameProcess(a: Link, b: Link): boolean {

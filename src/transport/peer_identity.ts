@@ -23,7 +23,9 @@ import { LinkFault } from "./faults.ts";
 
 /** A party that may connect. */
 export interface KnownParty {
+  /** Its index in the roster. */
   readonly index: PartyId;
+  /** Its name in the roster. */
   readonly name: string;
   /** `sha256/<base64>`; any of them matches. */
   readonly pins: readonly string[];
@@ -31,16 +33,19 @@ export interface KnownParty {
 
 /** What certificates are judged by. */
 export interface LeafPolicyOptions {
+  /** Name of the cluster: part of every party's URI name. */
   readonly cluster: string;
   /** One or more PEM certificates of authorities. */
   readonly authorities: string;
   /** PEM revocation lists, one per authority at most. */
   readonly revocationLists?: string | undefined;
+  /** Who may connect, self included. */
   readonly parties: readonly KnownParty[];
 }
 
 /** A certificate that passed all checks. */
 export interface CheckedLeaf {
+  /** Whose it is. */
   readonly party: PartyId;
   /** SHA-256 of the DER. */
   readonly fingerprint: Bytes;
@@ -51,7 +56,11 @@ export class LeafPolicy {
   readonly #authorities: readonly Authority[];
   readonly #parties: ReadonlyMap<string, KnownParty>;
 
-  /** @throws UsageError IDENTITY_INVALID for an authority or list that cannot be used. */
+  /**
+   * Reads the authorities and their lists.
+   *
+   * @throws UsageError IDENTITY_INVALID for an authority or list that cannot be used.
+   */
   constructor(options: LeafPolicyOptions) {
     this.#authorities = readAuthorities(options.authorities);
     attachLists(this.#authorities, options.revocationLists);

@@ -42,10 +42,13 @@ export type LinkRole = "dialler" | "listener";
 
 /** What both ends agreed on. */
 export interface SealedChannelOptions {
+  /** The agreed suite. */
   readonly suite: Suite;
+  /** Which end this side is. */
   readonly role: LinkRole;
   /** 32 bytes; erased by the constructor. */
   readonly prk: Bytes;
+  /** When keys change; default: those of {@linkcode DEFAULT_LIMITS}. */
   readonly rotation?: RotationLimits;
   /** Milliseconds on a clock that never goes back; without it keys rotate by count only. */
   readonly now?: () => number;
@@ -64,6 +67,7 @@ export class SealedChannel implements Disposable {
   #epochBytes = 0;
   #epochSince: number;
 
+  /** Derives the keys of both directions. */
   constructor(options: SealedChannelOptions) {
     invariant(options.prk.length === 32, "a sealed channel starts from 32 bytes");
     this.#aead = SUITES[options.suite];

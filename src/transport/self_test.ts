@@ -17,11 +17,17 @@ import { addressText, type ConnectionOutcome, type TlsListener, type TlsMaterial
 
 /** What {@linkcode selfTest} needs. */
 export interface SelfTestOptions {
+  /** Says what became of a connection. */
   readonly listener: Pick<TlsListener, "watch">;
+  /** Where it listens. */
   readonly host: string;
+  /** Where it listens. */
   readonly port: number;
+  /** Own certificate and key, and the authorities. */
   readonly material: TlsMaterial;
+  /** Deadlines. */
   readonly limits: TransportLimits;
+  /** Draws a serial number. */
   readonly rng: Rng;
 }
 

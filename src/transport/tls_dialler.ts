@@ -14,10 +14,13 @@ import { type TlsMaterial, tlsOptions } from "./tls_listener.ts";
 
 /** Where and as whom to dial. */
 export interface DialOptions {
+  /** Name or address. */
   readonly host: string;
+  /** TCP port. */
   readonly port: number;
   /** Certificate and key may be missing, for the self-test. */
   readonly material: Partial<TlsMaterial> & Pick<TlsMaterial, "authoritiesPem">;
+  /** Deadlines. */
   readonly limits: TransportLimits;
   /** Called when TCP is connected and TLS has not begun, with the local address and port. */
   readonly connected?: (localAddress: string | undefined, localPort: number | undefined) => void;
@@ -27,6 +30,7 @@ export interface DialOptions {
 
 /** A connection on which TLS was agreed; the peer may still refuse our certificate. */
 export interface DialledConnection {
+  /** Encrypted and authenticated on our side. */
   readonly socket: tls.TLSSocket;
   /** `performance.now()` of the TCP connection. */
   readonly connectedAt: number;

@@ -15,6 +15,7 @@ import type { CheckedLeaf, LeafPolicy } from "./peer_identity.ts";
 
 /** The TLS material of a party, as PEM text. */
 export interface TlsMaterial {
+  /** The leaf certificate. */
   readonly certPem: string;
   /** Secret. */
   readonly keyPem: string;
@@ -24,10 +25,13 @@ export interface TlsMaterial {
 
 /** A connection whose certificate passed all checks. */
 export interface AcceptedConnection {
+  /** After its handshake. */
   readonly socket: tls.TLSSocket;
+  /** Whose certificate it is. */
   readonly leaf: CheckedLeaf;
   /** Remote address and port. */
   readonly address: string;
+  /** `performance.now()` of the TCP connection. */
   readonly connectedAt: number;
   /** Must be called when the peer has authenticated: the connection then no longer counts as a stranger. */
   authenticated(): void;
@@ -43,11 +47,15 @@ export interface ConnectionOutcome {
 
 /** What {@linkcode TlsListener} needs. */
 export interface TlsListenerOptions {
+  /** Own certificate and key, and the authorities. */
   readonly material: TlsMaterial;
+  /** Judges the certificates of those who connect. */
   readonly policy: LeafPolicy;
+  /** Deadlines and places. */
   readonly limits: TransportLimits;
   /** May throw a LinkFault, which refuses the connection. */
   accepted(connection: AcceptedConnection): void;
+  /** Hears of every connection that was refused. */
   refused(address: string, fault: LinkFault): void;
 }
 
@@ -60,6 +68,7 @@ export class TlsListener {
   readonly #open = new Set<net.Socket>();
   readonly #watchers = new Map<string, (outcome: ConnectionOutcome) => void>();
 
+  /** Prepares the server; {@linkcode TlsListener.listen} binds it. */
   constructor(options: TlsListenerOptions) {
     this.#options = options;
     this.#admission = new Admission(options.limits);
@@ -83,6 +92,12 @@ export class TlsListener {
         const text =
           `cannot listen on ${host}:${port}: ${cause.message}; stop what uses it, or change the address`;
         reject(new TransportError("ADDRESS_IN_USE", text, { cause }));
+      });
+      // Later ones, such as too many open files, concern one connection: without a listener they would end the process.
+      this.#tcp.on("error", (error: Error) => {
+        if (this.#tcp.listening) {
+          this.#options.refused("unknown", new LinkFault("SOCKET", `accept: ${error.message}`));
+        }
       });
       this.#tcp.listen(port, host, () => resolve((this.#tcp.address() as net.AddressInfo).port));
     });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import net from "node:net";
 import { partyId } from "../../src/base/brands.ts";
 import { type Bytes, EMPTY } from "../../src/base/bytes.ts";
 import { type Ed25519Signer, ed25519Signer } from "../../src/base/crypto.ts";
@@ -352,6 +353,61 @@ Deno.test("Mesh keeps trying a party that is not there, and links when it comes"
   await alice.upWith(2);
   assert.equal(alice.mesh.status()[0]?.lastFault, undefined);
   await Promise.all([alice.mesh.close(), bob.mesh.close()]);
+});
+
+/** A server that answers nothing: it accepts, and does what the test says with the connection. */
+async function withMute(
+  accept: (socket: net.Socket) => void,
+  test: (port: number) => Promise<void>,
+): Promise<void> {
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    accept(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  try {
+    await test((server.address() as net.AddressInfo).port);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+}
+
+Deno.test("Mesh gives up a dial without a TCP connection, a handshake or a HELLO in time", async () => {
+  const dialling = (port: number, limits: MeshOptions["limits"], code: string) =>
+    withNodes(world, [1], async (nodes) => {
+      const event = await (nodes.get(1) as Node).logged(code);
+      assert.equal(event.peer, "bob");
+    }, () => ({ peers: [BOB], addressOf: () => `127.0.0.1:${port}`, limits: { retryMaxMs: 50, ...limits } }));
+  await withMute(
+    (socket) => socket.destroy(),
+    (port) => dialling(port, { tcpDeadlineMs: 0 }, "DEADLINE_TCP"),
+  );
+  await withMute(
+    () => {},
+    (port) => dialling(port, { tlsDeadlineMs: 60, selfTestDeadlineMs: 9_000 }, "DEADLINE_TLS"),
+  );
+});
+
+Deno.test("Mesh.close() does not wait for a peer that does not read", async () => {
+  await linkedThrough(async (alice, _bob, proxy) => {
+    proxy.stall();
+    for (let i = 0; i < 8; i++) {
+      alice.mesh.send(BOB, { type: FrameType.ENVELOPE, session: SESSION, payload: new Uint8Array(1 << 20) });
+    }
+    await alice.mesh.close();
+    assert.equal(alice.mesh.status()[0]?.state, "down");
+  }, () => ({ limits: { lingerMs: 50 } }));
+});
+
+Deno.test("Mesh tries its own lock on every kind of address", async () => {
+  for (const listen of ["0.0.0.0:0", "localhost:0", "[::1]:0", "[::]:0"]) {
+    await withNodes(world, [2], async (nodes) => {
+      await (nodes.get(2) as Node).logged("LISTENING");
+    }, () => ({ listen, peers: [ALICE] }));
+  }
 });
 
 Deno.test("Mesh.start() refuses an address that is taken", async () => {

@@ -5,6 +5,7 @@ import { concat, EMPTY, u32, utf8 } from "../../src/base/bytes.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { FrameType, type LinkEvent } from "../../src/session/links.ts";
 import { Admission } from "../../src/transport/admission.ts";
+import { Backoff } from "../../src/transport/backoff.ts";
 import { decodeBatch, encodeBatch } from "../../src/transport/batch.ts";
 import { der, DerReader, derSequence, DerTag, derTime } from "../../src/transport/der.ts";
 import { EventQueue } from "../../src/transport/event_queue.ts";
@@ -52,6 +53,34 @@ Deno.test("Admission drops the oldest of the address with most when all places a
   admit("bad", "b4");
   assert.deepEqual(evicted.length, 2);
   assert.equal(admission.count, 4);
+});
+
+Deno.test("Backoff doubles with jitter up to its most, and begins anew only after a long link", () => {
+  const limits = {
+    ...DEFAULT_LIMITS,
+    retryFirstMinMs: 20,
+    retryFirstMaxMs: 50,
+    retryMaxMs: 1_000,
+    retryResetMs: 30_000,
+  };
+  for (
+    const [random, expected] of [[0, [20, 50, 100, 200, 400, 500, 500]], [0xff, [
+      50,
+      100,
+      200,
+      400,
+      800,
+      1_000,
+      1_000,
+    ]]] as const
+  ) {
+    const backoff = new Backoff(limits, { bytes: (length) => new Uint8Array(length).fill(random) });
+    assert.deepEqual(Array.from({ length: 7 }, () => Math.round(backoff.next())), expected);
+    backoff.linkEnded(29_999);
+    assert.equal(Math.round(backoff.next()), expected[6]);
+    backoff.linkEnded(30_000);
+    assert.equal(Math.round(backoff.next()), expected[0]);
+  }
 });
 
 Deno.test("decodeBatch() gives back what encodeBatch() joined", () => {
