@@ -95,6 +95,8 @@ export interface Curve {
       readonly lowS: boolean;
     },
   ): boolean;
+  /** The same points, made ready to be encoded many times: one inversion for all. None is the identity. */
+  normalize(points: readonly Point[]): readonly Point[];
   /** 48 random bytes modulo the order, 0 drawn again (SPEC 0.2). */
   randomScalar(rng: Rng): Scalar;
   /** Big-endian bytes modulo the order; at least 48 bytes, so that the bias is below 2^-128. */
@@ -212,6 +214,7 @@ function makeCurve(name: CurveName, id: number, ecdsa: typeof nobleSecp256k1): C
     verifyEcdsa({ publicKey, digest, signature, lowS }) {
       return ecdsa.verify(signature, digest, publicKey.toBytes(true), { prehash: false, lowS });
     },
+    normalize: affine,
     randomScalar(rng) {
       for (;;) {
         const value = mod(bytesToBigint(rng.bytes(48)));

@@ -164,6 +164,13 @@ for (const curve of curves) {
     assert.deepEqual(curve.reduce48(wide, "little"), rows.map((row) => curve.reduce(row.toReversed())));
   });
 
+  Deno.test(`normalize() of ${curve.name} gives the same points`, () => {
+    const points: Point[] = Array.from({ length: 3 }, () => curve.mulBase(curve.randomScalar(rng)).double());
+    const normal = curve.normalize(points);
+    assert.ok(normal.length === 3 && normal.every((P, k) => P.equals(points[k] as Point)));
+    assert.deepEqual(curve.normalize([]), []);
+  });
+
   Deno.test(`mulX() of ${curve.name} is the x of the product`, () => {
     const points: Point[] = Array.from({ length: 3 }, () => curve.mulBase(curve.randomScalar(rng)));
     for (const a of [curve.randomScalar(rng), curve.scalar(1n), curve.scalar(-1n)]) {

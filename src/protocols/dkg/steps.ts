@@ -60,7 +60,9 @@ export interface Dealt {
 
 /** Round 1: deals a random secret and prepares the opening. */
 export function dealOwn({ sid, curve, policy, members, self }: DkgContext, rng: Rng): OwnDealing {
-  const { coefficients, commitments, shares } = deal(policy, curve.randomScalar(rng), curve, rng);
+  const dealing = deal(policy, curve.randomScalar(rng), curve, rng);
+  const { coefficients, shares } = dealing;
+  const commitments = curve.normalize(dealing.commitments);
   const proof = pok.prove(
     { sid, use: "dkg/coeff", prover: self, curve, points: commitments },
     coefficients,
@@ -120,10 +122,9 @@ export function combine(
   const { sid, curve, policy, members, self } = context;
   const all = members.map((member) => openings.get(member.index) as Opening);
   const sum = sumCommitments(all.map((opening) => opening.coefficients));
-  const publicKey = sum[0] as Point; // Q = Σ C_{j,root,0}
   const byName = publicSharesVartime(policy, sum);
-  const fault = commitmentsFault(policy, sum);
-  if (fault !== undefined || publicKey.is0() || [...byName.values()].some((X) => X.is0())) {
+  const results = [sum[0] as Point, ...members.map((member) => byName.get(member.name) as Point)];
+  if (commitmentsFault(policy, sum) !== undefined || results.some((point) => point.is0())) {
     throw new CheaterError({
       code: "UNATTRIBUTABLE",
       round: 2,
@@ -131,7 +132,8 @@ export function combine(
       what: "the dealings add up to a degenerate key",
     });
   }
-  const publicShares = new Map(members.map((member) => [member.index, byName.get(member.name) as Point]));
+  const [publicKey, ...X] = curve.normalize(results) as [Point, ...Point[]]; // Q = Σ C_{j,root,0}
+  const publicShares = new Map(members.map((member, k) => [member.index, X[k] as Point]));
   let x = curve.scalar(0n); // x_i = Σ s_{j→i}
   for (const share of shares.values()) x = curve.add(x, share);
   invariant(
