@@ -309,7 +309,7 @@ export class LocalStore implements Journal, Disposable {
     if (row.state === "active") return;
     for (const other of transaction.find(KEYS, { name: row.name })) {
       if (equal(other.keyId, row.keyId)) continue;
-      if (other.state === "active") throw keyExists(row.name);
+      invariant(other.state === "pending", "a name has one active key");
       // All parties signed this key's certificate: an earlier attempt under the name can no longer be completed.
       transaction.remove(KEYS, other);
     }

@@ -103,6 +103,14 @@ export class Place implements Disposable {
     database.close();
   }
 
+  /** What is in a closed database. */
+  query(sql: string, party = "alice"): Record<string, unknown>[] {
+    const database = new DatabaseSync(`${this.directory(party)}/quorate.sqlite`);
+    const rows = database.prepare(sql).all().map((row) => ({ ...row }));
+    database.close();
+    return rows;
+  }
+
   [Symbol.dispose](): void {
     Deno.removeSync(this.root, { recursive: true });
   }

@@ -129,6 +129,7 @@ Deno.test("a burn erases the pair state, survives a restart and refuses everythi
     store.write(burnRecord(key, "s1"));
     store.write(burnRecord(key, "s1"));
   }
+  assert.deepEqual(place.query("SELECT length(sealed) AS bytes FROM pairs"), [{ bytes: 0 }]);
   using store = place.open();
   const at = { keyId, epoch: 0, peer: BOB };
   assert.deepEqual(store.pair(at), { status: "burned", state: undefined });

@@ -154,6 +154,27 @@ Deno.test("open() refuses a high-water mark that is older than the database or d
   }
 });
 
+Deno.test("open() refuses a database of another course of events, of the same length", () => {
+  using place = new Place();
+  {
+    using store = place.open();
+    withKey(store);
+  }
+  const fork = place.snapshot();
+  {
+    using store = place.open();
+    store.settle(fakeKey({ name: "treasury" }));
+  }
+  const settled = place.snapshot();
+  place.restore(fork, [DATABASE, HIGH_WATER]);
+  {
+    using store = place.open();
+    store.write(burnRecord(fakeKey({ name: "treasury" }), "s"));
+  }
+  place.restore(settled, [DATABASE]);
+  fails(() => place.open(), "SHARE_ROLLBACK", /not the one/);
+});
+
 Deno.test("open() carries out the change that only the high-water mark has", () => {
   using place = new Place();
   {
