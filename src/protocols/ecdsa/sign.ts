@@ -51,7 +51,7 @@ import {
 } from "./sign_opening.ts";
 import { type CommitMessage, type MultiplyMessage, type ShareMessage, signRounds } from "./sign_messages.ts";
 import { type EcdsaSignature, finishSignature } from "./signature.ts";
-import { multiplyFault } from "./sign_checks.ts";
+import { multiplyFault, sumNonces } from "./sign_checks.ts";
 import { voleCheck, voleContext, voleFinish, voleReceive, type VoleReceiverState, voleSend } from "./vole.ts";
 
 /** Signing. The result is the signature at its receivers, and undefined at the other signers. */
@@ -146,9 +146,9 @@ function* runSign(session: Session, input: SignInput): Protocol<EcdsaSignature |
   );
   const d = yield* finishVoles(signing, receiving, second);
   checkKey(signing, own.pk, second, derived);
-  const R = [...second.values()].reduce((sum, message) => sum.add(message.R), own.R);
-  const r = R.is0() ? 0n as Scalar : curve.scalar(R.x);
-  if (r === 0n) throw unattributable(2, "the nonces add up to nothing");
+  const nonce = sumNonces(curve, [own.R, ...[...second.values()].map((message) => message.R)]);
+  if (nonce === undefined) throw unattributable(2, "the nonces add up to nothing");
+  const { R, r } = nonce;
 
   // u_i and w_i.
   let Psi = own.phi, products_u = 0n as Scalar, products_v = 0n as Scalar;

@@ -42,6 +42,20 @@ export function multiplyFault(
   return key ? undefined : "it multiplied with another key share than the one it showed";
 }
 
+/**
+ * R = Σ R_i and r = x(R) mod q.
+ *
+ * @returns undefined where one of them is zero: nobody can be named, because every R_i was committed to before.
+ */
+export function sumNonces(
+  curve: Curve,
+  parts: readonly Point[],
+): { readonly R: Point; readonly r: Scalar } | undefined {
+  const R = parts.reduce((sum, part) => sum.add(part), curve.zero);
+  const r = R.is0() ? 0n : curve.scalar(R.x);
+  return r === 0n ? undefined : { R, r: r as Scalar };
+}
+
 /** ρ' uniform in [1, 2^128), and P + ρ'·G for each point: public values, not the identity. */
 function shift(
   curve: Curve,

@@ -3,7 +3,7 @@ import { type PartyId, partyId, sessionId } from "../../../src/base/brands.ts";
 import { type Bytes, concat, equal } from "../../../src/base/bytes.ts";
 import { decode, encode } from "../../../src/base/codec.ts";
 import { sha256 } from "../../../src/base/crypto.ts";
-import { QuorateError } from "../../../src/base/errors.ts";
+import type { QuorateError } from "../../../src/base/errors.ts";
 import { seededRng } from "../../../src/base/rng.ts";
 import { Secret } from "../../../src/base/secret.ts";
 import { p256, type Point, secp256k1 } from "../../../src/math/curve.ts";
@@ -11,7 +11,7 @@ import { commit } from "../../../src/primitives/commitment.ts";
 import { hash } from "../../../src/primitives/hash.ts";
 import { Tag } from "../../../src/primitives/tags.ts";
 import { PairState } from "../../../src/protocols/ecdsa/pair_state.ts";
-import { multiplyFault } from "../../../src/protocols/ecdsa/sign_checks.ts";
+import { multiplyFault, sumNonces } from "../../../src/protocols/ecdsa/sign_checks.ts";
 import {
   type CommitMessage,
   type MultiplyMessage,
@@ -365,6 +365,46 @@ Deno.test("sign() ends where a pair was set up anew, or lost, or burned while th
     },
   });
   assert.equal((errorOf(outcomes, 1) as QuorateError).code, "PAIR_BURNED");
+});
+
+Deno.test("sumNonces() refuses nonces that add up to nothing", () => {
+  const R = secp256k1.mulBase(secp256k1.scalar(5n));
+  assert.equal(sumNonces(secp256k1, [R, R.negate()]), undefined);
+  const sum = sumNonces(secp256k1, [R, R]);
+  assert(sum !== undefined && sum.R.equals(R.double()));
+  assert.equal(sum.r, secp256k1.scalar(R.double().x));
+});
+
+Deno.test("sign() refuses shares of the signature that add up to nothing", () => {
+  for (const field of ["u", "w"] as const) {
+    let alices: ShareMessage | undefined;
+    const tamper: Tamper = (message) => {
+      if (message.round !== 3) return message.body;
+      const share = decode(shareCodec, message.body);
+      if (message.from === ALICE) {
+        alices = share;
+        return message.body;
+      }
+      assert(alices !== undefined);
+      return encode(shareCodec, { ...share, [field]: secp256k1.neg(alices[field]) });
+    };
+    blames(runSign(pairOf(), { digest: DIGEST }, { tamper }).get(ALICE), INVALID);
+  }
+});
+
+Deno.test("sign() refuses a derivation whose key is the identity", () => {
+  const key = pairOf();
+  const error = errorOf(runSign(key, { digest: DIGEST, tweak: secp256k1.neg(key.secret) }), 1);
+  assert.equal((error as QuorateError).code, "USAGE");
+});
+
+Deno.test("sign() asserts that a pair state belongs to the key's epoch", () => {
+  const key = pairOf();
+  for (const [self, peer] of [[ALICE, BOB], [BOB, ALICE]] as const) {
+    const state = key.pairs.get(self)?.get(peer) as PairState;
+    key.pairs.get(self)?.set(peer, new PairState({ ...state.expose(), epoch: 1 }));
+  }
+  assert.equal((errorOf(runSign(key, { digest: DIGEST }), 1) as QuorateError).code, "INVARIANT");
 });
 
 /** What a party draws in a run with the seed of these tests. */

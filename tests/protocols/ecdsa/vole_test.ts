@@ -245,3 +245,11 @@ Deno.test("voleReceive() shares nothing between sessions, even with the same ran
   const second = voleReceive(other, leaves, seededRng("same")).message;
   assert(!equal(first.u, second.u) && !equal(first.t, second.t));
 });
+
+Deno.test("voleReceive() draws again where b would be 0", () => {
+  const { rng, context, leaves } = setUp(secp256k1, "aes");
+  const draws = [new Uint8Array(84), rng.bytes(84)];
+  const { state } = voleReceive(context, leaves, { bytes: () => draws.shift() as Bytes });
+  assert.notEqual(state.b, 0n);
+  assert.equal(draws.length, 0);
+});
