@@ -6,13 +6,40 @@
  */
 
 import { type Bytes, copy } from "../base/bytes.ts";
-import type { FrameType, SessionFrame } from "../session/links.ts";
+import { FrameType, type SessionFrame } from "../session/links.ts";
 import { LinkFault } from "./faults.ts";
-import { SESSION_BYTES } from "./frame.ts";
+import { NO_SESSION, SESSION_BYTES } from "./frame.ts";
 import { payloadCap } from "./limits.ts";
 
+/** Joins neighbours into batches as long as they fit; order is kept. What does not fit, or is alone, stays as it is. */
+export function joinSmall(frames: readonly SessionFrame[]): SessionFrame[] {
+  if (frames.length === 1) return [...frames];
+  const out: SessionFrame[] = [];
+  const cap = payloadCap(FrameType.BATCH) as number;
+  let group: SessionFrame[] = [];
+  let size = 0;
+  const finish = () => {
+    if (group.length === 1) out.push(group[0] as SessionFrame);
+    if (group.length > 1) {
+      out.push({ type: FrameType.BATCH, session: NO_SESSION, payload: encodeBatch(group) });
+    }
+    group = [];
+    size = 0;
+  };
+  for (const frame of frames) {
+    if (size + batchedSize(frame) > cap) finish();
+    if (batchedSize(frame) > cap) out.push(frame);
+    else {
+      group.push(frame);
+      size += batchedSize(frame);
+    }
+  }
+  finish();
+  return out;
+}
+
 /** Size of a frame inside a batch. */
-export function batchedSize(frame: SessionFrame): number {
+function batchedSize(frame: SessionFrame): number {
   return ITEM_HEADER_BYTES + frame.payload.length;
 }
 

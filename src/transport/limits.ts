@@ -90,6 +90,11 @@ export function payloadCap(type: number): number | undefined {
   return PAYLOAD_CAPS[type];
 }
 
+/** True for types that the transport carries for its users; the others are its own. */
+export function isUserType(type: number): boolean {
+  return payloadCap(type) !== undefined && !OWN_TYPES.has(type);
+}
+
 /** Frame types from here on belong to users of the transport. */
 export const USER_TYPE_MIN = 32;
 
@@ -110,3 +115,11 @@ const PAYLOAD_CAPS: Readonly<Record<number, number>> = {
   [FrameType.ABORT]: 2 * ENVELOPE_MAX + (8 << 10),
   [FrameType.BATCH]: 256 << 10,
 };
+
+const OWN_TYPES: ReadonlySet<number> = new Set([
+  FrameType.HELLO,
+  FrameType.HELLO_ACK,
+  FrameType.PING,
+  FrameType.PONG,
+  FrameType.BATCH,
+]);

@@ -16,11 +16,11 @@ import type { Ed25519Signer, Ed25519Verifier } from "../base/crypto.ts";
 import { invariant } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import { FrameType, type SessionFrame } from "../session/links.ts";
-import { batchedSize, decodeBatch, encodeBatch } from "./batch.ts";
+import { decodeBatch, joinSmall } from "./batch.ts";
 import { type LinkCode, LinkFault } from "./faults.ts";
 import { encodePlainFrame, FrameParser, NO_SESSION, payloadOf, type RawFrame, sessionOf } from "./frame.ts";
 import { type AgreedHello, type ChannelBinding, type HelloContext, HelloExchange } from "./hello.ts";
-import { payloadCap, type TransportLimits } from "./limits.ts";
+import { isUserType, payloadCap, type TransportLimits } from "./limits.ts";
 import { type LinkRole, SealedChannel, type Suite } from "./sealed_channel.ts";
 
 /** What the owner of a link decides and hears. */
@@ -456,6 +456,8 @@ export class Link {
   #write(bytes: Bytes): void {
     this.#bytesSent += bytes.length;
     this.#socket.write(bytes);
+    // Answers count too: a peer that asks without reading the answers would fill our memory otherwise.
+    if (this.#socket.writableLength > this.#options.limits.sendBacklogBytes) this.close("BACKLOG");
   }
 
   /** HELLO and HELLO_ACK only once and in order; the first sealed frame is a PING; nothing is unsealed afterwards. */
@@ -501,33 +503,6 @@ export class Link {
   }
 }
 
-/** Joins neighbours into batches as long as they fit; order is kept. */
-function joinSmall(frames: readonly SessionFrame[]): SessionFrame[] {
-  if (frames.length === 1) return [...frames];
-  const out: SessionFrame[] = [];
-  const cap = payloadCap(FrameType.BATCH) as number;
-  let group: SessionFrame[] = [];
-  let size = 0;
-  const finish = () => {
-    if (group.length === 1) out.push(group[0] as SessionFrame);
-    if (group.length > 1) {
-      out.push({ type: FrameType.BATCH, session: NO_SESSION, payload: encodeBatch(group) });
-    }
-    group = [];
-    size = 0;
-  };
-  for (const frame of frames) {
-    if (size + batchedSize(frame) > cap) finish();
-    if (batchedSize(frame) > cap) out.push(frame);
-    else {
-      group.push(frame);
-      size += batchedSize(frame);
-    }
-  }
-  finish();
-  return out;
-}
-
 /** The TLS exporter values of this connection (PLATFORM.md): without them a HELLO could be relayed. */
 function readBinding(socket: TLSSocket, role: LinkRole): ChannelBinding {
   const own = socket.getFinished();
@@ -543,17 +518,6 @@ function readBinding(socket: TLSSocket, role: LinkRole): ChannelBinding {
     : { exporterClient: copy(peer), exporterServer: copy(own) };
 }
 
-function isUserType(type: number): boolean {
-  return payloadCap(type) !== undefined && !OWN_TYPES.has(type);
-}
-
-const OWN_TYPES: ReadonlySet<number> = new Set([
-  FrameType.HELLO,
-  FrameType.HELLO_ACK,
-  FrameType.PING,
-  FrameType.PONG,
-  FrameType.BATCH,
-]);
 const TO_ALL = 0xffffffff;
 /** Longer delays overflow the runtime's timers and fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;

@@ -30,7 +30,27 @@ export interface MemoryNetwork {
   restart(party: PartyId): void;
 }
 
-/** Links every party with every other. Frames of one direction stay in order; the receiver gets copies. */
+/**
+ * Links every party with every other. Frames of one direction stay in order; the receiver gets copies.
+ *
+ * @example
+ * ```ts
+ * import { partyId } from "../base/brands.ts";
+ * import { FrameType } from "../session/links.ts";
+ * import { memoryNetwork } from "./memory.ts";
+ *
+ * const [alice, bob] = [partyId(1), partyId(2)];
+ * const network = memoryNetwork([alice, bob]);
+ * const arrived = Promise.withResolvers<Uint8Array>();
+ * network.links(bob).listen((event) => event.kind === "frame" && arrived.resolve(event.frame.payload));
+ * network.links(alice).send(bob, {
+ *   type: FrameType.ENVELOPE,
+ *   session: new Uint8Array(16),
+ *   payload: new TextEncoder().encode("hello"),
+ * });
+ * if (new TextDecoder().decode(await arrived.promise) !== "hello") throw new Error("lost");
+ * ```
+ */
 export function memoryNetwork(
   parties: readonly PartyId[],
   options: MemoryNetworkOptions = {},

@@ -54,7 +54,28 @@ export interface SealedChannelOptions {
   readonly now?: () => number;
 }
 
-/** Seals what goes out and opens what comes in, each direction under keys of its own. */
+/**
+ * Seals what goes out and opens what comes in, each direction under keys of its own.
+ *
+ * @example
+ * ```ts
+ * import { FrameType } from "../session/links.ts";
+ * import { FrameParser, NO_SESSION } from "./frame.ts";
+ * import { SealedChannel } from "./sealed_channel.ts";
+ *
+ * const agreed = new Uint8Array(32).fill(7); // from a key agreement, for example HelloExchange
+ * using alice = new SealedChannel({ suite: 2, role: "dialler", prk: agreed.slice() });
+ * using bob = new SealedChannel({ suite: 2, role: "listener", prk: agreed.slice() });
+ * const fields = { type: FrameType.DONE, from: 1, to: 2, sequence: 0, timestamp: 0, session: NO_SESSION };
+ * const sealed = alice.seal(fields, new TextEncoder().encode("hello"));
+ *
+ * const parser = new FrameParser(() => true);
+ * parser.push(sealed);
+ * const frame = parser.next();
+ * if (frame === undefined) throw new Error("the frame is whole");
+ * if (new TextDecoder().decode(bob.open(frame)) !== "hello") throw new Error("not opened");
+ * ```
+ */
 export class SealedChannel implements Disposable {
   readonly #aead: AeadName;
   readonly #rotation: RotationLimits;

@@ -305,6 +305,26 @@ Deno.test("Mesh ends a link whose peer does not read", async () => {
   }, () => ({ limits: { sendBacklogBytes: 2 << 20 } }));
 });
 
+Deno.test("Mesh ends a link whose peer asks without reading the answers", async () => {
+  await withNodes(world, [2], async (nodes) => {
+    const bob = nodes.get(2) as Node;
+    const proxy = await Proxy.open(() => bob.mesh.port as number);
+    const peer = new RawPeer(world, { port: proxy.port });
+    try {
+      assert.ok(await peer.up());
+      proxy.stallAnswers();
+      while (!bob.log.some((event) => event.code === "BACKLOG")) {
+        for (let i = 0; i < 500; i++) peer.sealed(FrameType.PING, new Uint8Array(8));
+        await new Promise((resolve) => setTimeout(resolve));
+        assert.ok(peer.sequence < 400_000, "bob goes on answering");
+      }
+    } finally {
+      peer.destroy();
+      await proxy.close();
+    }
+  }, () => ({ peers: [ALICE], limits: { sendBacklogBytes: 1 << 16 } }));
+});
+
 Deno.test("Mesh stops reading from a peer while its receiver is behind, and loses nothing", async () => {
   await linked(async (alice, bob) => {
     // Many frames in few chunks: they wait for the receiver together.

@@ -169,7 +169,10 @@ Deno.test("selfTest() fails where the listener lets a stranger in, or only our o
     const none = { runtimeAuthorized: false, refused: "CERT_MISSING" } as const;
     const foreign = { runtimeAuthorized: false, refused: "CERT_UNKNOWN_CA" } as const;
     const own = { runtimeAuthorized: true, refused: "SELF_CONNECT" } as const;
+    const crowded = { runtimeAuthorized: undefined, refused: "EVICTED" } as const;
+    const busy = { runtimeAuthorized: undefined, refused: "DEADLINE_TLS" } as const;
     await run(none, foreign, own);
+    await run(crowded, busy, none, foreign, crowded, own);
     const letIn = { runtimeAuthorized: true, refused: undefined } as const;
     const bad: (ConnectionOutcome | undefined)[][] = [
       [letIn, foreign, own],
@@ -181,7 +184,8 @@ Deno.test("selfTest() fails where the listener lets a stranger in, or only our o
       [none, foreign, letIn],
       [none, foreign, foreign],
       [none, foreign, { ...own, runtimeAuthorized: false }],
-      [undefined],
+      [crowded, crowded, crowded, none, foreign, own],
+      [undefined, undefined, undefined, none, foreign, own],
       [],
     ];
     for (const outcomes of bad) await assert.rejects(run(...outcomes), { code: "SELF_TEST_FAILED" });

@@ -11,6 +11,7 @@ export class Proxy {
   readonly port: number;
   readonly #server: net.Server;
   readonly #sockets = new Set<net.Socket>();
+  readonly #dialled = new Set<net.Socket>();
   /** While true nothing is passed on, and nobody is told. */
   swallowing = false;
   connections = 0;
@@ -34,6 +35,11 @@ export class Proxy {
     for (const socket of this.#sockets) socket.pause();
   }
 
+  /** Reads no more from the one who was dialled; what the dialler sends goes on. */
+  stallAnswers(): void {
+    for (const socket of this.#dialled) socket.pause();
+  }
+
   /** Breaks all connections; new ones are accepted. */
   cut(): void {
     for (const socket of this.#sockets) socket.destroy();
@@ -47,6 +53,7 @@ export class Proxy {
 
   #join(a: net.Socket, b: net.Socket): void {
     this.connections++;
+    this.#dialled.add(b);
     for (const [from, to] of [[a, b], [b, a]] as const) {
       this.#sockets.add(from);
       from.setNoDelay(true);
