@@ -91,6 +91,7 @@ export class ProtocolSession {
   #phase: Phase = "queued";
   /** Who was missing when the deadline passed. */
   #expired: readonly PartyId[] = [];
+  #isOverdue = false;
   #startedAt = 0;
   #cancelDeadline: () => void = () => {};
   #cancelSplit: (() => void) | undefined;
@@ -319,6 +320,7 @@ export class ProtocolSession {
       self: this.#context.self,
     });
     this.#hooks.candidate(sid);
+    this.#progress("opening");
   }
 
   #run(sid: SessionId, offers: ReadonlyMap<PartyId, Bytes>): void {
@@ -458,14 +460,17 @@ export class ProtocolSession {
   #deadlinePassed(): void {
     const busy = this.#running === undefined ? this.#opening.mending : this.#missing().length === 0;
     if (busy && this.#untilEnd() > 0) this.#progress(this.#running === undefined ? "mending" : "round");
-    else this.#timeout();
+    else this.#timeout(true);
   }
 
   /**
    * Two honest parties can wait for each other when a third one gave each of them something else. So a party that is missing
    * and connected has a moment to say for whom it waits, before its silence is reported.
+   *
+   * @param own whether this party's own deadline passed; otherwise a peer, who may lie, says that somebody is missing.
    */
-  #timeout(): void {
+  #timeout(own: boolean): void {
+    this.#isOverdue = own;
     const missing = this.#missing();
     const silent = missing.filter((peer) => !this.#words.has(peer));
     this.#expired = missing;
@@ -510,15 +515,17 @@ export class ProtocolSession {
       const both = others.some((party) => word.parties.includes(party));
       if (both || (others.length > 0 && word.parties.includes(this.#context.self))) {
         this.#words.set(peer, word);
-        return this.#timeout();
+        return this.#timeout(false);
       }
     }
     this.fail(word.error);
   }
 
   #lastWord(peer: PartyId, word: Word): void {
-    const answersOurs = word.code === "PEER_ABORTED" && word.parties.includes(this.#context.self);
-    if (!this.#expired.includes(peer) || answersOurs) return;
+    // Who is overdue and only answers our farewell does not explain itself.
+    const explains = !this.#isOverdue || !["PEER_ABORTED", "PEER_REFUSED"].includes(word.code) ||
+      !word.parties.includes(this.#context.self);
+    if (!this.#expired.includes(peer) || !explains) return;
     this.#words.set(peer, word);
     if (this.#expired.every((party) => this.#words.has(party))) this.#conclude();
   }

@@ -3,8 +3,8 @@
  * process; two runs from one seed give byte-identical traces.
  */
 
-import { type PartyId, partyId } from "../../src/base/brands.ts";
-import { type Bytes, concat, u16, u64, u8 } from "../../src/base/bytes.ts";
+import { type PartyId, partyId, type SessionId } from "../../src/base/brands.ts";
+import { type Bytes, concat, hex, u16, u64, u8 } from "../../src/base/bytes.ts";
 import { type Ed25519Signer, ed25519Signer, sha256 } from "../../src/base/crypto.ts";
 import { type Rng, seededRng } from "../../src/base/rng.ts";
 import type { Definition, JournalRecord } from "../../src/protocols/protocol.ts";
@@ -14,6 +14,7 @@ import type { Clock, LinkEvent, Links, SessionFrame } from "../../src/session/li
 import type { Mend } from "../../src/session/opening.ts";
 import { makeRoster, type Roster } from "../../src/session/roster.ts";
 import type { Outcome, Settled } from "../../src/session/session.ts";
+import { Heap } from "./heap.ts";
 
 /** A frame on its way from one party to another. */
 export interface Passing {
@@ -36,6 +37,17 @@ export interface WorldOptions {
   readonly intercept?: Interceptor;
   /** The process of a party ends right before its k-th action (frame sent, frame received, record written). */
   readonly crash?: { readonly party: PartyId; readonly step: number };
+  /** Called when a party writes a record, while its secrets are there; may throw as a full disk does. */
+  readonly onRecord?: (party: PartyId, record: JournalRecord) => void;
+  /** Called when a process ended at its crash step. */
+  readonly onCrash?: (party: PartyId) => void;
+}
+
+interface Entry {
+  readonly at: number;
+  readonly order: number;
+  readonly run: () => void;
+  cancelled: boolean;
 }
 
 interface Node {
@@ -60,9 +72,11 @@ export class World {
   readonly records: { party: PartyId; record: JournalRecord }[] = [];
   readonly closed: { by: PartyId; peer: PartyId; code: string; why: string }[] = [];
   readonly clock: Clock;
+  /** Every session id that an event named, by the 16 bytes that frames have of it. */
+  readonly sessions = new Map<string, { readonly sid: SessionId; readonly protocol: string }>();
   readonly #options: WorldOptions;
   readonly #nodes = new Map<PartyId, Node>();
-  readonly #queue: { at: number; order: number; run: () => void; cancelled: boolean }[] = [];
+  readonly #queue = new Heap<Entry>((a, b) => a.at - b.at || a.order - b.order);
   readonly #lastArrival = new Map<string, number>();
   readonly #cut = new Set<string>();
   #trace: Bytes = sha256();
@@ -149,24 +163,10 @@ export class World {
   /** Runs until nothing is left to do or the time is over. */
   run(untilMs = 10 * 60_000): void {
     for (;;) {
-      let next = -1;
-      for (const [i, entry] of this.#queue.entries()) {
-        const best = this.#queue[next];
-        if (entry.cancelled) continue;
-        if (best === undefined || entry.at < best.at || (entry.at === best.at && entry.order < best.order)) {
-          next = i;
-        }
-      }
-      const entry = this.#queue[next];
+      const entry = this.#queue.peek();
       if (entry === undefined || entry.at > untilMs) return;
-      this.#queue.splice(next, 1);
-      if (this.#queue.length > 256) {
-        this.#queue.splice(
-          0,
-          this.#queue.length,
-          ...this.#queue.filter((e) => !e.cancelled),
-        );
-      }
+      this.#queue.pop();
+      if (entry.cancelled) continue;
       this.#now = entry.at;
       entry.run();
     }
@@ -254,13 +254,18 @@ export class World {
       journal: {
         write: (record) => {
           this.#step(node);
+          this.#options.onRecord?.(party, record);
           this.records.push({ party, record });
         },
       },
       timeoutMs: this.#options.timeoutMs ?? 30_000,
       command: `sim ${NAMES[party - 1]}`,
       mode: this.#options.mode ?? "daemon",
-      onEvent: (event) => this.events.push({ party, event }),
+      onEvent: (event) => {
+        this.events.push({ party, event });
+        if (event.sid === undefined) return;
+        this.sessions.set(hex(event.sid.slice(0, 16)), { sid: event.sid, protocol: event.protocol });
+      },
     });
   }
 
@@ -270,6 +275,7 @@ export class World {
     const crash = this.#options.crash;
     if (crash?.party !== node.party || crash.step !== node.steps) return;
     this.kill(node.party);
+    this.#options.onCrash?.(node.party);
     throw new Crash();
   }
 
@@ -355,7 +361,8 @@ class SimulatedLinks implements Links {
   }
 }
 
-const NAMES = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"];
+/** Names of the parties by index. */
+export const NAMES = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"];
 
 function pairOf(a: PartyId, b: PartyId): string {
   return a < b ? `${a}-${b}` : `${b}-${a}`;

@@ -1,0 +1,254 @@
+/**
+ * What the simulator runs: every protocol with its inputs, its durable state, and what must hold of its results.
+ */
+
+import { type PartyId, partyId } from "../../src/base/brands.ts";
+import { type Bytes, copy, hex, utf8 } from "../../src/base/bytes.ts";
+import { ed25519Signer, sha256 } from "../../src/base/crypto.ts";
+import { seededRng } from "../../src/base/rng.ts";
+import { type Curve, p256, secp256k1 } from "../../src/math/curve.ts";
+import { parsePolicy } from "../../src/primitives/access.ts";
+import { agreeNonce, agreeRandom } from "../../src/protocols/agree_random.ts";
+import { verifyCertificate } from "../../src/protocols/dkg/certificate.ts";
+import { dkg, type DkgInput, type DkgResult } from "../../src/protocols/dkg/dkg.ts";
+import { decodeStoredKey } from "../../src/protocols/dkg/stored_key.ts";
+import { pairSetUp } from "../../src/protocols/ecdsa/pair.ts";
+import { PairState } from "../../src/protocols/ecdsa/pair_state.ts";
+import { sign } from "../../src/protocols/ecdsa/sign.ts";
+import type { EcdsaSignature } from "../../src/protocols/ecdsa/signature.ts";
+import { quorumOf } from "../../src/protocols/key_share.ts";
+import type { Definition, JournalRecord, Round } from "../../src/protocols/protocol.ts";
+import { type DealtKey, dealKey } from "../protocols/ecdsa/support.ts";
+import { NAMES, type Slot, type World } from "./world.ts";
+
+export const PROTOCOLS = ["agree-random", "agree-nonce", "dkg", "pair", "ecdsa-sign"] as const;
+export type ProtocolName = typeof PROTOCOLS[number];
+
+/** One session at one party. */
+export interface Unit {
+  readonly party: PartyId;
+  readonly participants: readonly PartyId[];
+  readonly slot: Slot<unknown>;
+}
+
+/** A definition as the corrupt party runs it. */
+export type Wrap = <I, O>(definition: Definition<I, O>) => Definition<I, O>;
+
+/** One protocol with everything that its parties have; fresh for each run. */
+export interface Scenario {
+  readonly protocol: ProtocolName;
+  readonly rounds: readonly Round[];
+  /** Starts all sessions of a party. */
+  start(world: World, party: PartyId, wrap?: Wrap, delayMs?: number): Unit[];
+  /** What is wrong with the results of honest parties of one session, in words. */
+  fault(values: readonly unknown[]): string | undefined;
+  /** A party's durable state takes a record. */
+  record(party: PartyId, record: JournalRecord): void;
+  /** What is half done in the durable states of these parties, in words. */
+  halfDone(parties: readonly PartyId[]): string | undefined;
+}
+
+/** Makes a scenario for n parties. */
+export function makeScenario(protocol: ProtocolName, n: number, curve: Curve): Scenario {
+  const parties = Array.from({ length: n }, (_, i) => partyId(i + 1));
+  switch (protocol) {
+    case "agree-random":
+      return agreement(protocol, agreeRandom, { bits: 256, participants: parties });
+    case "agree-nonce":
+      return agreement(protocol, agreeNonce, { participants: parties });
+    case "dkg":
+      return keyGeneration(parties, curve);
+    case "pair":
+      return pairs(n, curve);
+    case "ecdsa-sign":
+      return signing(n, curve);
+  }
+}
+
+function agreement<I extends { readonly participants: readonly PartyId[] }>(
+  protocol: ProtocolName,
+  definition: Definition<I, Bytes>,
+  input: I,
+): Scenario {
+  return {
+    protocol,
+    rounds: definition.rounds(input),
+    start: (world, party, wrap = same, delayMs = 0) => [{
+      party,
+      participants: input.participants,
+      slot: world.start(party, wrap(definition), input, { delayMs }),
+    }],
+    fault: (values) =>
+      new Set((values as Bytes[]).map(hex)).size > 1 ? "honest parties have different values" : undefined,
+    record: () => {},
+    halfDone: () => undefined,
+  };
+}
+
+function keyGeneration(parties: readonly PartyId[], curve: Curve): Scenario {
+  const members = parties.map((index) => ({
+    index,
+    name: NAMES[index - 1] as string,
+    identity: ed25519Signer(sha256(new Uint8Array([7, 0, index]))).publicKey,
+  }));
+  const names = members.map((member) => member.name);
+  const policy = parsePolicy(`2 of (${names.join(", ")})`);
+  const stores = new Map<PartyId, { state: "pending" | "active"; key: Bytes; keyId: string }>();
+  const inputOf = (self: PartyId): DkgInput => {
+    const kept = stores.get(self);
+    const stored = kept && { state: kept.state, key: decodeStoredKey(kept.key) };
+    return { keyName: "treasury", curve, policy, members, self, ...(stored && { stored }) };
+  };
+  return {
+    protocol: "dkg",
+    rounds: dkg.rounds(inputOf(parties[0] as PartyId)),
+    start(world, party, wrap = same, delayMs = 0) {
+      const slot: Slot<unknown> = {};
+      world.at(delayMs, () => {
+        if (!world.isAlive(party)) return;
+        Object.assign(slot, { inner: world.start(party, wrap(dkg), inputOf(party)) });
+      });
+      return [{ party, participants: parties, slot: deferred(slot) }];
+    },
+    fault(values) {
+      const results = values as DkgResult[];
+      const keys = new Set(results.map(({ share }) => hex(curve.encodePoint(share.record.publicKey))));
+      if (keys.size > 1) return "honest parties have different public keys";
+      for (const { share, certificate } of results) verifyCertificate(share.record, certificate);
+      return undefined;
+    },
+    record(party, record) {
+      if (record.kind === "key-pending") {
+        const held = stores.get(party);
+        if (held?.state === "active") throw new Error("an active key would be overwritten");
+        stores.set(party, { state: "pending", key: copy(record.key.expose()), keyId: hex(record.keyId) });
+      } else if (record.kind === "key-active") {
+        const held = stores.get(party);
+        if (held?.keyId !== hex(record.keyId)) throw new Error("a key is activated that is not stored");
+        held.state = "active";
+      }
+    },
+    halfDone(all) {
+      const held = all.map((party) => stores.get(party));
+      const active = new Set(held.filter((key) => key?.state === "active").map((key) => key?.keyId));
+      if (active.size > 1) return "two keys are active";
+      const [id] = active;
+      return id !== undefined && held.some((key) => key?.keyId !== id)
+        ? "a key is active at one party and not even stored at another"
+        : undefined;
+    },
+  };
+}
+
+/** A pair set-up of every two parties, all at once. */
+function pairs(n: number, curve: Curve): Scenario {
+  const key = dealtKey(n, curve);
+  const parties = [...key.shares.keys()];
+  const inputOf = (self: PartyId, peer: PartyId) => ({
+    share: key.shares.get(self) as never,
+    peer,
+    admit: () => {},
+  });
+  return {
+    protocol: "pair",
+    rounds: pairSetUp.rounds(inputOf(partyId(1), partyId(2))),
+    start: (world, party, wrap = same, delayMs = 0) =>
+      parties.filter((peer) => peer !== party).map((peer) => ({
+        party,
+        participants: [party, peer].toSorted((a, b) => a - b),
+        slot: world.start(party, wrap(pairSetUp), inputOf(party, peer), { delayMs }),
+      })),
+    fault: (values) =>
+      new Set((values as PairState[]).map((state) => hex(state.tag))).size > 1
+        ? "the two sides hold different states"
+        : undefined,
+    record: () => {},
+    halfDone: () => undefined,
+  };
+}
+
+/** All n parties sign with a key of `2 of (...)` or, for two, of both. */
+function signing(n: number, curve: Curve): Scenario {
+  const key = dealtKey(n, curve);
+  const parties = [...key.shares.keys()];
+  const quorum = quorumOf(key.record, parties);
+  if (quorum === undefined) throw new Error("not qualified");
+  const digest = sha256(utf8("simulated"));
+  const states = new Map([...key.pairs].map(([party, held]) => [
+    party,
+    new Map([...held].map(([peer, state]) => {
+      using encoded = state.encode();
+      return [peer, PairState.decode(encoded.expose())];
+    })),
+  ]));
+  const burned = new Map(parties.map((party) => [party, new Set<PartyId>()]));
+  const inputOf = (self: PartyId) => ({
+    share: key.shares.get(self) as never,
+    signers: quorum.active,
+    coefficients: quorum.coefficients,
+    digest,
+    pairs: (peer: PartyId) => states.get(self)?.get(peer),
+    burned: (peer: PartyId) => burned.get(self)?.has(peer) ?? false,
+  });
+  return {
+    protocol: "ecdsa-sign",
+    rounds: sign.rounds(inputOf(partyId(1))),
+    start: (world, party, wrap = same, delayMs = 0) => [{
+      party,
+      participants: quorum.active,
+      slot: world.start(party, wrap(sign), inputOf(party), { delayMs }),
+    }],
+    fault(values) {
+      const signatures = values as (EcdsaSignature | undefined)[];
+      for (const signature of signatures) {
+        if (signature === undefined) return "a receiver has no signature";
+        const { publicKey } = key.record;
+        if (!curve.verifyEcdsa({ publicKey, digest, signature: signature.compact, lowS: true })) {
+          return "a signature does not verify";
+        }
+      }
+      return undefined;
+    },
+    record(party, record) {
+      if (record.kind !== "burn") return;
+      burned.get(party)?.add(record.peer);
+      states.get(party)?.delete(record.peer);
+    },
+    halfDone: () => undefined,
+  };
+}
+
+const dealt = new Map<string, DealtKey>();
+
+/** Keys and pair states are dealt once per size and curve: all n parties sign. */
+function dealtKey(n: number, curve: Curve): DealtKey {
+  const id = `${n}/${curve.name}`;
+  let key = dealt.get(id);
+  if (key === undefined) {
+    const names = NAMES.slice(0, n).join(", ");
+    key = dealKey(curve, `${n} of (${names})`, seededRng(`sim/${id}`));
+    dealt.set(id, key);
+  }
+  return key;
+}
+
+export const CURVES_SIMULATED: readonly Curve[] = [secp256k1, p256];
+
+function same<T>(definition: T): T {
+  return definition;
+}
+
+/** A slot whose session begins later, with what is stored by then. */
+function deferred(slot: Slot<unknown> & { inner?: Slot<unknown> }): Slot<unknown> {
+  return {
+    get outcome() {
+      return slot.inner?.outcome as never;
+    },
+    get settled() {
+      return slot.inner?.settled as never;
+    },
+    get endedAt() {
+      return slot.inner?.endedAt as never;
+    },
+  };
+}
