@@ -11,15 +11,21 @@ import { invariant } from "../base/errors.ts";
 
 /** An element of ristretto255. */
 export interface Element {
+  /** The sum. */
   add(other: Element): Element;
+  /** The difference. */
   subtract(other: Element): Element;
+  /** Whether both are the same element. */
   equals(other: Element): boolean;
+  /** Whether it is the identity. */
   is0(): boolean;
+  /** The canonical 32 bytes. */
   toBytes(): Uint8Array;
 }
 
 /** An element with a known discrete logarithm ±8t, and the logarithm as X25519 takes it. */
 export interface KnownElement {
+  /** a·G. */
   readonly element: Element;
   /** 32 bytes; X25519 reads them as 8t with t in [2^251, 2^252). */
   readonly key: Bytes;

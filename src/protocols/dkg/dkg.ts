@@ -247,7 +247,8 @@ function blameFaults(round: { readonly number: number }, faults: ReadonlyMap<Par
 
 /**
  * What the offers say is to be done: complete the key that all parties have, or make a new one. A new one is right also
- * where some have a PENDING share: their certificate cannot be complete, as somebody's part of it never left.
+ * where some have a PENDING share: a party that says that it has none never sent its part of that certificate. Unless it lies
+ * or has lost its store: so a PENDING share that a new key takes the name of is to be kept, not erased.
  *
  * @throws UsageError KEY_EXISTS where one party has an ACTIVE key that another has not.
  */

@@ -55,7 +55,7 @@ export interface DkgRounds {
 }
 
 /** Size of an encoded {@linkcode Endorsement}. */
-export const ENDORSEMENT_BYTES = 65 + 64;
+export const ENDORSEMENT_BYTES: number = 65 + 64;
 
 /**
  * The rounds of key generation. Round 3 needs no echo: what it says of the first two is inside the signature, and a party
