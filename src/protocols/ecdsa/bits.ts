@@ -97,18 +97,30 @@ export function mapColumns(map: BitMatrix, columns: BitMatrix, inputs: number): 
   const out = new Uint32Array(outputs * 4);
   const table = new Uint32Array(256 * 4);
   for (let group = 0; group < inputs / 8; group++) {
-    for (let i = 1; i < 256; i++) {
-      const rest = (i & (i - 1)) * 4;
-      const column = (8 * group + 31 - Math.clz32(i & -i)) * 4;
-      for (let w = 0; w < 4; w++) {
-        table[4 * i + w] = (table[rest + w] as number) ^ (columns.words[column + w] as number);
-      }
-    }
-    for (let k = 0, at = group; k < outputs; k++, at += mapStride) {
-      const entry = (mapBytes[at] as number) * 4;
-      for (let w = 0; w < 4; w++) out[4 * k + w] = (out[4 * k + w] as number) ^ (table[entry + w] as number);
+    sumTable(table, columns.words.subarray(32 * group, 32 * (group + 1)));
+    for (let k = 0, at = group; k < out.length; k += 4, at += mapStride) {
+      const entry = (mapBytes[at] as number) << 2;
+      out[k] = (out[k] as number) ^ (table[entry] as number);
+      out[k + 1] = (out[k + 1] as number) ^ (table[entry + 1] as number);
+      out[k + 2] = (out[k + 2] as number) ^ (table[entry + 2] as number);
+      out[k + 3] = (out[k + 3] as number) ^ (table[entry + 3] as number);
     }
   }
   table.fill(0);
   return { words: out, stride: 4 };
+}
+
+/** All sums of eight columns of four words: entry i is the sum of those whose bit is set in i. Entry 0 stays zero. */
+function sumTable(table: Uint32Array, columns: Uint32Array): void {
+  for (let bit = 0; bit < 8; bit++) {
+    const size = 4 << bit;
+    const c0 = columns[4 * bit] as number, c1 = columns[4 * bit + 1] as number;
+    const c2 = columns[4 * bit + 2] as number, c3 = columns[4 * bit + 3] as number;
+    for (let i = 0; i < size; i += 4) {
+      table[size + i] = (table[i] as number) ^ c0;
+      table[size + i + 1] = (table[i + 1] as number) ^ c1;
+      table[size + i + 2] = (table[i + 2] as number) ^ c2;
+      table[size + i + 3] = (table[i + 3] as number) ^ c3;
+    }
+  }
 }

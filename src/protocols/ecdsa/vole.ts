@@ -86,8 +86,12 @@ export function voleReceive(
   const g = gadget(context.curve);
   for (;;) {
     const e = rng.bytes(ROW_BYTES); // beta ‖ check bits
+    const either: [bigint, bigint] = [0n, 0n];
     let sum = 0n;
-    for (let j = 0; j < XI; j++) sum += [0n, g[j] as bigint][choice(e, j)] as bigint;
+    for (let j = 0; j < XI; j++) {
+      either[1] = g[j] as bigint;
+      sum += either[choice(e, j)];
+    }
     const b = context.curve.scalar(sum); // b = Σ beta_j·g_j
     if (b === 0n) continue;
     const { message, columns } = extendReceiver(context, leaves, e);
@@ -169,15 +173,17 @@ export function voleFinish(
   const d = pads(context, state.columns.words);
   const [theta_0, theta_1] = foldingFactors(context, message.aTilde);
   const folded = new Array<Scalar>(XI);
+  const either: [bigint, bigint] = [0n, 0n]; // both values are computed and one is chosen
   for (let j = 0, i = 0; j < XI; j++, i += WIDTH) {
     const beta_j = choice(choices, j);
     for (let c = 0; c < WIDTH; c++) {
-      const p = d[i + c] as bigint;
-      const both = [p, p + (corrections?.[i + c] ?? 0n)];
-      d[i + c] = both[beta_j] as Scalar; // d = p + beta_j·aTilde, reduced where it is used
+      either[0] = d[i + c] as bigint;
+      either[1] = either[0] + (corrections?.[i + c] ?? 0n);
+      d[i + c] = either[beta_j] as Scalar; // d = p + beta_j·aTilde, reduced where it is used
     }
-    const value = (d[i + 2] as bigint) + theta_0 * (d[i] as bigint) + theta_1 * (d[i + 1] as bigint);
-    folded[j] = ([value, value + q - message.epsilon][beta_j] as bigint) % q as Scalar;
+    either[0] = (d[i + 2] as bigint) + theta_0 * (d[i] as bigint) + theta_1 * (d[i + 1] as bigint);
+    either[1] = either[0] + q - message.epsilon;
+    folded[j] = either[beta_j] % q as Scalar;
   }
   const consistent = equalSecret(checkHash(context, folded), message.mu);
   const result = [gadgetSum(curve, d, 0), gadgetSum(curve, d, 1)] as const;
