@@ -136,3 +136,15 @@ Deno.test("FrameParser survives random bytes", () => {
     }
   }
 });
+
+Deno.test("FrameParser and encodePlainFrame() are called with what is whole", () => {
+  assert.throws(() => encodePlainFrame({ ...FIELDS, session: new Uint8Array(15) }, new Uint8Array()), {
+    code: "INVARIANT",
+  });
+  for (const sequence of [-1, 0.5, 2 ** 53]) {
+    assert.throws(() => encodePlainFrame({ ...FIELDS, sequence }, new Uint8Array()), { code: "INVARIANT" });
+  }
+  const parser = new FrameParser(() => true);
+  parser.push(new Uint8Array(1));
+  assert.throws(() => parser.push(new Uint8Array(1)), { code: "INVARIANT" });
+});

@@ -3,7 +3,7 @@ import { createCipheriv, createHmac } from "node:crypto";
 import { type Bytes, concat, u32, u64 } from "../../src/base/bytes.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { FrameType } from "../../src/session/links.ts";
-import { type FrameFields, FrameParser, type RawFrame } from "../../src/transport/frame.ts";
+import { encodePlainFrame, type FrameFields, FrameParser, type RawFrame } from "../../src/transport/frame.ts";
 import type { RotationLimits } from "../../src/transport/limits.ts";
 import { SealedChannel, type Suite, SUITES } from "../../src/transport/sealed_channel.ts";
 
@@ -233,4 +233,12 @@ Deno.test("SealedChannel erases the key it was made from", () => {
   const channel = new SealedChannel({ suite: 1, role: "dialler", prk });
   assert.ok(prk.every((byte) => byte === 0));
   channel[Symbol.dispose]();
+});
+
+Deno.test("SealedChannel is made from 32 bytes and opens sealed frames only", () => {
+  assert.throws(() => new SealedChannel({ suite: 1, role: "dialler", prk: new Uint8Array(31) }), {
+    code: "INVARIANT",
+  });
+  const plain = parse(encodePlainFrame(fields(0), new Uint8Array(100)));
+  assert.throws(() => pair()[1].open(plain), { code: "INVARIANT" });
 });
