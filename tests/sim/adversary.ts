@@ -8,7 +8,13 @@ import { type Bytes, concat, copy, hex, u8 } from "../../src/base/bytes.ts";
 import { type Codec, decode, encode } from "../../src/base/codec.ts";
 import type { Rng } from "../../src/base/rng.ts";
 import type { Definition, Protocol, Round, Session, Step } from "../../src/protocols/protocol.ts";
-import { type Envelope, envelopeHead, openEnvelope, sealEnvelope, TO_ALL } from "../../src/session/envelope.ts";
+import {
+  type Envelope,
+  envelopeHead,
+  openEnvelope,
+  sealEnvelope,
+  TO_ALL,
+} from "../../src/session/envelope.ts";
 import { RoundTable } from "../../src/session/envelope_store.ts";
 import { FrameType, type SessionFrame } from "../../src/session/links.ts";
 import {
@@ -108,7 +114,7 @@ export const ADVERSARIES: Readonly<Record<string, Adversary>> = {
   // Not what a frame may be.
   unsigned: {
     at: inRounds,
-    onFrame: (passing, context, envelope) =>
+    onFrame: (passing, _context, envelope) =>
       envelope === undefined
         ? asIs(passing)
         : [{ frame: { ...passing.frame, payload: flipLast(passing.frame.payload) } }],
@@ -120,7 +126,10 @@ export const ADVERSARIES: Readonly<Record<string, Adversary>> = {
         ? asIs(passing)
         : resigned(passing, context, { ...envelope, body: concat(envelope.body, new Uint8Array(70_000)) }),
   },
-  impersonate: { at: inRounds, onFrame: before((context, envelope) => ({ ...envelope, from: context.target })) },
+  impersonate: {
+    at: inRounds,
+    onFrame: before((context, envelope) => ({ ...envelope, from: context.target })),
+  },
   "wrong-receiver": { at: inRounds, onFrame: before((_, envelope) => ({ ...envelope, to: 60 })) },
   "wrong-round": { at: inRounds, onFrame: before((_, envelope) => ({ ...envelope, round: 99 })) },
   junk: { at: anywhere, onFrame: junk },
@@ -172,7 +181,8 @@ export function corruptDefinition(attack: Attack, rng: Rng, corpus: Corpus): Wra
   const { kind, round } = attack.place;
   const lie = <T>(codec: Codec<T>): Codec<T> => ({
     ...codec,
-    write: (out, value) => out.put((onBody as NonNullable<typeof onBody>)(encode(codec, value), { ...attack, rng, corpus })),
+    write: (out, value) =>
+      out.put((onBody as NonNullable<typeof onBody>)(encode(codec, value), { ...attack, rng, corpus })),
   });
   return <I, O>(definition: Definition<I, O>): Definition<I, O> => {
     if (onBody === undefined || (kind !== "broadcast" && kind !== "direct")) return definition;
@@ -234,11 +244,13 @@ function hasBody(place: Place): boolean {
 
 function carriesEcho(place: Place, rounds: readonly Round[]): boolean {
   const table = new RoundTable(rounds);
-  return inRounds(place) && table.place(place.round, place.kind === "broadcast" ? TO_ALL : 1)?.echoOf !== undefined;
+  return inRounds(place) &&
+    table.place(place.round, place.kind === "broadcast" ? TO_ALL : 1)?.echoOf !== undefined;
 }
 
 function isRound0({ kind }: Place, { frame }: Passing): boolean {
-  return (kind === "open" && frame.type === FrameType.OPEN) || (kind === "ready" && frame.type === FrameType.READY);
+  return (kind === "open" && frame.type === FrameType.OPEN) ||
+    (kind === "ready" && frame.type === FrameType.READY);
 }
 
 function envelopeAt({ kind, round }: Place, { frame }: Passing, table: RoundTable): Envelope | undefined {
@@ -261,11 +273,15 @@ function resigned({ frame }: Passing, { world, corrupt }: Context, envelope: Env
 
 function toTarget(change: (passing: Passing, context: Context, envelope: Envelope) => Sent): OnFrame {
   return (passing, context, envelope) =>
-    envelope === undefined || passing.to !== context.target ? asIs(passing) : change(passing, context, envelope);
+    envelope === undefined || passing.to !== context.target
+      ? asIs(passing)
+      : change(passing, context, envelope);
 }
 
 /** Sends something else first, and then what is due. */
-function before(change: (context: Context, envelope: Envelope) => Omit<Envelope, "from"> & { readonly from: PartyId }): OnFrame {
+function before(
+  change: (context: Context, envelope: Envelope) => Omit<Envelope, "from"> & { readonly from: PartyId },
+): OnFrame {
   return (passing, context, envelope) =>
     envelope === undefined || !context.once("before")
       ? asIs(passing)
@@ -304,7 +320,9 @@ function otherBody(
 ): Bytes {
   for (const [key, raw] of corpus) {
     const [from, round, to] = key.split("/").map(Number);
-    if (from !== corrupt || round !== place.round || (to === TO_ALL) !== (place.kind === "broadcast")) continue;
+    if (from !== corrupt || round !== place.round || (to === TO_ALL) !== (place.kind === "broadcast")) {
+      continue;
+    }
     for (const hasEcho of [false, true]) {
       try {
         const other = openEnvelope(raw, hasEcho).body;
@@ -331,7 +349,13 @@ function twoOfOne(passing: Passing, context: Context, envelope: Envelope | undef
 
 function junk(passing: Passing, { rng, once }: Context): Sent {
   if (!once("junk")) return asIs(passing);
-  const types = [FrameType.OPEN, FrameType.READY, FrameType.SESSION_REFUSED, FrameType.ENVELOPE, FrameType.DONE];
+  const types = [
+    FrameType.OPEN,
+    FrameType.READY,
+    FrameType.SESSION_REFUSED,
+    FrameType.ENVELOPE,
+    FrameType.DONE,
+  ];
   const type = types[(rng.bytes(1)[0] as number) % types.length] as FrameType;
   const payload = rng.bytes((rng.bytes(1)[0] as number) * 4);
   return [{ frame: { type, session: passing.frame.session, payload } }, ...asIs(passing)];
@@ -374,11 +398,16 @@ function abortLie(code: string): OnFrame {
     if (session === undefined || signer === undefined || !once("abort")) return asIs(passing);
     const made = { round: 1, from: target, to: TO_ALL, echo: new Uint8Array(0) };
     const evidence = [u8(1), u8(2)].map((body) =>
-      sealEnvelope(signer, session.sid, session.protocol, envelope === undefined ? { ...made, body } : {
-        ...envelope,
-        from: target,
-        body: concat(envelope.body.slice(1), body),
-      })
+      sealEnvelope(
+        signer,
+        session.sid,
+        session.protocol,
+        envelope === undefined ? { ...made, body } : {
+          ...envelope,
+          from: target,
+          body: concat(envelope.body.slice(1), body),
+        },
+      )
     );
     const abort = { sid: session.sid, code, parties: [target], text: `party ${target}\u001b[2J`, evidence };
     const frame = {

@@ -4,9 +4,9 @@
 
 import { type PartyId, partyId } from "../../src/base/brands.ts";
 import type { Bytes } from "../../src/base/bytes.ts";
-import { CheaterError, QuorateError, TransportError } from "../../src/base/errors.ts";
+import { CheaterError, type QuorateError, TransportError } from "../../src/base/errors.ts";
 import { seededRng } from "../../src/base/rng.ts";
-import { CURVES, type CurveName } from "../../src/math/curve.ts";
+import { type CurveName, CURVES } from "../../src/math/curve.ts";
 import { envelopeHead } from "../../src/session/envelope.ts";
 import { RoundTable } from "../../src/session/envelope_store.ts";
 import { type Evidence, verifyEvidence } from "../../src/session/evidence.ts";
@@ -65,14 +65,16 @@ export const SIZES = [2, 3, 5] as const;
 export function randomPlan(seed: number, filter: Filter = {}): Plan {
   const rng = seededRng(`plan/${seed}`);
   const pick = <T>(of: readonly T[]): T => of[numberBelow(of.length)] as T;
-  const protocol = filter.protocol ?? pick(PROTOCOLS);
+  const protocol = filter.protocol ?? pick(WEIGHTED);
   const parties = filter.parties ?? pick(SIZES);
   const curve: CurveName = numberBelow(4) === 0 ? "p256" : "secp256k1";
   for (;;) {
     const adversary = filter.adversary ?? pick(ADVERSARY_NAMES);
     const places = placesFor(protocol, parties, adversary);
     if (places.length === 0) {
-      if (filter.adversary !== undefined) return { ...planOf(protocol, parties, "none", ANY), seed: `${seed}` };
+      if (filter.adversary !== undefined) {
+        return { ...planOf(protocol, parties, "none", ANY), seed: `${seed}` };
+      }
       continue;
     }
     const corrupt = 1 + numberBelow(parties);
@@ -88,7 +90,7 @@ export function randomPlan(seed: number, filter: Filter = {}): Plan {
   }
 }
 
-/** Every adversary in every place of every protocol; a crash at every step that `stepsEvery` divides. */
+/** Every adversary in every place of every protocol; a crash at every `stepsEvery`-th step. */
 export function* everyPlan(filter: Filter = {}, stepsEvery = 1): Generator<Plan> {
   for (const protocol of PROTOCOLS) {
     if ((filter.protocol ?? protocol) !== protocol) continue;
@@ -98,7 +100,11 @@ export function* everyPlan(filter: Filter = {}, stepsEvery = 1): Generator<Plan>
         if ((filter.adversary ?? adversary) !== adversary) continue;
         for (const [k, place] of placesFor(protocol, parties, adversary).entries()) {
           const corrupt = 1 + k % parties;
-          const plan = { ...planOf(protocol, parties, adversary, place), corrupt, target: 1 + corrupt % parties };
+          const plan = {
+            ...planOf(protocol, parties, adversary, place),
+            corrupt,
+            target: 1 + corrupt % parties,
+          };
           if (adversary !== "crash") yield plan;
           else {
             for (let step = 1; step <= honestRun(protocol, parties).steps; step += stepsEvery) {
@@ -114,7 +120,8 @@ export function* everyPlan(filter: Filter = {}, stepsEvery = 1): Generator<Plan>
 /** A plan as one word of a command line. */
 export function formatPlan(plan: Plan): string {
   const { protocol, parties, curve, adversary, corrupt, target, place, step, seed } = plan;
-  return [protocol, parties, curve, adversary, corrupt, target, `${place.kind}:${place.round}`, step, seed].join("/");
+  return [protocol, parties, curve, adversary, corrupt, target, `${place.kind}:${place.round}`, step, seed]
+    .join("/");
 }
 
 /** Reads what {@linkcode formatPlan} wrote. */
@@ -157,8 +164,11 @@ function executeAttack(plan: Plan): Verdict {
     onRecord: (party, record) => scenario.record(party, record),
     ...(honestly ? {} : { intercept: intercept(attack, scenario.rounds, lies, corpus) }),
   });
-  const units = startAll(world, scenario, (party) =>
-    !honestly && party === attack.corrupt ? corruptDefinition(attack, lies, corpus) : undefined);
+  const units = startAll(
+    world,
+    scenario,
+    (party) => !honestly && party === attack.corrupt ? corruptDefinition(attack, lies, corpus) : undefined,
+  );
   world.run(TEN_MINUTES);
   const faulty = honestly ? undefined : attack.corrupt;
   const honest = units.filter(({ party }) => party !== faulty);
@@ -220,7 +230,11 @@ function judge(
   const groups = Map.groupBy(units, (unit) => unit.participants.join());
   for (const group of groups.values()) {
     const values: unknown[] = [];
-    const failures: { readonly unit: Unit; readonly error: QuorateError; readonly evidence: readonly Evidence[] }[] = [];
+    const failures: {
+      readonly unit: Unit;
+      readonly error: QuorateError;
+      readonly evidence: readonly Evidence[];
+    }[] = [];
     for (const unit of group) {
       const { outcome, endedAt } = unit.slot;
       if (outcome === undefined) {
@@ -245,7 +259,9 @@ function judge(
     const participants = group[0]?.participants ?? [];
     const met = expectation(plan, scenario, participants);
     if (met !== undefined && !met.holds(failures.map(({ error }) => error), values.length)) {
-      const got = failures.map(({ unit, error }) => `${unit.party}: ${error.code} ${error.message}`).join("; ");
+      const got = failures.map(({ unit, error }) => `${unit.party}: ${error.code} ${error.message}`).join(
+        "; ",
+      );
       violations.push(`expected: ${met.what}; got ${values.length} results, ${got}`);
     }
   }
@@ -302,23 +318,29 @@ interface Expectation {
 }
 
 /** What SPEC and WIRE.md promise of this lie, where they promise something. */
-function expectation(plan: Plan, scenario: Scenario, participants: readonly number[]): Expectation | undefined {
+function expectation(
+  plan: Plan,
+  scenario: Scenario,
+  participants: readonly number[],
+): Expectation | undefined {
   const { adversary, corrupt, target, place, parties, protocol } = plan;
   const isIt = (party: number) => party === corrupt;
   const finish: Expectation = { what: "all finish", holds: (errors) => errors.length === 0 };
   const fail: Expectation = { what: "somebody ends without a result", holds: (errors) => errors.length > 0 };
   const absent: Expectation = {
     what: "the one who is missing is named",
-    holds: (errors) => errors.some((e) => e instanceof TransportError && ABSENCE.has(e.code) && e.parties.some(isIt)),
+    holds: (errors) =>
+      errors.some((e) => e instanceof TransportError && ABSENCE.has(e.code) && e.parties.some(isIt)),
   };
   const culprit: Expectation = {
     what: "the culprit is named",
     holds: (errors) => errors.some((e) => e instanceof CheaterError && e.culprits.some(isIt)),
   };
-  const toOne = TO_ONE.has(adversary);
-  if (!participants.includes(corrupt) || (toOne && !participants.includes(target))) {
-    return adversary === "crash" ? undefined : finish;
-  }
+  const others = participants.filter((party) => party !== corrupt);
+  const isHit = adversary === "drop-half"
+    ? others.some((party) => (party - target) % 2 === 0)
+    : !TO_ONE.has(adversary) || others.includes(target);
+  if (!participants.includes(corrupt) || !isHit) return adversary === "crash" ? undefined : finish;
   const table = new RoundTable(scenario.rounds);
   const isEchoed = place.kind === "broadcast" && table.echoed.includes(place.round);
   const isLast = place.round === scenario.rounds.at(-1)?.number;
@@ -377,13 +399,26 @@ function placesFor(protocol: ProtocolName, parties: number, adversary: string): 
 }
 
 function planOf(protocol: ProtocolName, parties: number, adversary: string, place: Place): Plan {
-  return { protocol, parties, curve: "secp256k1", adversary, corrupt: 1, target: 2, place, step: 1, seed: "every" };
+  return {
+    protocol,
+    parties,
+    curve: "secp256k1",
+    adversary,
+    corrupt: 1,
+    target: 2,
+    place,
+    step: 1,
+    seed: "every",
+  };
 }
 
 const honestRuns = new Map<string, { readonly corpus: Corpus; readonly steps: number }>();
 
 /** What an honest session looks like: for replays, and for how many steps there are to crash at. */
-function honestRun(protocol: ProtocolName, parties: number): { readonly corpus: Corpus; readonly steps: number } {
+function honestRun(
+  protocol: ProtocolName,
+  parties: number,
+): { readonly corpus: Corpus; readonly steps: number } {
   const key = `${protocol}/${parties}`;
   const known = honestRuns.get(key);
   if (known !== undefined) return known;
@@ -408,6 +443,10 @@ function honestRun(protocol: ProtocolName, parties: number): { readonly corpus: 
   return made;
 }
 
+/** A pair set-up takes as long as ten of the others. */
+const WEIGHTED: readonly ProtocolName[] = PROTOCOLS.flatMap((protocol) =>
+  protocol === "pair" ? [protocol] : [protocol, protocol, protocol]
+);
 const TIMEOUT_MS = 10_000;
 const TEN_MINUTES = 600_000;
 /** What a dispute, a last word and a round trip may add. */
@@ -416,7 +455,6 @@ const ANY: Place = { kind: "open", round: 0 };
 const ABSENCE: ReadonlySet<string> = new Set(["TIMEOUT", "LINK_FLAP"]);
 const TO_ONE: ReadonlySet<string> = new Set([
   "drop-one",
-  "drop-half",
   "equivocate",
   "flip-one",
   "two-of-one",

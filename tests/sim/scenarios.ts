@@ -18,7 +18,7 @@ import { sign } from "../../src/protocols/ecdsa/sign.ts";
 import type { EcdsaSignature } from "../../src/protocols/ecdsa/signature.ts";
 import { quorumOf } from "../../src/protocols/key_share.ts";
 import type { Definition, JournalRecord, Round } from "../../src/protocols/protocol.ts";
-import { type DealtKey, dealKey } from "../protocols/ecdsa/support.ts";
+import { dealKey, type DealtKey } from "../protocols/ecdsa/support.ts";
 import { NAMES, type Slot, type World } from "./world.ts";
 
 export const PROTOCOLS = ["agree-random", "agree-nonce", "dkg", "pair", "ecdsa-sign"] as const;
@@ -140,7 +140,7 @@ function keyGeneration(parties: readonly PartyId[], curve: Curve): Scenario {
   };
 }
 
-/** A pair set-up of every two parties, all at once. */
+/** A pair set-up of every party with the next one, in a ring, all at once. */
 function pairs(n: number, curve: Curve): Scenario {
   const key = dealtKey(n, curve);
   const parties = [...key.shares.keys()];
@@ -153,7 +153,7 @@ function pairs(n: number, curve: Curve): Scenario {
     protocol: "pair",
     rounds: pairSetUp.rounds(inputOf(partyId(1), partyId(2))),
     start: (world, party, wrap = same, delayMs = 0) =>
-      parties.filter((peer) => peer !== party).map((peer) => ({
+      parties.filter((peer) => [1, n - 1].includes(Math.abs(peer - party))).map((peer) => ({
         party,
         participants: [party, peer].toSorted((a, b) => a - b),
         slot: world.start(party, wrap(pairSetUp), inputOf(party, peer), { delayMs }),

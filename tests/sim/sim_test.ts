@@ -1,0 +1,54 @@
+/**
+ * A short version of `deno task sim`: random plans, and every adversary in every place where that is cheap.
+ */
+
+import assert from "node:assert/strict";
+import { everyPlan, execute, type Filter, formatPlan, type Plan, randomPlan, SIZES } from "./runner.ts";
+import { type ProtocolName, PROTOCOLS } from "./scenarios.ts";
+
+function check(plans: Iterable<Plan>): void {
+  for (const plan of plans) {
+    const { violations } = execute(plan);
+    assert.deepEqual(violations, [], `deno task sim --replay ${formatPlan(plan)}`);
+  }
+}
+
+/** How many seeds of each protocol, and where every adversary is tried in every place; the rest is in `deno task sim`. */
+const SEEDS: Readonly<Record<ProtocolName, number>> = {
+  "agree-random": 20,
+  "agree-nonce": 10,
+  dkg: 15,
+  pair: 3,
+  "ecdsa-sign": 20,
+};
+const EVERY: readonly Filter[] = [
+  { protocol: "agree-random", parties: 2 },
+  { protocol: "agree-random", parties: 3 },
+  { protocol: "agree-nonce", parties: 3 },
+  { protocol: "dkg", parties: 2 },
+  { protocol: "dkg", parties: 3 },
+  { protocol: "ecdsa-sign", parties: 2 },
+  { protocol: "ecdsa-sign", parties: 3 },
+];
+
+for (const protocol of PROTOCOLS) {
+  Deno.test(`sim: ${protocol} under random lies`, () => {
+    check(Array.from({ length: SEEDS[protocol] }, (_, seed) => randomPlan(seed, { protocol })));
+  });
+
+  Deno.test(`sim: ${protocol} leaves the same trace when it runs again from one seed`, () => {
+    for (const parties of protocol === "pair" ? [2] : SIZES) {
+      const plan = { ...randomPlan(1, { protocol, parties, adversary: "none" }) };
+      const [first, again] = [execute(plan), execute(plan)];
+      assert.equal(first.aborted, 0);
+      assert.equal(first.trace, again.trace);
+      assert.notEqual(execute({ ...plan, seed: "another" }).trace, first.trace);
+    }
+  });
+}
+
+for (const filter of EVERY) {
+  Deno.test(`sim: every lie in every place of ${filter.protocol} with ${filter.parties} parties`, () => {
+    check(everyPlan(filter, 7));
+  });
+}
