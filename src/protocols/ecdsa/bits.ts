@@ -23,6 +23,7 @@ export function bytesOf(value: Uint32Array<ArrayBuffer>): Uint8Array<ArrayBuffer
 
 /** A matrix of bits, row after row. */
 export interface BitMatrix {
+  /** The rows, one after the other. */
   readonly words: Uint32Array<ArrayBuffer>;
   /** Words from one row to the next. */
   readonly stride: number;

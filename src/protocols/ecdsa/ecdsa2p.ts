@@ -20,9 +20,11 @@ import type { EcdsaSignature } from "./signature.ts";
 export interface TwoPartyKeyInput extends Pick<DkgInput, "stored"> {
   /** Under which name the key will be stored. */
   readonly keyName: string;
+  /** The curve of the key. */
   readonly curve: Curve;
   /** Ascending by index. */
   readonly members: readonly [Member, Member];
+  /** Which of them this party is. */
   readonly self: PartyId;
 }
 

@@ -42,7 +42,9 @@ import { ROWS } from "./params.ts";
 
 /** What a party must know to set a pair up. */
 export interface PairInput {
+  /** This party's share of the key: names key and epoch, and hedges the randomness. */
   readonly share: KeyShare;
+  /** The other party. */
   readonly peer: PartyId;
   /**
    * Called before anything is sent and again before the result is stored.
@@ -55,18 +57,23 @@ export interface PairInput {
 
 /** Round 1: the points of this party's choices, and its part of the zero-share seed. */
 export interface PairOffer {
+  /** r_0 ‖ r_1 of all 128 instances. */
   readonly points: Bytes;
+  /** n_i: 32 fresh bytes. */
   readonly seed: Bytes;
 }
 
 /** Round 2: the answers to the peer's points, and the trees that hang on them. */
 export interface PairAnswer {
+  /** B_0 ‖ B_1 of all 128 instances. */
   readonly answers: Bytes;
+  /** What hangs the trees on the transfers. */
   readonly trees: TreeMessage;
 }
 
 /** Round 3: that both hold halves of the same state. */
 export interface PairConfirmation {
+  /** c of SPEC 2.3, round 3. */
   readonly confirmation: Bytes;
 }
 

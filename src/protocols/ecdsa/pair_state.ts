@@ -26,15 +26,19 @@ import { Tag } from "../../primitives/tags.ts";
 import { LEAF_BYTES, LEAVES, SEED_BYTES, TREES } from "./params.ts";
 
 /** Which pair of which key. */
-export interface PairPlace {
+export interface PairIdentity {
+  /** The key. */
   readonly keyId: KeyId;
+  /** Its epoch. */
   readonly epoch: number;
+  /** The party that holds the state. */
   readonly self: PartyId;
+  /** The other party. */
   readonly peer: PartyId;
 }
 
 /** The secrets of a pair as one side holds them. */
-export interface PairSecrets extends PairPlace {
+export interface PairSecrets extends PairIdentity {
   /** psid of the direction in which the lower index is the VOLE receiver. */
   readonly psidLow: Bytes;
   /** psid of the other direction. */
@@ -86,7 +90,7 @@ export class PairState implements Disposable {
   }
 
   /** Whether this is the state of that pair of that key and epoch. */
-  belongsTo(place: PairPlace): boolean {
+  belongsTo(place: PairIdentity): boolean {
     const { keyId, epoch, self, peer } = this.expose();
     return keyId.every((byte, i) => byte === place.keyId[i]) && epoch === place.epoch &&
       self === place.self &&
@@ -100,12 +104,12 @@ export class PairState implements Disposable {
     erase(secrets?.zeroSeed, secrets?.receiveLeaves, secrets?.delta, secrets?.sendLeaves);
   }
 
-  /** @returns a fixed word. */
+  /** What string conversion shows. @returns a fixed word. */
   toString(): string {
     return REDACTED;
   }
 
-  /** @returns a fixed word. */
+  /** What JSON shows. @returns a fixed word. */
   toJSON(): string {
     return REDACTED;
   }

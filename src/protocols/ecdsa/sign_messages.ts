@@ -13,7 +13,9 @@ import { type VoleMessage, voleMessageCodec } from "./vole.ts";
 
 /** Round 1, 6,848 bytes: a commitment to R_i, the same to all, and this party as VOLE receiver. */
 export interface CommitMessage {
+  /** com_i, the same to all. */
   readonly commitment: Bytes;
+  /** The extension of this party as VOLE receiver. */
   readonly extension: ExtensionMessage;
 }
 
@@ -21,20 +23,27 @@ export interface CommitMessage {
 export interface MultiplyMessage {
   /** D: hash of all commitments. */
   readonly transcript: Bytes;
+  /** The answer of this party as VOLE sender. */
   readonly vole: VoleMessage;
+  /** R_i = r_i·G. */
   readonly R: Point;
+  /** s_i, which opens the commitment. */
   readonly salt: Bytes;
+  /** pk_i = sk_i·G. */
   readonly pk: Point;
   /** Γ^u = c^u·G. */
   readonly Gamma_u: Point;
   /** Γ^v = c^v·G. */
   readonly Gamma_v: Point;
+  /** ψ_ij = φ_i − χ_ij. */
   readonly psi: Scalar;
 }
 
 /** Round 3, 96 bytes, to receivers: a share of the signature. */
 export interface ShareMessage {
+  /** u_i. */
   readonly u: Scalar;
+  /** w_i. */
   readonly w: Scalar;
   /** H(sid, R). */
   readonly check: Bytes;
@@ -42,8 +51,11 @@ export interface ShareMessage {
 
 /** The three rounds on one curve. */
 export interface SignRounds {
+  /** Round 1. */
   readonly commit: Round<never, CommitMessage>;
+  /** Round 2. */
   readonly multiply: Round<never, MultiplyMessage>;
+  /** Round 3. */
   readonly share: Round<never, ShareMessage>;
 }
 

@@ -8,7 +8,7 @@
  */
 
 import type { PartyId } from "../../base/brands.ts";
-import { type Bytes, concat, equal, u16 } from "../../base/bytes.ts";
+import { type Bytes, concat, equal, u16, utf8 } from "../../base/bytes.ts";
 import { invariant, TransportError, UsageError } from "../../base/errors.ts";
 import type { Scalar } from "../../math/curve.ts";
 import { type KeyShare, policyHashOf } from "../key_share.ts";
@@ -18,6 +18,7 @@ import type { SymSuite } from "./params.ts";
 
 /** What a party must know to sign. Equal at all signers but for `share`, `pairs` and `burned`. */
 export interface SignInput {
+  /** This party's share of the key. */
   readonly share: KeyShare;
   /** The active set A, ascending: whom the policy's solution names (`quorumOf`). */
   readonly signers: readonly PartyId[];
@@ -55,19 +56,19 @@ export function signProposal(input: SignInput): Proposal {
   const tweak = input.tweak ?? 0n as Scalar;
   return {
     params: [
-      { name: "curve", value: u16(record.curve.id) },
-      { name: "symmetric suite", value: u16(input.sym === "hash" ? 1 : 2) },
+      { name: "curve", value: utf8(record.curve.name) },
+      { name: "symmetric suite", value: utf8(input.sym ?? "aes") },
     ],
     policyHash: policyHashOf(record),
     keyId: record.keyId,
     epoch: record.epoch,
     participants: input.signers,
     payload: [
-      { name: "digest", value: input.digest },
+      { name: "message digest", value: input.digest },
       { name: "key derivation", value: record.curve.encodeScalar(tweak) },
       { name: "signers", value: concat(...input.signers.map(u16)) },
       { name: "receivers", value: concat(...receiversOf(input).map(u16)) },
-      { name: "low s", value: u16(input.lowS === false ? 0 : 1) },
+      { name: "low s", value: utf8(input.lowS === false ? "no" : "yes") },
     ],
   };
 }

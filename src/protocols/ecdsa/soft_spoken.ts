@@ -50,6 +50,7 @@ export const extensionMessageCodec: Codec<ExtensionMessage> = struct({
 
 /** What binds an extension to its session and suite. */
 export interface ExtensionContext {
+  /** How leaves and pads are expanded. */
   readonly suite: SymSuite;
   /** `H("vole"; sid, R, S)`: never used twice. */
   readonly vsid: Bytes;

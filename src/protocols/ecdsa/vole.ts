@@ -37,6 +37,7 @@ import {
 
 /** What both sides of one VOLE know. */
 export interface VoleContext extends ExtensionContext {
+  /** Whose scalars are multiplied. */
   readonly curve: Curve;
 }
 
@@ -44,7 +45,9 @@ export interface VoleContext extends ExtensionContext {
 export interface VoleMessage {
   /** ξ × 3 scalars. */
   readonly aTilde: Bytes;
+  /** ε = η + θ_0·a_0 + θ_1·a_1. */
   readonly epsilon: Scalar;
+  /** μ: hash of the folded pads. */
   readonly mu: Bytes;
 }
 
@@ -55,9 +58,11 @@ export function voleMessageCodec(curve: Curve): Codec<VoleMessage> {
 
 /** What R keeps between its message and the answer. */
 export interface VoleReceiverState {
+  /** The VOLE that it belongs to. */
   readonly context: VoleContext;
   /** beta_j in bit j. */
   readonly choices: Bytes;
+  /** ξ columns of V. */
   readonly columns: BitMatrix;
   /** R's random input. */
   readonly b: Scalar;
