@@ -1,6 +1,77 @@
 /**
- * Threshold keys for several hosts: the protocols, the transport and the node.
+ * Threshold keys for several hosts: no single machine, person or backup can sign alone.
+ *
+ * The protocols ({@linkcode dkg}, {@linkcode pairSetUp}, {@linkcode sign}, {@linkcode agreeRandom}) are generators that know
+ * nothing of networks; {@linkcode SessionHost} runs them over links; {@linkcode Mesh} makes links of mutual TLS;
+ * {@linkcode openParty} wires all of it together from a configuration file. Nothing runs on import.
+ *
+ * @example Two parties in one process agree on randomness
+ * ```ts
+ * import { agreeRandom, partyId, runLocally, systemRng } from "@quorate/quorate";
+ *
+ * const participants = [partyId(1), partyId(2)];
+ * const input = { bits: 256, participants };
+ * const outcomes = runLocally(participants, (session) => agreeRandom.run(session, input), { rng: systemRng });
+ * const values = [...outcomes.values()].map((outcome) => outcome.ok ? outcome.value.toHex() : "failed");
+ * if (values[0] !== values[1] || values[0]?.length !== 64) throw new Error("they differ");
+ * ```
  *
  * @module
  */
-export {};
+
+export * from "./src/base/brands.ts";
+export { type Bytes } from "./src/base/bytes.ts";
+export { type Codec, decode, DecodeError, encode } from "./src/base/codec.ts";
+export { type Ed25519Signer, ed25519Signer, type Ed25519Verifier, ed25519Verifier } from "./src/base/crypto.ts";
+export {
+  CheaterError,
+  type Code,
+  type CodeMeaning,
+  CODES,
+  type ErrorDetails,
+  InvariantError,
+  QuorateError,
+  TransportError,
+  UsageError,
+} from "./src/base/errors.ts";
+export { type Rng, seededRng, systemRng } from "./src/base/rng.ts";
+export { Secret } from "./src/base/secret.ts";
+export { type Curve, type CurveName, CURVES, p256, type Point, type Scalar, secp256k1 } from "./src/math/curve.ts";
+export * from "./src/primitives/access.ts";
+export * from "./src/protocols/agree_random.ts";
+export * from "./src/protocols/dkg/certificate.ts";
+export * from "./src/protocols/dkg/dkg.ts";
+export * from "./src/protocols/dkg/messages.ts";
+export * from "./src/protocols/dkg/stored_key.ts";
+export * from "./src/protocols/ecdsa/ecdsa2p.ts";
+export * from "./src/protocols/ecdsa/pair.ts";
+export * from "./src/protocols/ecdsa/pair_state.ts";
+export * from "./src/protocols/ecdsa/sign.ts";
+export * from "./src/protocols/ecdsa/sign_opening.ts";
+export * from "./src/protocols/ecdsa/signature.ts";
+export * from "./src/protocols/key_share.ts";
+export * from "./src/protocols/local.ts";
+export * from "./src/protocols/protocol.ts";
+export * from "./src/session/context.ts";
+export { type Evidence, verifyEvidence } from "./src/session/evidence.ts";
+export * from "./src/session/host.ts";
+export { type Journal } from "./src/session/journal.ts";
+export * from "./src/session/links.ts";
+export { SessionLimits } from "./src/session/limits.ts";
+export { type Mend } from "./src/session/opening.ts";
+export * from "./src/session/roster.ts";
+export { type Outcome, type Settled } from "./src/session/session.ts";
+export * from "./src/transport/limits.ts";
+export * from "./src/transport/memory.ts";
+export * from "./src/transport/mesh.ts";
+export { type LinkRole, SealedChannel, type SealedChannelOptions, type Suite, SUITES } from "./src/transport/sealed_channel.ts";
+export * from "./src/pki/authority.ts";
+export * from "./src/pki/identity.ts";
+export * from "./src/pki/pin.ts";
+export * from "./src/storage/local_store.ts";
+export * from "./src/node/config.ts";
+export * from "./src/node/init.ts";
+export * from "./src/node/local_party.ts";
+export * from "./src/node/party.ts";
+export * from "./src/node/permissions.ts";
+export * from "./src/node/public_key.ts";

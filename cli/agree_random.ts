@@ -17,10 +17,14 @@ export function addAgreeRandom(root: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<{ readonly bits?: string }>(command);
       const bits = options.bits === undefined ? undefined : wholeNumber(options.bits, "--bits");
-      await withParty(options, "agree-random", async (party) => {
-        const length = bits ?? party.local.config.bitLength;
-        const value = hex(await party.agreeRandom(length));
-        print(options.json, { bits: length, value }, value + "\n");
-      });
+      await withParty(
+        options,
+        `agree-random${bits === undefined ? "" : ` --bits ${bits}`}`,
+        async (party) => {
+          const length = bits ?? party.local.config.bitLength;
+          const value = hex(await party.agreeRandom(length));
+          print(options.json, { bits: length, value }, value + "\n");
+        },
+      );
     });
 }

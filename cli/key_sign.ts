@@ -8,9 +8,10 @@ import { type Command, Option } from "commander";
 import { type Bytes, hex, utf8 } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
 import type { SignResult } from "../src/node/party.ts";
+import type { EcdsaSignature } from "../src/protocols/ecdsa/signature.ts";
 import { addMessageOptions, digestOf, type MessageOptions } from "./message.ts";
 import { optionsOf, withParty } from "./options.ts";
-import { print, requireWritable, writeResult } from "./output.ts";
+import { print, requireWritable, writeError, writeResult } from "./output.ts";
 
 interface SignOptions extends MessageOptions {
   readonly key: string;
@@ -44,10 +45,18 @@ export function addKeySign(key: Command): void {
           digest,
           ...(signers === undefined ? {} : { signers }),
         });
-        const described = describe(result, digest);
+        const { signature } = result;
+        if (signature === undefined) {
+          writeError(`${options.party} is not needed: ${result.signers.join(", ")} sign`);
+          if (options.json === true) {
+            print(true, { key: result.name, needed: false, signers: result.signers }, "");
+          }
+          return;
+        }
+        const described = describe(result, signature, digest);
         const toStdout = options.out === undefined || options.out === "-";
         if (toStdout && options.json === true) return print(true, described, "");
-        writeResult(options.out, encoded(result, described, options.format));
+        writeResult(options.out, encoded(signature, described, options.format));
         if (options.json === true) print(true, described, "");
       });
     });
@@ -63,7 +72,11 @@ function namesOf(text: string): string[] {
   );
 }
 
-function describe({ name, record, signature, signers }: SignResult, digest: Bytes): Record<string, unknown> {
+function describe(
+  { name, record, signers }: SignResult,
+  signature: EcdsaSignature,
+  digest: Bytes,
+): Record<string, unknown> {
   return {
     key: name,
     keyId: hex(record.keyId),
@@ -80,7 +93,7 @@ function describe({ name, record, signature, signers }: SignResult, digest: Byte
   };
 }
 
-function encoded({ signature }: SignResult, described: object, format: SignOptions["format"]): Bytes {
+function encoded(signature: EcdsaSignature, described: object, format: SignOptions["format"]): Bytes {
   if (format === "json") return utf8(JSON.stringify(described) + "\n");
   return format === "der" ? signature.der : signature.compact;
 }

@@ -26,7 +26,8 @@ export class Progress {
   readonly #terminal: boolean;
   readonly #write: (text: string) => void;
   #live = false;
-  #lastLink = "";
+  /** What is wrong with the link to a party, in words. */
+  readonly #faults = new Map<string, string>();
 
   constructor(config: Config, party: string, options: ProgressOptions = {}) {
     this.#config = config;
@@ -51,9 +52,10 @@ export class Progress {
 
   /** A link changed. The same thing again and again is said once. */
   link({ code, peer, direction, address, text }: MeshEvent): void {
-    const same = `${code} ${peer} ${text}`;
-    if (this.#terminal || same === this.#lastLink) return;
-    this.#lastLink = same;
+    const known = peer === undefined ? undefined : this.#faults.get(peer);
+    if (peer !== undefined && code === "LINK_UP") this.#faults.delete(peer);
+    else if (peer !== undefined) this.#faults.set(peer, text);
+    if (this.#terminal || known === text) return;
     this.#line({ level: "info", event: "link", code, peer, direction, address, text });
   }
 
@@ -87,13 +89,20 @@ export class Progress {
   #showLive(event: SessionEvent, sid: string | undefined, waiting: readonly string[]): void {
     if (event.kind === "dropped" || event.kind === "failed") return;
     const dots = "●".repeat(event.round) + "○".repeat(Math.max(0, event.rounds - event.round));
-    const wait = waiting.length === 0 || event.kind === "done" ? "" : ` waiting: ${waiting.join(", ")}`;
+    const wait = waiting.length === 0 || event.kind === "done"
+      ? ""
+      : ` waiting: ${waiting.map((name) => this.#withFault(name)).join(", ")}`;
     const deadline = wait === "" ? "" : ` deadline ${Math.ceil(event.deadlineMs / 1000)} s`;
     const text = `${event.protocol} ${
       sid ?? "....."
     } r${event.round}/${event.rounds} ${dots}${wait}${deadline}`;
     this.#write(`\r\x1b[K${text}`);
     this.#live = true;
+  }
+
+  #withFault(name: string): string {
+    const fault = this.#faults.get(name);
+    return fault === undefined ? name : `${name} (${fault})`;
   }
 
   #note(level: string, code: string, text: string): void {

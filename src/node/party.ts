@@ -82,8 +82,8 @@ export interface SignRequest {
 
 /** A signature and what it belongs to. */
 export interface SignResult extends PublicKeyInfo {
-  /** The signature. */
-  readonly signature: EcdsaSignature;
+  /** The signature; undefined where the others were enough and this party was not needed. */
+  readonly signature: EcdsaSignature | undefined;
   /** Names of those who signed. */
   readonly signers: readonly string[];
 }
@@ -161,6 +161,9 @@ export class Party {
     const { share } = this.#local.openKey(entry);
     using _share = share.share;
     const quorum = quorumFor(this.#local, share, request);
+    const signers = quorum.active.map((index) => config.roster.nameOf(index));
+    const key = { name: request.name, record: share.record, certificate: entry.certificate, signers };
+    if (!quorum.active.includes(share.self)) return { ...key, signature: undefined };
     const input = this.#signInput(share, quorum, request.digest);
     const payload = payloadHash(signProposal(input).payload);
     const session = await this.#start(sign, input, {
@@ -173,13 +176,7 @@ export class Party {
       throw new UsageError("USAGE", `${this.#local.party.name} is no receiver of the signature`);
     }
     store.resolvePayload(share.record.keyId, payload);
-    return {
-      name: request.name,
-      record: share.record,
-      certificate: entry.certificate,
-      signature,
-      signers: quorum.active.map((index) => config.roster.nameOf(index)),
-    };
+    return { ...key, signature };
   }
 
   /** Ends what runs, here and at the peers, which learn of it at once. */
@@ -212,7 +209,24 @@ export class Party {
     const session = this.#network.host.start(definition, input, options);
     const settling = session.settled.finally(() => this.#settling.delete(settling));
     this.#settling.add(settling);
-    return session;
+    return { ...session, result: session.result.catch((error) => Promise.reject(this.#explained(error))) };
+  }
+
+  /** A time-out with what the links know: a party that cannot be reached is another problem than one that is slow. */
+  #explained(error: unknown): unknown {
+    if (!(error instanceof TransportError) || error.code !== "TIMEOUT") return error;
+    const reasons = (this.#network?.mesh.status() ?? []).flatMap(({ peer, name, state, lastFault }) =>
+      state === "down" && lastFault !== undefined && error.parties.includes(peer)
+        ? [`${name}: ${lastFault.text}`]
+        : []
+    );
+    if (reasons.length === 0) return error;
+    const { code, party, parties } = error;
+    return new TransportError(code, `${error.message} (${reasons.join("; ")})`, {
+      cause: error,
+      parties,
+      ...(party === undefined ? {} : { party }),
+    });
   }
 
   #members(policy: AccessTree): Member[] {
@@ -358,11 +372,14 @@ function quorumFor(
       `${(signers ?? []).join(", ")} may not sign with ${name}: its policy is ${formatPolicy(record.policy)}`,
     );
   }
-  if (!quorum.active.includes(party.index)) {
-    const active = quorum.active.map((index) => config.roster.nameOf(index)).join(", ");
-    throw new UsageError("USAGE", `${party.name} is not among the signers: ${active} sign`, {
-      party: party.name,
-    });
+  if (!wanted.includes(party.index)) {
+    throw new UsageError(
+      "USAGE",
+      `${party.name} is not among the signers: ${(signers ?? []).join(", ")} are`,
+      {
+        party: party.name,
+      },
+    );
   }
   return quorum;
 }

@@ -9,7 +9,7 @@
  */
 
 import type { PartyId } from "../base/brands.ts";
-import { type Bytes, EMPTY, equal, u32 } from "../base/bytes.ts";
+import { type Bytes, EMPTY, equal, utf8 } from "../base/bytes.ts";
 import { fixed, struct } from "../base/codec.ts";
 import { UsageError } from "../base/errors.ts";
 import { commit, COMMITMENT_BYTES, opens } from "../primitives/commitment.ts";
@@ -102,7 +102,7 @@ export const agreeRandom: Definition<AgreeRandomInput, Bytes> = {
         `bits is a multiple of 8 from ${AGREE_BITS_MIN} to ${AGREE_BITS_MAX}: found ${bits}`,
       );
     }
-    return proposalOf(participants, [{ name: "bits", value: u32(bits) }]);
+    return proposalOf(participants, [{ name: "number of bits", value: utf8(String(bits)) }]);
   },
   rounds: () => [R1, R2, R3] as Round[],
   *run(session: Session, { bits }: AgreeRandomInput): Protocol<Bytes> {

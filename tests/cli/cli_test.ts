@@ -192,7 +192,7 @@ Deno.test("quorate key list, show, export-public and verify show a key that was 
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode("m")));
   const signed = values(await cluster.all(names, (party) => party.sign({ name: "treasury", digest })));
   const signature = `${cluster.root}/m.sig`;
-  Deno.writeFileSync(signature, signed[0]?.signature.der ?? new Uint8Array());
+  Deno.writeFileSync(signature, signed[0]?.signature?.der ?? new Uint8Array());
   const here = ["--config", cluster.configPath, "--party", "bob"];
   const key = ["--key", "treasury"];
 

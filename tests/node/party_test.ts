@@ -40,7 +40,7 @@ Deno.test("Party makes a key, refuses another under its name, and signs with any
     const sign = (signers: string[], name = "treasury") => quiet.sign({ name, digest: DIGEST, signers });
     await rejects(sign(["alice"]), "NOT_QUALIFIED", /alice may not sign .* 2 of \(alice, bob, carol\)/);
     await rejects(sign(["alice", "mallory"]), "NOT_A_MEMBER", /mallory has no share/);
-    await rejects(sign(["bob", "carol"]), "USAGE", /alice is not among the signers: bob, carol sign/);
+    await rejects(sign(["bob", "carol"]), "USAGE", /alice is not among the signers: bob, carol are/);
     await rejects(sign(["alice", "bob"], "savings"), "KEY_UNKNOWN", /savings/);
     await quiet.close();
     assert.deepEqual(log, [], "no connection was made, not even a listener");
@@ -53,7 +53,7 @@ Deno.test("Party makes a key, refuses another under its name, and signs with any
       await cluster.all(active, (party) => party.sign({ name: "treasury", digest: DIGEST, signers })),
     );
     for (const { signature, signers: shown } of signed) {
-      assert.ok(verify("sha256", MESSAGE, publicKey, signature.der));
+      assert.ok(verify("sha256", MESSAGE, publicKey, signature?.der ?? new Uint8Array()));
       assert.deepEqual(shown, active.toSorted());
     }
   }

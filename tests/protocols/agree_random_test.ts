@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type PartyId, partyId, sessionId } from "../../src/base/brands.ts";
+import { utf8 } from "../../src/base/bytes.ts";
 import { fixed, struct } from "../../src/base/codec.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { commit } from "../../src/primitives/commitment.ts";
@@ -149,7 +150,7 @@ Deno.test("agreeRandom.proposal() binds the length and refuses impossible ones",
   }
   assert.throws(() => agreeRandom.proposal({ bits: 256, participants: parties(1) }), { code: "USAGE" });
   const { payload } = agreeRandom.proposal({ bits: 256, participants });
-  assert.deepEqual(payload, [{ name: "bits", value: Uint8Array.of(0, 0, 1, 0) }]);
+  assert.deepEqual(payload, [{ name: "number of bits", value: utf8("256") }]);
   assert.deepEqual(agreeRandom.rounds({ bits: 256, participants }).map((round) => round.echo), [
     "next",
     "none",

@@ -926,9 +926,9 @@ Deno.test("dkg.proposal() binds curve, key name, policy and purpose", () => {
   assert.deepEqual(proposal, dkg.proposal(THREE.input(BOB)));
   assert.deepEqual(proposal.participants, [1, 2, 3]);
   assert.deepEqual([proposal.keyId, proposal.epoch], [EMPTY, 0]);
-  assert.deepEqual(proposal.params.map((fact) => fact.name), ["curve"]);
+  assert.deepEqual(proposal.params.map((fact) => fact.name), ["curve", "policy"]);
   assert.deepEqual(proposal.payload.map((fact) => [fact.name, new TextDecoder().decode(fact.value)]), [
-    ["key", "treasury"],
+    ["key name", "treasury"],
     ["purpose", "generate"],
   ]);
   const p256 = dkg.proposal({ ...THREE.input(ALICE), curve: CURVES.p256 });

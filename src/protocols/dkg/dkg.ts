@@ -17,7 +17,7 @@ import type { PartyId } from "../../base/brands.ts";
 import { type Bytes, EMPTY, equal, utf8 } from "../../base/bytes.ts";
 import { decode, DecodeError, encode } from "../../base/codec.ts";
 import { CheaterError, invariant, UsageError } from "../../base/errors.ts";
-import { type Curve, encodeCurve, type Scalar } from "../../math/curve.ts";
+import { type Curve, type Scalar } from "../../math/curve.ts";
 import { type AccessTree, checkPolicy, formatPolicy } from "../../primitives/access.ts";
 import { checkMembers, type KeyShare, type Member, policyHashOf } from "../key_share.ts";
 import {
@@ -323,11 +323,15 @@ function proposal(input: DkgInput): Proposal {
     );
   }
   return {
-    params: [{ name: "curve", value: encodeCurve(curve) }],
+    params: [
+      { name: "curve", value: utf8(curve.name) },
+      // For people: what is bound is policyHash.
+      { name: "policy", value: utf8(formatPolicy(policy).slice(0, 200)) },
+    ],
     policyHash,
     keyId: EMPTY,
     epoch: 0,
     participants: members.map((member) => member.index),
-    payload: [{ name: "key", value: utf8(keyName) }, { name: "purpose", value: utf8("generate") }],
+    payload: [{ name: "key name", value: utf8(keyName) }, { name: "purpose", value: utf8("generate") }],
   };
 }
