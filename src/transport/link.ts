@@ -193,6 +193,7 @@ export class Link {
     this.#after(limits.upDeadlineMs - (performance.now() - connectedAt), () => {
       if (this.#stage !== "up") this.close("DEADLINE_UP");
     });
+    if (socket.destroyed) return this.#peerClosed();
     this.#guard(() => {
       this.#binding = readBinding(socket, this.role);
       this.#writePlain(FrameType.HELLO, this.#exchange.own);

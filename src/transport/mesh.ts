@@ -252,6 +252,7 @@ export class Mesh implements Links {
   /** A peer dialled us. @throws LinkFault, which refuses it. */
   #accept(connection: AcceptedConnection): void {
     const { party } = connection.leaf;
+    if (this.#state !== "running") throw new LinkFault("SHUTDOWN");
     if (party === this.self) throw new LinkFault("SELF_CONNECT");
     const peer = this.#peers.get(party);
     const name = this.#options.roster.nameOf(party);
@@ -273,10 +274,13 @@ export class Mesh implements Links {
     if (this.#state !== "running") return;
     peer.timer = setTimeout(() => {
       this.#dialNow(peer).catch((error) => {
-        const fault = error instanceof LinkFault
-          ? error
-          : new LinkFault("INTERNAL", `a bug: ${error?.message}`);
-        this.#peerFailed(peer, "out", fault);
+        // Not only faults of the peer: an address that cannot be read, or a permission that is missing.
+        const isFault = error instanceof LinkFault;
+        this.#peerFailed(
+          peer,
+          "out",
+          isFault ? error : new LinkFault("DIAL_FAILED", `no connection: ${error?.message}`),
+        );
         this.#dialLater(peer);
       });
     }, peer.backoff.next());
@@ -293,13 +297,13 @@ export class Mesh implements Links {
       limits: this.#limits,
       signal: this.#abort.signal,
     }, this.#policy);
-    if (leaf.party !== peer.id || this.#state !== "running") {
+    if (leaf.party !== peer.id || this.#abort.signal.aborted) {
       socket.on("error", () => {});
       socket.destroy();
-      const other = this.#options.roster.nameOf(leaf.party);
+      if (this.#abort.signal.aborted) throw new LinkFault("SHUTDOWN");
       throw new LinkFault(
         "PEER_IDENTITY_MISMATCH",
-        `${other} answered at ${address} where ${peer.name} was dialled`,
+        `${this.#options.roster.nameOf(leaf.party)} answered at ${address} where ${peer.name} was dialled`,
       );
     }
     this.#adopt(peer, {
@@ -341,7 +345,9 @@ export class Mesh implements Links {
       },
     });
     this.#candidates.set(link, candidate);
-    const ended = new Promise<void>((resolve) => candidate.socket.on("close", () => resolve()));
+    const ended = candidate.socket.closed
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => candidate.socket.on("close", () => resolve()));
     this.#ended.add(ended);
     ended.then(() => this.#ended.delete(ended));
     link.start();

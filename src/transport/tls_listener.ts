@@ -88,16 +88,19 @@ export class TlsListener {
   /** Binds. @returns the port. @throws TransportError ADDRESS_IN_USE */
   listen(host: string, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#tcp.once("error", (cause: Error) => {
+      const fail = (cause: Error) => {
         const text =
           `cannot listen on ${host}:${port}: ${cause.message}; stop what uses it, or change the address`;
         reject(new TransportError("ADDRESS_IN_USE", text, { cause }));
-      });
+      };
+      this.#tcp.once("error", fail);
       // Later ones, such as too many open files, concern one connection: without a listener they would end the process.
       this.#tcp.on("error", (error: Error) => {
-        if (this.#tcp.listening) {
-          this.#options.refused("unknown", new LinkFault("SOCKET", `accept: ${error.message}`));
-        }
+        if (!this.#tcp.listening) return;
+        this.#options.refused(
+          "unknown",
+          new LinkFault("SOCKET", `a connection was not accepted: ${error.message}`),
+        );
       });
       this.#tcp.listen(port, host, () => resolve((this.#tcp.address() as net.AddressInfo).port));
     });

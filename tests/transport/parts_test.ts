@@ -337,6 +337,18 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "Mesh says what is wrong where it has no permission to dial",
+  permissions: { net: [`127.0.0.1:${permittedPorts[0]}`] },
+  async fn() {
+    const world = await makeWorld(2);
+    await withNodes(world, [1], async (nodes) => {
+      const event = await (nodes.get(1) as Node).logged("DIAL_FAILED");
+      assert.match(event.text, /net access/);
+    }, () => ({ listen: `127.0.0.1:${permittedPorts[0]}`, addressOf: () => "127.0.0.1:1" }));
+  },
+});
+
 function freePort(): number {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
