@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import net from "node:net";
+import tls from "node:tls";
 import { partyId } from "../../src/base/brands.ts";
 import { type Bytes, EMPTY } from "../../src/base/bytes.ts";
 import { type Ed25519Signer, ed25519Signer } from "../../src/base/crypto.ts";
@@ -442,6 +443,25 @@ Deno.test("Mesh tries its own lock on every kind of address", async () => {
     await withNodes(world, [2], async (nodes) => {
       await (nodes.get(2) as Node).logged("LISTENING");
     }, () => ({ listen, peers: [ALICE] }));
+  }
+});
+
+Deno.test("Mesh does without a runtime that gives no TLS exporter values, at start and per link", async () => {
+  const prototype = tls.TLSSocket.prototype;
+  const original = prototype.getFinished;
+  let address: string | undefined;
+  try {
+    await withNodes(world, [1, 2], async (nodes) => {
+      prototype.getFinished = () => undefined;
+      const third = new Node(world, 3, new Map());
+      await assert.rejects(third.mesh.start(), { code: "SELF_TEST_FAILED", message: /exporter/ });
+      address = `127.0.0.1:${nodes.get(2)?.mesh.port}`;
+      const event = await (nodes.get(1) as Node).logged("TLS_FAILED");
+      assert.match(event.text, /exporter/);
+      assert.deepEqual((nodes.get(1) as Node).events, []);
+    }, (self) => ({ peers: [ALICE, BOB], ...self === 1 ? { addressOf: () => address } : {} }));
+  } finally {
+    prototype.getFinished = original;
   }
 });
 

@@ -15,8 +15,10 @@ import { FrameType } from "../../src/session/links.ts";
 import type { LinkCode } from "../../src/transport/faults.ts";
 import { encodePlainFrame } from "../../src/transport/frame.ts";
 import { type Hello, HelloCodec } from "../../src/transport/hello.ts";
-import { payloadCap } from "../../src/transport/limits.ts";
+import { DEFAULT_LIMITS, payloadCap } from "../../src/transport/limits.ts";
 import type { MeshOptions } from "../../src/transport/mesh.ts";
+import type { LeafPolicy } from "../../src/transport/peer_identity.ts";
+import { TlsListener } from "../../src/transport/tls_listener.ts";
 import { badLeaf, CLIENT_AUTH, DAY_MS, type Defects, SERVER_AUTH } from "./bad_leaf.ts";
 import { RawPeer, rawTcp } from "./raw_peer.ts";
 import { CLUSTER, makeWorld, type Node, withNodes } from "./world.ts";
@@ -416,4 +418,23 @@ Deno.test("Mesh refuses its own certificate as SELF_CONNECT", async () => {
   await againstBob(async (bob, port) => {
     await expectRefused(bob, new RawPeer(world, { port, self: 2 }), "SELF_CONNECT");
   });
+});
+
+Deno.test("TlsListener refuses whom the runtime does not authorize, even where our own check is satisfied", async () => {
+  const alice = world.leaves.get(partyId(1)) as CertifiedKey;
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const listener = new TlsListener({
+    material: { ...alice, authoritiesPem: world.authority.certPem },
+    policy: {
+      check: () => ({ party: partyId(2), fingerprint: new Uint8Array(32) }),
+    } as unknown as LeafPolicy,
+    limits: DEFAULT_LIMITS,
+    accepted: () => resolve("accepted"),
+    refused: (_address, fault) => resolve(fault.code),
+  });
+  const port = await listener.listen("127.0.0.1", 0);
+  const stranger = new RawPeer(world, { port, leaf: await badLeaf(foreign, "bob") });
+  assert.equal(await promise, "CERT_REFUSED");
+  await stranger.untilClosed();
+  await listener.close();
 });
