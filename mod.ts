@@ -20,9 +20,18 @@
  */
 
 export * from "./src/base/brands.ts";
-export { type Bytes } from "./src/base/bytes.ts";
-export { type Codec, decode, DecodeError, encode } from "./src/base/codec.ts";
-export { type Ed25519Signer, ed25519Signer, type Ed25519Verifier, ed25519Verifier } from "./src/base/crypto.ts";
+export type { Bytes } from "./src/base/bytes.ts";
+export { type Codec, decode, DecodeError, encode, Reader, Writer } from "./src/base/codec.ts";
+export {
+  type AeadName,
+  type CryptoBackend,
+  type EcKey,
+  type EcName,
+  type Ed25519Signer,
+  ed25519Signer,
+  type Ed25519Verifier,
+  ed25519Verifier,
+} from "./src/base/crypto.ts";
 export {
   CheaterError,
   type Code,
@@ -36,42 +45,87 @@ export {
 } from "./src/base/errors.ts";
 export { type Rng, seededRng, systemRng } from "./src/base/rng.ts";
 export { Secret } from "./src/base/secret.ts";
-export { type Curve, type CurveName, CURVES, p256, type Point, type Scalar, secp256k1 } from "./src/math/curve.ts";
-export * from "./src/primitives/access.ts";
+export {
+  type Curve,
+  type CurveName,
+  CURVES,
+  p256,
+  type Point,
+  type Scalar,
+  secp256k1,
+} from "./src/math/curve.ts";
+export {
+  ACCESS_LIMITS,
+  type AccessTree,
+  type Child,
+  formatPolicy,
+  type Gate,
+  type Leaf,
+  leavesOf,
+  parsePolicy,
+  type PolicyMember,
+  type PolicyOptions,
+  qualified,
+  type Solution,
+  solve,
+} from "./src/primitives/access.ts";
 export * from "./src/protocols/agree_random.ts";
-export * from "./src/protocols/dkg/certificate.ts";
-export * from "./src/protocols/dkg/dkg.ts";
-export * from "./src/protocols/dkg/messages.ts";
-export * from "./src/protocols/dkg/stored_key.ts";
+export { type Certificate, verifyCertificate } from "./src/protocols/dkg/certificate.ts";
+export { dkg, type DkgInput, type DkgResult } from "./src/protocols/dkg/dkg.ts";
+export type { Endorsement } from "./src/protocols/dkg/messages.ts";
+export { decodeStoredKey, type KeyState, type StoredKey } from "./src/protocols/dkg/stored_key.ts";
 export * from "./src/protocols/ecdsa/ecdsa2p.ts";
-export * from "./src/protocols/ecdsa/pair.ts";
+export { type PairInput, pairSetUp } from "./src/protocols/ecdsa/pair.ts";
 export * from "./src/protocols/ecdsa/pair_state.ts";
-export * from "./src/protocols/ecdsa/sign.ts";
-export * from "./src/protocols/ecdsa/sign_opening.ts";
+export type { SymSuite } from "./src/protocols/ecdsa/params.ts";
+export { sign } from "./src/protocols/ecdsa/sign.ts";
+export type { SignInput } from "./src/protocols/ecdsa/sign_opening.ts";
 export * from "./src/protocols/ecdsa/signature.ts";
 export * from "./src/protocols/key_share.ts";
 export * from "./src/protocols/local.ts";
 export * from "./src/protocols/protocol.ts";
-export * from "./src/session/context.ts";
+export type { Proof } from "./src/zk/schnorr_pok.ts";
+export type { SessionContext, SessionEvent } from "./src/session/context.ts";
 export { type Evidence, verifyEvidence } from "./src/session/evidence.ts";
 export * from "./src/session/host.ts";
-export { type Journal } from "./src/session/journal.ts";
+export type { Journal } from "./src/session/journal.ts";
 export * from "./src/session/links.ts";
-export { SessionLimits } from "./src/session/limits.ts";
-export { type Mend } from "./src/session/opening.ts";
+export type { Mend } from "./src/session/opening.ts";
 export * from "./src/session/roster.ts";
-export { type Outcome, type Settled } from "./src/session/session.ts";
+export type { Outcome, Settled } from "./src/session/session.ts";
+export type { LinkFigures } from "./src/transport/link.ts";
 export * from "./src/transport/limits.ts";
 export * from "./src/transport/memory.ts";
 export * from "./src/transport/mesh.ts";
-export { type LinkRole, SealedChannel, type SealedChannelOptions, type Suite, SUITES } from "./src/transport/sealed_channel.ts";
+export type { FrameFields, RawFrame } from "./src/transport/frame.ts";
+export {
+  type LinkRole,
+  SealedChannel,
+  type SealedChannelOptions,
+  type Suite,
+  SUITES,
+} from "./src/transport/sealed_channel.ts";
+export type { TlsMaterial } from "./src/transport/tls_listener.ts";
 export * from "./src/pki/authority.ts";
 export * from "./src/pki/identity.ts";
 export * from "./src/pki/pin.ts";
-export * from "./src/storage/local_store.ts";
-export * from "./src/node/config.ts";
+export {
+  type Address,
+  type Config,
+  type Environment,
+  loadConfig,
+  parseConfig,
+  type PartyConfig,
+} from "./src/node/config.ts";
 export * from "./src/node/init.ts";
-export * from "./src/node/local_party.ts";
-export * from "./src/node/party.ts";
+export {
+  type GenerateRequest,
+  openParty,
+  type PublicKeyInfo,
+  type SignRequest,
+  type SignResult,
+} from "./src/node/party.ts";
+export type { LocalOptions as OpenOptions } from "./src/node/local_party.ts";
+export type { Party, PartyOptions } from "./src/node/party.ts";
 export * from "./src/node/permissions.ts";
 export * from "./src/node/public_key.ts";

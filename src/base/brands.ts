@@ -8,7 +8,7 @@ import type { Bytes } from "./bytes.ts";
 import { UsageError } from "./errors.ts";
 
 /** The name of the property that no value has. */
-declare const brand: unique symbol;
+export declare const brand: unique symbol;
 
 /** `T` that says which kind it is. */
 export type Brand<T, Name extends string> = T & { readonly [brand]: Name };

@@ -104,7 +104,7 @@ export class Party {
     this.#pairs = new PairStates(local.store);
   }
 
-  /** Its own side. */
+  /** @ignore its own side, for commands */
   get local(): LocalParty {
     return this.#local;
   }
@@ -349,7 +349,7 @@ function formerOf(entries: readonly KeyEntry[]): KeyEntry | undefined {
 
 /** Who signs, of those at hand. @throws UsageError NOT_A_MEMBER, NOT_QUALIFIED or USAGE */
 function quorumFor(
-  { config, party }: LocalParty,
+  { party }: LocalParty,
   { record }: KeyShare,
   { name, signers }: SignRequest,
 ): Quorum {

@@ -15,14 +15,18 @@ import type { Roster } from "./roster.ts";
 /** Signed messages of a culprit, as they were received. */
 export interface Evidence {
   /** The session's id; for `open` the hash of the proposal, which is what there is before an id. */
+  /** The session in which they were sent. */
   readonly sid: SessionId;
+  /** Name of its protocol. */
   readonly protocol: string;
+  /** Who signed them. */
   readonly culprit: PartyId;
   /**
    * `equivocation`: two different envelopes for one place, conclusive by itself. `message`: everything up to what failed a
    * check of the protocol; the signatures prove who sent it, the check has to be repeated. `open`: the same for an OPEN.
    */
   readonly kind: "equivocation" | "message" | "open";
+  /** The envelopes; whether they carry an echo is not written in them. */
   readonly envelopes: readonly { readonly raw: Bytes; readonly hasEcho: boolean }[];
 }
 

@@ -62,7 +62,9 @@ export interface RunningSession<O> {
 
 /** Callbacks instead of promises, for callers that must not depend on the microtask queue (simulations). */
 export interface SessionObserver {
+  /** The session has a result or has failed. */
   outcome(outcome: Outcome): void;
+  /** The session needs nothing any more. */
   settled?(settled: Settled): void;
 }
 
@@ -83,6 +85,7 @@ export class SessionHost {
 
   #dropped = 0;
 
+  /** Takes over what the links deliver. */
   constructor(options: SessionHostOptions) {
     const command = printable(options.command, SessionLimits.commandBytesMax);
     this.#options = { ...options, command };

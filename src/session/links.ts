@@ -27,9 +27,11 @@ export type FrameType = typeof FrameType[keyof typeof FrameType];
 
 /** What travels over a link that is up: sealed, in order, from an authenticated peer. */
 export interface SessionFrame {
+  /** What it is. */
   readonly type: FrameType;
   /** First 16 bytes of the session id, or 16 zero bytes outside sessions. */
   readonly session: Bytes;
+  /** Its content. */
   readonly payload: Bytes;
 }
 
@@ -37,7 +39,8 @@ export interface SessionFrame {
 export type LinkEvent =
   | {
     readonly kind: "up";
-    readonly peer: PartyId; /** 16 bytes, random per process of the peer. */
+    readonly peer: PartyId;
+    /** 16 bytes, random per process of the peer. */
     readonly bootId: Bytes;
   }
   | { readonly kind: "down"; readonly peer: PartyId; readonly reason: string }
@@ -45,6 +48,7 @@ export type LinkEvent =
 
 /** Authenticated links to the other parties, at most one per peer. */
 export interface Links {
+  /** This party. */
   readonly self: PartyId;
   /** Sends on the link that is up; false, and nothing is kept, where there is none. Order is kept per peer. */
   send(peer: PartyId, frame: SessionFrame): boolean;
@@ -58,6 +62,7 @@ export interface Links {
 
 /** Time, so that simulations can have their own. Milliseconds on a clock that never goes back. */
 export interface Clock {
+  /** Milliseconds since some moment. */
   now(): number;
   /** Calls back once after `delayMs`; the returned function cancels. */
   timer(delayMs: number, callback: () => void): () => void;

@@ -15,6 +15,7 @@ import { Tag } from "../primitives/tags.ts";
 export interface RosterEntry {
   /** Place in the configuration, from 1; never reused or reordered. */
   readonly index: PartyId;
+  /** As in the configuration. */
   readonly name: string;
   /** Verifies its envelopes and votes. */
   readonly identity: Ed25519Verifier;
@@ -22,7 +23,9 @@ export interface RosterEntry {
 
 /** The parties of a cluster, ascending by index. */
 export interface Roster {
+  /** Its name. */
   readonly cluster: string;
+  /** All entries. */
   readonly parties: readonly RosterEntry[];
   /** `H("roster"; cluster, u16 n, (u16 index, name, identity)_1..n)`. */
   readonly hash: Bytes;

@@ -45,6 +45,7 @@ export type Outcome =
 
 /** Who is known to have a result, when a session is over. */
 export interface Settled {
+  /** Who said so. */
   readonly doneBy: readonly PartyId[];
   /** True iff everybody is. */
   readonly all: boolean;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { PartyId } from "../../src/base/brands.ts";
-import { QuorateError } from "../../src/base/errors.ts";
+import type { QuorateError } from "../../src/base/errors.ts";
 import { agreeRandom } from "../../src/protocols/agree_random.ts";
 import type { Definition } from "../../src/protocols/protocol.ts";
 import { type Slot, World } from "../sim/world.ts";
@@ -9,14 +9,20 @@ function startAll(world: World, bits = 256, skip: readonly PartyId[] = []): Map<
   const slots = new Map<PartyId, Slot<unknown>>();
   for (const party of world.parties) {
     if (skip.includes(party)) continue;
-    slots.set(party, world.start(party, agreeRandom as Definition<unknown, unknown>, { bits, participants: world.parties }));
+    slots.set(
+      party,
+      world.start(party, agreeRandom as Definition<unknown, unknown>, { bits, participants: world.parties }),
+    );
   }
   return slots;
 }
 
 function values(slots: Map<PartyId, Slot<unknown>>): string[] {
   return [...slots.values()].map((slot) => {
-    assert.ok(slot.outcome?.ok, `failed: ${slot.outcome?.ok === false ? slot.outcome.error.message : "nothing"}`);
+    assert.ok(
+      slot.outcome?.ok,
+      `failed: ${slot.outcome?.ok === false ? slot.outcome.error.message : "nothing"}`,
+    );
     return (slot.outcome.value as Uint8Array).toHex();
   });
 }

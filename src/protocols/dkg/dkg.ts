@@ -17,7 +17,7 @@ import type { PartyId } from "../../base/brands.ts";
 import { type Bytes, EMPTY, equal, utf8 } from "../../base/bytes.ts";
 import { decode, DecodeError, encode } from "../../base/codec.ts";
 import { CheaterError, invariant, UsageError } from "../../base/errors.ts";
-import { type Curve, type Scalar } from "../../math/curve.ts";
+import type { Curve, Scalar } from "../../math/curve.ts";
 import { type AccessTree, checkPolicy, formatPolicy } from "../../primitives/access.ts";
 import { checkMembers, type KeyShare, type Member, policyHashOf } from "../key_share.ts";
 import {
