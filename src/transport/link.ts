@@ -104,6 +104,7 @@ export class Link {
   #outbox: SessionFrame[] = [];
   #outboxBytes = 0;
   #flushing = false;
+  #writing = false;
   #waitingFrames = 0;
   #waitingBytes = 0;
   #paused = false;
@@ -267,7 +268,7 @@ export class Link {
 
   /** Ends the connection after what was queued has left. */
   closeGently(code: string, text: string): void {
-    if (this.#stage === "up") this.#guard(() => this.#flush());
+    if (this.#stage === "up" && this.#outbox.length > 0) this.#guard(() => this.#writeOutbox());
     this.#end(code, text, () => {
       const timer = setTimeout(() => this.#socket.destroy(), this.#options.limits.lingerMs);
       this.#socket.on("close", () => clearTimeout(timer));
@@ -420,14 +421,28 @@ export class Link {
     });
   }
 
+  /**
+   * Seals and writes what is queued, unless a write is under way: then it waits for that, and small frames that come meanwhile
+   * share one encryption and one TLS record.
+   */
   #flush(): void {
     this.#flushing = false;
-    if (this.#stage !== "up" || this.#outbox.length === 0) return;
+    if (this.#stage !== "up" || this.#outbox.length === 0 || this.#writing) return;
+    this.#writing = true;
+    this.#writeOutbox(() =>
+      this.#guard(() => {
+        this.#writing = false;
+        this.#flush();
+      })
+    );
+  }
+
+  #writeOutbox(written?: () => void): void {
     const outbox = this.#outbox;
     this.#outbox = [];
     this.#outboxBytes = 0;
     const sealed = joinSmall(outbox).map((frame) => this.#seal(frame));
-    this.#write(sealed.length === 1 ? sealed[0] as Bytes : concat(...sealed));
+    this.#write(sealed.length === 1 ? sealed[0] as Bytes : concat(...sealed), written);
   }
 
   #writePlain(type: FrameType, payload: Bytes): void {
@@ -454,9 +469,9 @@ export class Link {
     };
   }
 
-  #write(bytes: Bytes): void {
+  #write(bytes: Bytes, written?: () => void): void {
     this.#bytesSent += bytes.length;
-    this.#socket.write(bytes);
+    this.#socket.write(bytes, written);
     // Answers count too: a peer that asks without reading the answers would fill our memory otherwise.
     if (this.#socket.writableLength > this.#options.limits.sendBacklogBytes) this.close("BACKLOG");
   }

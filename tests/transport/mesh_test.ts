@@ -465,6 +465,26 @@ Deno.test("Mesh does without a runtime that gives no TLS exporter values, at sta
   }
 });
 
+Deno.test("Mesh refuses a connection on which the runtime agreed to an older version of TLS", async () => {
+  const prototype = tls.TLSSocket.prototype;
+  const original = prototype.getProtocol;
+  let address: string | undefined;
+  try {
+    await withNodes(world, [1, 2], async (nodes) => {
+      const [alice, bob] = [nodes.get(1), nodes.get(2)] as [Node, Node];
+      prototype.getProtocol = () => "TLSv1.2";
+      const peer = new RawPeer(world, { port: bob.mesh.port as number });
+      assert.match((await bob.logged("TLS_FAILED")).text, /another version/);
+      await peer.untilClosed();
+      address = `127.0.0.1:${bob.mesh.port}`;
+      await alice.until(() => alice.log.some((event) => /another version/.test(event.text)));
+      assert.deepEqual([...alice.events, ...bob.events], []);
+    }, (self) => ({ peers: [ALICE, BOB], ...self === 1 ? { addressOf: () => address } : {} }));
+  } finally {
+    prototype.getProtocol = original;
+  }
+});
+
 Deno.test("Mesh.start() refuses an address that is taken", async () => {
   await withNodes(world, [1], async (nodes) => {
     const second = new Node(world, 2, nodes, { listen: `127.0.0.1:${nodes.get(1)?.mesh.port}` });
