@@ -8,7 +8,19 @@ import { SessionLimits } from "../../src/session/limits.ts";
 import { FrameType } from "../../src/session/links.ts";
 import { entryOf, openCodec, proposalHash, readyCodec, refusedCodec } from "../../src/session/messages.ts";
 import { World } from "../sim/world.ts";
-import { ALICE, BOB, CAROL, chat, evidenceOf, failureOf, Lonely, startAll, toy, valueOf } from "./support.ts";
+import {
+  ALICE,
+  BOB,
+  CAROL,
+  chat,
+  evidenceOf,
+  failureOf,
+  Lonely,
+  startAll,
+  stateOf,
+  toy,
+  valueOf,
+} from "./support.ts";
 
 Deno.test("SessionHost: commands that want different things refuse each other at once, and everybody learns why", () => {
   const world = new World({ seed: "differ", parties: 3, mode: "command" });
@@ -97,14 +109,14 @@ Deno.test("SessionHost: a session that serves others is no sign of another wish"
   const slot = lonely.start(chat);
   const proposal = { ...lonely.ownOpen().proposal, protocol: "pair" };
   lonely.receiveOpen(BOB, lonely.openOf(BOB, { proposal, auxiliary: true }));
-  assert.equal(slot.outcome, undefined);
+  assert.equal(stateOf(slot), "running");
   const own = new Lonely();
   const helper = own.start(toy([], chat.run, { auxiliary: true }));
   own.receiveOpen(
     BOB,
     own.openOf(BOB, { proposal: { ...own.ownOpen().proposal, epoch: 9 }, auxiliary: false }),
   );
-  assert.equal(helper.outcome, undefined);
+  assert.equal(stateOf(helper), "running");
 });
 
 Deno.test("SessionHost: a peer that takes no part in a session does not end it by wanting something else", () => {
@@ -112,13 +124,13 @@ Deno.test("SessionHost: a peer that takes no part in a session does not end it b
   const slot = lonely.start(chat, { participants: [ALICE, BOB] });
   const proposal = { ...lonely.ownOpen().proposal, participants: [ALICE, CAROL] };
   lonely.receiveOpen(CAROL, lonely.openOf(CAROL, { proposal }));
-  assert.equal(slot.outcome, undefined);
+  assert.equal(stateOf(slot), "running");
   lonely.receiveRefused(CAROL, {
     nonce: lonely.ownOpen().nonce,
     otherNonce: lonely.ownOpen().nonce,
     parties: [ALICE],
   });
-  assert.equal(slot.outcome, undefined);
+  assert.equal(stateOf(slot), "running");
 });
 
 Deno.test("SessionHost: a lying bob who gives carol another nonce splits round 0 and nobody is a culprit", () => {
@@ -129,7 +141,7 @@ Deno.test("SessionHost: a lying bob who gives carol another nonce splits round 0
   lonely.receiveReady(CAROL, [opens[0], bobToCarol, opens[2]] as never);
   lonely.receiveReady(BOB, opens);
   lonely.pass(SessionLimits.splitMs - 1);
-  assert.equal(slot.outcome, undefined);
+  assert.equal(stateOf(slot), "running");
   lonely.pass(1);
   const error = failureOf(slot);
   assert.equal(error.code, "ROUND0_SPLIT");
@@ -148,7 +160,7 @@ Deno.test("SessionHost: lists that agree again in time are no split", () => {
   lonely.pass(1_000);
   lonely.receiveOpen(BOB, newer);
   lonely.pass(3_000);
-  assert.equal(slot.outcome, undefined);
+  assert.equal(stateOf(slot), "running");
   for (const peer of [BOB, CAROL]) lonely.receiveReady(peer, [opens[0], newer, opens[2]] as never);
   assert.equal(lonely.events.at(-1)?.round, 1);
 });
@@ -210,7 +222,7 @@ Deno.test("SessionHost: an OPEN with impossible participants closes the link", (
   lonely.start(chat);
   const { proposal } = lonely.openOf(BOB);
   for (const participants of [[BOB, ALICE, CAROL], [ALICE, ALICE, BOB], [ALICE, CAROL], [BOB, CAROL], []]) {
-    const before = lonely.closed.length;
+    const before: number = lonely.closed.length;
     lonely.receiveOpen(BOB, lonely.openOf(BOB, { proposal: { ...proposal, participants } }));
     assert.equal(lonely.closed.length, before + 1, participants.join());
   }
@@ -222,7 +234,7 @@ Deno.test("SessionHost: what does not decode closes the link, whatever its type"
   const sid = lonely.openWithAll();
   const types = [FrameType.OPEN, FrameType.READY, FrameType.SESSION_REFUSED, FrameType.DONE, FrameType.ABORT];
   for (const type of types) {
-    const before = lonely.closed.length;
+    const before: number = lonely.closed.length;
     lonely.receive(BOB, type, utf8("?"), sid.slice(0, 16));
     assert.equal(lonely.closed.length, before + 1, `type ${type}`);
   }
@@ -244,7 +256,7 @@ Deno.test("SessionHost: a restart before the first round is waited for, one afte
     world.at(2_000, () => world.restart(BOB));
     const again = world.start(BOB, chat, input, { delayMs: 2_001 });
     world.run();
-    assert.equal(dead.outcome, undefined);
+    assert.equal(stateOf(dead), "running");
     if (late) {
       assert.equal(new Set([alice, again, carol].map((slot) => valueOf(slot))).size, 1);
       continue;
@@ -261,7 +273,7 @@ Deno.test("SessionHost: after round 1 a newer OPEN of a peer without a result me
   const slot = lonely.start(chat);
   lonely.openWithAll();
   lonely.receiveOpen(BOB);
-  assert.equal(slot.outcome, undefined, "the same OPEN is a retransmission");
+  assert.equal(stateOf(slot), "running", "the same OPEN is a retransmission");
   lonely.receiveOpen(BOB, lonely.openOf(BOB, { nonce: sha256(utf8("newer")) }));
   assert.equal(failureOf(slot).code, "PEER_RESTARTED");
 });
@@ -293,7 +305,7 @@ Deno.test("SessionHost: a second session of a proposal that is cancelled while i
   second.cancel();
   assert.equal(failureOf(second).code, "CANCELLED");
   assert.equal(lonely.framesOf(FrameType.SESSION_REFUSED).length, 0);
-  assert.equal(first.outcome, undefined);
+  assert.equal(stateOf(first), "running");
   assert.equal(lonely.host.size, 1);
 });
 
@@ -303,7 +315,7 @@ Deno.test("SessionHost: a refusal of an earlier attempt does not end a later one
   const bob = lonely.receiveOpen(BOB);
   const dropped = lonely.host.dropped;
   lonely.receiveRefused(BOB, { nonce: sha256(utf8("earlier")), otherNonce: sha256(utf8("earlier")) });
-  assert.equal(slot.outcome, undefined);
+  assert.equal(stateOf(slot), "running");
   assert.equal(lonely.host.dropped, dropped + 1);
   lonely.receiveRefused(BOB, { nonce: bob.nonce });
   assert.match(failureOf(slot).message, /^bob left before the first round \(CANCELLED: /);
@@ -431,7 +443,7 @@ Deno.test("SessionHost: an OPEN, an ABORT and the participants have limits", () 
   const sid = aborted.openWithAll();
   aborted.receiveAbort(BOB, sid, { evidence: [new Uint8Array(SessionLimits.abortBytesMax - 10)] });
   assert.match(aborted.closed[0]?.why as string, /^an ABORT has \d+ bytes$/);
-  assert.equal(running.outcome, undefined);
+  assert.equal(stateOf(running), "running");
 });
 
 Deno.test("SessionHost: at most 256 sessions at once", () => {

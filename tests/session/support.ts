@@ -131,6 +131,10 @@ export function valueOf<O>(slot: Slot<O> | undefined): O {
   return outcome.value;
 }
 
+export function stateOf(slot: Slot<unknown>): "running" | "done" | "failed" {
+  return slot.outcome === undefined ? "running" : slot.outcome.ok ? "done" : "failed";
+}
+
 export function failureOf(slot: Slot<unknown> | undefined): QuorateError {
   const { outcome } = slot ?? {};
   assert.ok(outcome?.ok === false, outcome === undefined ? "never ended" : "should have failed");
