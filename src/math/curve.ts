@@ -42,11 +42,11 @@ export interface Point {
   readonly y: bigint;
 }
 
-/** One group: arithmetic, encodings, sampling. */
-export interface Curve {
+/** A group of prime order: arithmetic, encodings, sampling. What dealings and proofs of knowledge need. */
+export interface Group {
   /** As in options and files. */
-  readonly name: CurveName;
-  /** Number of the curve in encodings: 1 secp256k1, 2 P-256. */
+  readonly name: string;
+  /** Number of the group in encodings: 1 secp256k1, 2 P-256, 3 Ed25519. */
   readonly id: number;
   /** q, the number of points. */
   readonly order: bigint;
@@ -68,6 +68,30 @@ export interface Curve {
   invertVartime(a: Scalar): Scalar;
   /** Scalar times base point; fixed sequence, blinded by noble. 0 gives the identity. */
   mulBase(a: Scalar): Point;
+  /** Public scalar times public point. */
+  mulVartime(point: Point, a: Scalar): Point;
+  /** The same points, made ready to be encoded many times: one inversion for all. None is the identity. */
+  normalize(points: readonly Point[]): readonly Point[];
+  /** 48 random bytes modulo the order, 0 drawn again (SPEC 0.2). */
+  randomScalar(rng: Rng): Scalar;
+  /** Big-endian bytes modulo the order; at least 48 bytes, so that the bias is below 2^-128. */
+  reduce(bytes: Uint8Array): Scalar;
+  /** 32 bytes: big-endian, on Ed25519 little-endian. */
+  encodeScalar(a: Scalar): Bytes;
+  /** The group's standard encoding, compressed. @throws InvariantError for the identity. */
+  encodePoint(point: Point): Bytes;
+  /** Reads a point. @throws DecodeError unless it is the canonical encoding of one of the group, not the identity. */
+  decodePoint(bytes: Uint8Array): Point;
+  /** 32 bytes, below the order. */
+  readonly scalarCodec: Codec<Scalar>;
+  /** Canonical, of the group, not the identity. */
+  readonly pointCodec: Codec<Point>;
+}
+
+/** A curve for ECDSA. Points are encoded as SEC1 says, compressed: 33 bytes. */
+export interface Curve extends Group {
+  /** As in options and files. */
+  readonly name: CurveName;
   /**
    * The 32-byte x of a·P for each point; native and fixed sequence where the runtime has it. The sign of y is lost: SPEC 2.6
    * says when that may be used.
@@ -80,8 +104,6 @@ export interface Curve {
   xOf(points: readonly Point[]): Bytes[];
   /** Scalar times point; fixed sequence. 0 gives the identity. */
   mul1(point: Point, a: Scalar): Point;
-  /** Public scalar times public point. */
-  mulVartime(point: Point, a: Scalar): Point;
   /**
    * Verifies an ECDSA signature with the library's verifier.
    *
@@ -95,28 +117,12 @@ export interface Curve {
       readonly lowS: boolean;
     },
   ): boolean;
-  /** The same points, made ready to be encoded many times: one inversion for all. None is the identity. */
-  normalize(points: readonly Point[]): readonly Point[];
-  /** 48 random bytes modulo the order, 0 drawn again (SPEC 0.2). */
-  randomScalar(rng: Rng): Scalar;
-  /** Big-endian bytes modulo the order; at least 48 bytes, so that the bias is below 2^-128. */
-  reduce(bytes: Uint8Array): Scalar;
   /** Consecutive 48-byte integers, each modulo the order. */
   reduce48(bytes: Uint8Array, endian: "big" | "little"): Scalar[];
-  /** 32 bytes big-endian. */
-  encodeScalar(a: Scalar): Bytes;
   /** Consecutive 32-byte scalars. */
   encodeScalars(values: readonly Scalar[]): Bytes;
   /** Reads consecutive 32-byte scalars; undefined where one is not below the order. */
   decodeScalars(bytes: Uint8Array): Scalar[] | undefined;
-  /** 33 bytes SEC1 compressed. @throws InvariantError for the identity. */
-  encodePoint(point: Point): Bytes;
-  /** Reads a point. @throws DecodeError unless 33 canonical bytes of a point other than the identity. */
-  decodePoint(bytes: Uint8Array): Point;
-  /** 32 bytes, below the order. */
-  readonly scalarCodec: Codec<Scalar>;
-  /** 33 bytes SEC1 compressed, on the curve, not the identity. */
-  readonly pointCodec: Codec<Point>;
 }
 
 /** secp256k1 (SEC 2, 2.4.1). */
@@ -306,7 +312,7 @@ function write32(data: DataView, at: number, value: bigint): void {
   data.setBigUint64(at + 24, BigInt.asUintN(64, value));
 }
 
-/** The hash input that names a curve. */
-export function encodeCurve(curve: Curve): Bytes {
+/** The hash input that names a group. */
+export function encodeCurve(curve: Group): Bytes {
   return concat(new Uint8Array([curve.id]));
 }

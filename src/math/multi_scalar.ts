@@ -5,14 +5,14 @@
  */
 
 import { invariant } from "../base/errors.ts";
-import type { Curve, Point, Scalar } from "./curve.ts";
+import type { Group, Point, Scalar } from "./curve.ts";
 
 /**
  * Σ a_k·P_k in variable time: for public points and scalars only. The doublings are shared by all terms (Straus), and the
  * scalars are written with signed odd digits below 16, one in six places or fewer (wNAF).
  */
 export function multiScalarVartime(
-  curve: Curve,
+  curve: Group,
   points: readonly Point[],
   scalars: readonly Scalar[],
 ): Point {

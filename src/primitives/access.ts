@@ -7,7 +7,7 @@
 import { type Bytes, fromUtf8, u16, u8, utf8 } from "../base/bytes.ts";
 import { type Codec, decode, DecodeError, encode, type Reader, type Writer } from "../base/codec.ts";
 import { invariant, UsageError } from "../base/errors.ts";
-import type { Curve, Scalar } from "../math/curve.ts";
+import type { Group, Scalar } from "../math/curve.ts";
 import { hash } from "./hash.ts";
 import { Tag } from "./tags.ts";
 
@@ -215,7 +215,7 @@ export function qualified(tree: AccessTree, set: ReadonlySet<string>): boolean {
  * @returns undefined where the set is not qualified.
  * @source SPEC 3.4
  */
-export function solve(tree: AccessTree, set: ReadonlySet<string>, curve: Curve): Solution | undefined {
+export function solve(tree: AccessTree, set: ReadonlySet<string>, curve: Group): Solution | undefined {
   if (tree.kind === "leaf") {
     return set.has(tree.name)
       ? { active: [tree.name], coefficients: new Map([[tree.name, curve.scalar(1n)]]) }
@@ -297,7 +297,7 @@ export function handDown<T>(
 }
 
 /** The linear forms that make the shares of the coefficients, per leaf (SPEC 3.3). */
-export function shareMatrix(tree: AccessTree, curve: Curve): Map<string, readonly Scalar[]> {
+export function shareMatrix(tree: AccessTree, curve: Group): Map<string, readonly Scalar[]> {
   const columns = coefficientCount(tree);
   const units = Array.from(
     { length: columns },
@@ -310,7 +310,7 @@ export function shareMatrix(tree: AccessTree, curve: Curve): Map<string, readonl
 }
 
 /** λ_k = Π_{m≠k} x_m / (x_m − x_k), so that Σ λ_k·f(x_k) = f(0). */
-function lagrangeAtZero(indices: readonly number[], curve: Curve): Scalar[] {
+function lagrangeAtZero(indices: readonly number[], curve: Group): Scalar[] {
   return indices.map((x) => {
     let numerator = 1n;
     let denominator = 1n;

@@ -9,7 +9,7 @@
  */
 
 import type { Rng } from "../base/rng.ts";
-import type { Curve, Point, Scalar } from "../math/curve.ts";
+import type { Group, Point, Scalar } from "../math/curve.ts";
 import { type AccessTree, coefficientCount, handDown, type SmallModule, topCoefficients } from "./access.ts";
 
 /** A dealer's secrets, and what it publishes. */
@@ -27,7 +27,7 @@ export interface Dealing {
  *
  * @source SPEC 2.2
  */
-export function deal(tree: AccessTree, secret: Scalar, curve: Curve, rng: Rng): Dealing {
+export function deal(tree: AccessTree, secret: Scalar, curve: Group, rng: Rng): Dealing {
   const coefficients = [secret];
   while (coefficients.length < coefficientCount(tree)) coefficients.push(curve.randomScalar(rng));
   return {
@@ -59,7 +59,7 @@ export function publicSharesVartime(tree: AccessTree, commitments: readonly Poin
 
 /** True iff the share is the one that the commitments promise to the leaf: `s·G` is their value there. */
 export function isShareOf(
-  dealing: { readonly tree: AccessTree; readonly commitments: readonly Point[]; readonly curve: Curve },
+  dealing: { readonly tree: AccessTree; readonly commitments: readonly Point[]; readonly curve: Group },
   leaf: string,
   share: Scalar,
 ): boolean {
@@ -72,7 +72,7 @@ export function sumCommitments(dealings: readonly (readonly Point[])[]): Point[]
   return (first ?? []).map((point, k) => others.reduce((sum, other) => sum.add(other[k] as Point), point));
 }
 
-function scalars(curve: Curve): SmallModule<Scalar> {
+function scalars(curve: Group): SmallModule<Scalar> {
   return { add: curve.add, timesSmall: (a, factor) => curve.mul(a, curve.scalar(BigInt(factor))) };
 }
 

@@ -8,7 +8,7 @@
 import { type Bytes, concat, u16, utf8 } from "../base/bytes.ts";
 import { sha256 } from "../base/crypto.ts";
 import { invariant } from "../base/errors.ts";
-import type { Curve, Scalar } from "../math/curve.ts";
+import type { Group, Scalar } from "../math/curve.ts";
 import type { TagName } from "./tags.ts";
 
 /**
@@ -62,7 +62,7 @@ export function xof(length: number, tag: TagName, ...parts: readonly Uint8Array[
  *
  * @source SPEC 0.2
  */
-export function hashToScalar(curve: Curve, tag: TagName, ...parts: readonly Uint8Array[]): Scalar {
+export function hashToScalar(curve: Group, tag: TagName, ...parts: readonly Uint8Array[]): Scalar {
   return curve.reduce(xof(48, tag, ...parts));
 }
 

@@ -19,7 +19,7 @@ import { u16, utf8 } from "../base/bytes.ts";
 import { type Codec, struct } from "../base/codec.ts";
 import { invariant } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
-import { type Curve, encodeCurve, type Point, type Scalar } from "../math/curve.ts";
+import { encodeCurve, type Group, type Point, type Scalar } from "../math/curve.ts";
 import { multiScalarVartime } from "../math/multi_scalar.ts";
 import { hashToScalar } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
@@ -36,7 +36,7 @@ export interface Statement {
   /** i: the prover. */
   readonly prover: PartyId;
   /** The group. */
-  readonly curve: Curve;
+  readonly curve: Group;
   /** A_1..A_m, at least one. */
   readonly points: readonly Point[];
 }
@@ -78,7 +78,7 @@ export function verify(statement: Statement, { T, s }: Proof): boolean {
 }
 
 /** T, then s. */
-export function proofCodec(curve: Curve): Codec<Proof> {
+export function proofCodec(curve: Group): Codec<Proof> {
   return struct({ T: curve.pointCodec, s: curve.scalarCodec });
 }
 
