@@ -42,8 +42,6 @@ interface Row {
   named: number;
 }
 
-if (import.meta.main) Deno.exitCode = await main(Deno.args);
-
 async function main(args: string[]): Promise<number> {
   const options = read(args);
   if (typeof options === "string") {
@@ -156,3 +154,5 @@ function print(rows: ReadonlyMap<string, Row>): void {
 
 /** Crashes of the enumeration are at every so many steps; random seeds fill the gaps. */
 const CRASH_STEPS_EVERY = 5;
+
+if (import.meta.main) Deno.exitCode = await main(Deno.args);

@@ -6,7 +6,7 @@ import {
   CheaterError,
   InvariantError,
   type QuorateError,
-  TransportError,
+  type TransportError,
   UsageError,
 } from "../../src/base/errors.ts";
 import { compute, exchange, type JournalRecord, persist, type Round } from "../../src/protocols/protocol.ts";

@@ -246,10 +246,10 @@ export class Lonely {
     const until = this.now + ms;
     for (let next = this.#timers.peek(); next !== undefined && next.at <= until; next = this.#timers.peek()) {
       this.#timers.pop();
-      this.now = next.at;
+      this.now = Math.max(this.now, next.at);
       if (!next.cancelled) next.run();
     }
-    this.now = until;
+    this.now = Math.max(this.now, until);
   }
 
   receive(peer: PartyId, type: FrameType, payload: Bytes, session: Bytes = new Uint8Array(16)): void {
