@@ -210,6 +210,27 @@ Deno.test("Mesh refuses another process of a party while the first one answers",
   });
 });
 
+Deno.test("Mesh keeps the first of two processes of a party that connect at once", async () => {
+  await withNodes(world, [2], async (nodes) => {
+    const bob = nodes.get(2) as Node;
+    const [first, second] = [0, 1].map(() => new RawPeer(world, { port: bob.mesh.port as number })) as [
+      RawPeer,
+      RawPeer,
+    ];
+    // Both are authenticated before either is up, so that there is no older link to ask.
+    assert.ok(await first.handshake() && await second.handshake());
+    first.sealed(FrameType.PING, EMPTY);
+    await bob.upWith(1);
+    second.sealed(FrameType.PING, EMPTY);
+    await second.untilClosed();
+    await bob.logged("DUPLICATE_PARTY");
+    first.sealed(FrameType.DONE, EMPTY);
+    await bob.until(() => bob.framesFrom(1).length === 1);
+    assert.deepEqual(bob.events.map((event) => event.kind), ["up", "frame"]);
+    first.destroy();
+  }, () => ({ peers: [ALICE] }));
+});
+
 Deno.test("Mesh lets another process of a party take over when the first one is silent", async () => {
   await linkedThrough(async (alice, bob, proxy) => {
     proxy.swallowing = true;
@@ -541,5 +562,6 @@ Deno.test("Mesh does nothing before it is started, and can be closed then", asyn
   assert.ok(node.mesh instanceof Mesh);
   assert.equal(node.mesh.port, undefined);
   await node.mesh.close();
+  await assert.rejects(node.mesh.start(), { code: "INVARIANT" });
   assert.deepEqual(node.events, []);
 });
