@@ -82,10 +82,11 @@ export class DerReader {
     const first = this.#byte();
     if (first < 0x80) return first;
     const width = first & 0x7f;
-    if (width < 1 || width > 3) throw new DecodeError("an indefinite or oversized length");
     let length = 0;
     for (let i = 0; i < width; i++) length = length * 256 + this.#byte();
-    if (length < 0x80 || length < 256 ** (width - 1)) throw new DecodeError("a length that is not minimal");
+    if (length < 0x80 || length < 256 ** (width - 1)) {
+      throw new DecodeError("a length that is indefinite or not minimal");
+    }
     return length;
   }
 

@@ -203,8 +203,10 @@ Deno.test("DerReader refuses lengths that are indefinite, not minimal, or longer
       "30820080",
       "308200ff",
       "3084000000ff",
+      "308401000000",
+      "30ff",
       "3001",
-      "1f8101",
+      "1f0100",
     ]
   ) {
     assert.throws(() => new DerReader(Uint8Array.fromHex(hex)).any(), { name: "DecodeError" }, hex);

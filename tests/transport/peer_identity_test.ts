@@ -143,6 +143,11 @@ Deno.test("LeafPolicy refuses a list that the authority did not sign, or that wa
   for (const bad of cases) assert.throws(() => policy({ lists: bad }), { code: "IDENTITY_INVALID" });
 });
 
+Deno.test("LeafPolicy says so where a PEM block is not base64", () => {
+  const authorities = "-----BEGIN CERTIFICATE-----\nA\n-----END CERTIFICATE-----\n";
+  assert.throws(() => policy({ authorities }), { code: "IDENTITY_INVALID", message: /not base64/ });
+});
+
 Deno.test("LeafPolicy refuses an authority file without a certificate", () => {
   for (
     const authorities of [
