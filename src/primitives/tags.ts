@@ -39,6 +39,11 @@ export const Tag = {
   dkgTranscript: "dkg/transcript",
   dkgOutput: "dkg/output",
   chainCode: "cc",
+  // Later epochs of a key (SPEC 2.8 to 2.10).
+  reshareCommit: "reshare/com",
+  reshareTranscript: "reshare/transcript",
+  reshareOutput: "reshare/output",
+  epochDigest: "reshare/epoch",
   // Pair set-up (SPEC 2.3).
   pair: "pair",
   pairTag: "pair/tag",
@@ -48,6 +53,13 @@ export const Tag = {
   pairZeroSeed: "pair/zseed",
   pairZeroSeedOk: "pair/zseed-ok",
   pairRound: "pair/round",
+  // Re-randomised pair states (SPEC 2.9).
+  pairCoin: "pair/coin",
+  pairCoinCommit: "pair/coin-com",
+  pairOtShift: "pair/ot-shift",
+  pairOtRefresh: "pair/ot-refresh",
+  pairZeroSeedRefresh: "pair/zseed-refresh",
+  pairRerandomizedOk: "pair/rerand-ok",
   pprfLeft: "pprf0",
   pprfRight: "pprf1",
   pprfProof: "pprf-proof",
@@ -72,6 +84,14 @@ export const Tag = {
   // Hedged randomness (SPEC 8.14).
   hedge: "hedge",
   hedgeKey: "hedge/key",
+  // FROST (SPEC 6).
+  frostTranscript: "frost/transcript",
+  frostMessage: "frost/message",
+  frostNonce: "frost/nonce",
+  frostRecord: "frost/record",
+  frostRefreshCommit: "frost/refresh/com",
+  frostRefreshTranscript: "frost/refresh/transcript",
+  frostRepairAnnounced: "frost/repair/announced",
   // Storage (DESIGN 6).
   storeSeal: "store/seal",
   storeItem: "store/item",

@@ -236,18 +236,20 @@ const SHARE_VERSION = 1;
 const version = U8;
 
 /** A curve by its number. */
-const curveCodec: Codec<Curve> = map(U8, (curve: Curve) => curve.id, (id) => {
+export const curveCodec: Codec<Curve> = map(U8, (curve: Curve) => curve.id, (id) => {
   const curve = Object.values(CURVES).find((known) => known.id === id);
   if (curve === undefined) throw new DecodeError("a curve of an unknown number");
   return curve;
 });
 
-const partyCodec: Codec<PartyId> = map(U16, (party: PartyId) => party, (index) => {
+/** The index of a party: not 0. */
+export const partyCodec: Codec<PartyId> = map(U16, (party: PartyId) => party, (index) => {
   if (index === 0) throw new DecodeError("a party index is not 0");
   return partyId(index);
 });
 
-const memberCodec: Codec<Member> = struct({
+/** A member of a key. */
+export const memberCodec: Codec<Member> = struct({
   index: partyCodec,
   name: text(ACCESS_LIMITS.nameBytesMax),
   identity: fixed(32),

@@ -252,7 +252,10 @@ function blameFaults(round: { readonly number: number }, faults: ReadonlyMap<Par
  *
  * @throws UsageError KEY_EXISTS where one party has an ACTIVE key that another has not.
  */
-function wayOf(input: DkgInput, offers: ReadonlyMap<PartyId, Bytes>): "complete" | "generate" {
+export function wayOf(
+  input: Pick<DkgInput, "keyName" | "members">,
+  offers: ReadonlyMap<PartyId, Bytes>,
+): "complete" | "generate" {
   const held = new Map<PartyId, KeyOffer | undefined>();
   for (const { index } of input.members) {
     const offer = offers.get(index);
@@ -290,7 +293,7 @@ function readOffer(party: PartyId, bytes: Bytes): KeyOffer | undefined {
   }
 }
 
-function nameOf({ members }: DkgInput, party: PartyId): string {
+function nameOf({ members }: Pick<DkgInput, "members">, party: PartyId): string {
   return members.find((member) => member.index === party)?.name ?? `party ${party}`;
 }
 

@@ -6,7 +6,7 @@
 
 import type { Bytes } from "../../base/bytes.ts";
 import { type Codec, encode, fixed, list, struct } from "../../base/codec.ts";
-import type { Curve, Point, Scalar } from "../../math/curve.ts";
+import type { Curve, Group, Point, Scalar } from "../../math/curve.ts";
 import { ACCESS_LIMITS } from "../../primitives/access.ts";
 import { COMMITMENT_BYTES } from "../../primitives/commitment.ts";
 import { type Proof, proofCodec } from "../../zk/schnorr_pok.ts";
@@ -85,8 +85,8 @@ export function openingCodec(curve: Curve): Codec<Opening> {
   return struct({ ...committed(curve), salt: fixed(COMMITMENT_BYTES) });
 }
 
-/** {@linkcode Endorsement} on a curve. */
-export function endorsementCodec(curve: Curve): Codec<Endorsement> {
+/** {@linkcode Endorsement} in a group. */
+export function endorsementCodec(curve: Group): Codec<Endorsement> {
   return struct({ proof: proofCodec(curve), signature: fixed(64) });
 }
 
