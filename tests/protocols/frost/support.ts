@@ -1,0 +1,113 @@
+/**
+ * Groups of parties for FROST, and keys dealt by one trusted process.
+ *
+ * @module
+ */
+
+import { type PartyId, partyId, type SessionId, sessionId } from "../../../src/base/brands.ts";
+import { type Bytes, EMPTY } from "../../../src/base/bytes.ts";
+import { type Rng, seededRng } from "../../../src/base/rng.ts";
+import { Secret } from "../../../src/base/secret.ts";
+import type { Point, Scalar } from "../../../src/math/curve.ts";
+import { parsePolicy } from "../../../src/primitives/access.ts";
+import { deal } from "../../../src/primitives/feldman.ts";
+import { frostDkg, type FrostDkgInput, type FrostDkgResult } from "../../../src/protocols/frost/dkg.ts";
+import { type FrostKeyRecord, type FrostKeyShare, makeFrostKeyId } from "../../../src/protocols/frost/key.ts";
+import { frostSign, type FrostSignInput } from "../../../src/protocols/frost/sign.ts";
+import { FROST_SUITES, type FrostScheme } from "../../../src/protocols/frost/suite.ts";
+import { type LocalOptions, type LocalOutcome, runLocally } from "../../../src/protocols/local.ts";
+import type { Protocol, Session } from "../../../src/protocols/protocol.ts";
+import { type Group, makeGroup } from "../support.ts";
+
+export const SCHEMES: readonly FrostScheme[] = ["ed25519", "bip340"];
+
+/** A key with all its shares. */
+export interface DealtFrostKey {
+  readonly group: Group;
+  readonly record: FrostKeyRecord;
+  readonly secret: Scalar;
+  readonly shares: ReadonlyMap<PartyId, FrostKeyShare>;
+  /** The session that would have made it. */
+  readonly sid: SessionId;
+}
+
+/** Deals a key over a threshold policy. */
+export function dealFrostKey(scheme: FrostScheme, text: string, rng: Rng = seededRng(text)): DealtFrostKey {
+  const suite = FROST_SUITES[scheme];
+  const parties = makeGroup(text);
+  const policy = parsePolicy(text);
+  const secret = suite.group.randomScalar(rng);
+  const dealing = deal(policy, secret, suite.group, rng);
+  const members = parties.members;
+  const x = new Map(members.map(({ index, name }) => [index, dealing.shares.get(name) as Scalar]));
+  const publicKey = dealing.commitments[0] as Point;
+  const sid = sessionId(rng.bytes(32));
+  const record: FrostKeyRecord = {
+    keyId: makeFrostKeyId({ sid, suite, publicKey, policy, members }),
+    epoch: 0,
+    suite,
+    policy,
+    members,
+    publicKey,
+    publicShares: new Map([...x].map(([index, x_i]) => [index, suite.group.mulBase(x_i)])),
+  };
+  const shares = new Map(
+    [...x].map(([self, x_i]) => [self, { record, self, share: new Secret(suite.group.encodeScalar(x_i)) }]),
+  );
+  return { group: parties, record, secret, shares, sid };
+}
+
+/** The input of key generation for one party of a group. */
+export function frostInput(group: Group, scheme: FrostScheme, self: PartyId): FrostDkgInput {
+  const { keyName, policy, members } = group.input(self);
+  return { keyName, scheme, policy, members, self };
+}
+
+/** Runs key generation; `party` may replace the generator or the input of some. */
+export function runFrostDkg(
+  group: Group,
+  scheme: FrostScheme,
+  options: Partial<LocalOptions> = {},
+  party: {
+    readonly input?: (self: PartyId) => Partial<FrostDkgInput>;
+    readonly start?: (session: Session) => Protocol<FrostDkgResult> | undefined;
+  } = {},
+): Map<PartyId, LocalOutcome<FrostDkgResult>> {
+  const inputOf = (self: PartyId) => ({ ...frostInput(group, scheme, self), ...party.input?.(self) });
+  const offers = new Map(
+    group.parties.map((self) => [self, frostDkg.offer?.(inputOf(self)) ?? EMPTY as Bytes]),
+  );
+  return runLocally(
+    group.parties,
+    (session) => party.start?.(session) ?? frostDkg.run(session, inputOf(session.self)),
+    { rng: group.rng, identities: group.identities, offers, ...options },
+  );
+}
+
+/** How a run of signers is to differ from an honest one. */
+export interface FrostSignRun extends Partial<LocalOptions> {
+  readonly signers?: readonly number[];
+  readonly receivers?: readonly number[];
+  /** What a party is given instead. */
+  readonly inputOf?: (input: FrostSignInput) => FrostSignInput;
+  /** What a party sees of its session. */
+  readonly sessionOf?: (session: Session) => Session;
+}
+
+/** Signs with all parties in this process. */
+export function runFrostSign(
+  key: Pick<DealtFrostKey, "shares">,
+  message: Bytes,
+  { signers, receivers, inputOf, sessionOf, ...options }: FrostSignRun = {},
+): Map<PartyId, LocalOutcome<Bytes | undefined>> {
+  const parties = (signers ?? [...key.shares.keys()]).map(partyId);
+  return runLocally(parties, (session) => {
+    const input: FrostSignInput = {
+      share: key.shares.get(session.self) as FrostKeyShare,
+      signers: parties,
+      message,
+      ...(receivers === undefined ? {} : { receivers: receivers.map(partyId) }),
+    };
+    return frostSign.run(sessionOf?.(session) ?? session, inputOf?.(input) ?? input);
+  }, { rng: seededRng("frost sign"), ...options });
+}
