@@ -109,6 +109,7 @@ export type { TlsMaterial } from "./src/transport/tls_listener.ts";
 export * from "./src/pki/authority.ts";
 export * from "./src/pki/identity.ts";
 export * from "./src/pki/pin.ts";
+export type { LockHolder } from "./src/storage/lock.ts";
 export {
   type Address,
   type Config,

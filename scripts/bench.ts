@@ -35,6 +35,8 @@ for (const row of rows) {
   if (row.kind === "time") await runTimed(row);
   else await runRate(row);
 }
+// What a row has left open must not keep the process.
+Deno.exit(0);
 
 async function runTimed(row: TimedRow): Promise<void> {
   const once = await row.prepare();
@@ -47,18 +49,18 @@ async function runTimed(row: TimedRow): Promise<void> {
     times.push(elapsed);
     verifyTimes.push(timeOfVerify(elapsed));
   }
-  const milliseconds = median(times), V = median(verifyTimes);
+  const milliseconds = median(times) / (row.per ?? 1), V = median(verifyTimes);
   if (options.json) {
     console.log(
       JSON.stringify({ name: row.name, median_ms: round(milliseconds), in_v: round(milliseconds / V) }),
     );
     return;
   }
-  const inV = `${(milliseconds / V).toFixed(1)} V`;
+  const inV = `${(milliseconds / V).toFixed(milliseconds < V ? 4 : 1)} V`;
   console.log(
-    `${row.name.padEnd(NAME_WIDTH)} ${milliseconds.toFixed(3).padStart(10)} ms ${inV.padStart(11)}   V = ${
-      V.toFixed(3)
-    } ms`,
+    `${row.name.padEnd(NAME_WIDTH)} ${milliseconds.toFixed(milliseconds < 0.1 ? 5 : 3).padStart(10)} ms ${
+      inV.padStart(11)
+    }   V = ${V.toFixed(3)} ms`,
   );
 }
 
@@ -101,5 +103,5 @@ function median(values: readonly number[]): number {
 }
 
 function round(value: number): number {
-  return Math.round(value * 1000) / 1000;
+  return Number(value.toPrecision(4));
 }

@@ -116,6 +116,6 @@ function integer(value: number, width: 1 | 2 | 4): Bytes {
     throw new RangeError(`u${8 * width} out of range: ${value}`);
   }
   const out = new Uint8Array(width);
-  for (let i = width - 1, rest = value; i >= 0; i--, rest = Math.floor(rest / 256)) out[i] = rest % 256;
+  for (let i = 0; i < width; i++) out[i] = value >>> (8 * (width - 1 - i));
   return out;
 }

@@ -67,8 +67,9 @@ export class Reader {
 
   /** The next `width` bytes as an unsigned integer. */
   number(width: 1 | 2 | 4, what = "integer"): number {
+    if (width > this.left) throw new DecodeError(`${what}: ${width} bytes expected, ${this.left} left`);
     let value = 0;
-    for (const byte of this.take(width, what)) value = value * 256 + byte;
+    for (let i = 0; i < width; i++) value = value * 256 + (this.#bytes[this.#at++] as number);
     return value;
   }
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Bytes } from "./bytes.ts";
+import { type Bytes, concat } from "./bytes.ts";
 import { nobleCrypto } from "./crypto_noble.ts";
 import { nodeCrypto } from "./crypto_node.ts";
 
@@ -73,6 +73,15 @@ export interface CryptoBackend {
   x25519(privateKey: Uint8Array, publicKey: Uint8Array): Bytes | undefined;
   /** From 32 big-endian bytes. */
   ecKey(curve: EcName, scalar: Uint8Array): EcKey;
+  /** A fresh RSA private key as PKCS #8, with the exponent 65537. @throws UsageError where only noble is. */
+  rsaGenerate(bits: number): Bytes;
+  /**
+   * RSA-OAEP with SHA-256 and an empty label; undefined where the ciphertext does not decode.
+   *
+   * @param privateKey PKCS #8.
+   * @throws UsageError where only noble is.
+   */
+  rsaOaepDecrypt(privateKey: Uint8Array, ciphertext: Uint8Array): Bytes | undefined;
 }
 
 const backend: CryptoBackend = nodeCrypto() ?? nobleCrypto;
@@ -105,6 +114,10 @@ export const x25519: CryptoBackend["x25519"] = backend.x25519;
 
 /** Elliptic-curve Diffie-Hellman on the curves of ECDSA. */
 export const ecKey: CryptoBackend["ecKey"] = backend.ecKey;
+/** Makes an RSA private key. */
+export const rsaGenerate: CryptoBackend["rsaGenerate"] = backend.rsaGenerate;
+/** RSA-OAEP decryption. */
+export const rsaOaepDecrypt: CryptoBackend["rsaOaepDecrypt"] = backend.rsaOaepDecrypt;
 
 /** HKDF-Extract with SHA-256 (RFC 5869, 2.2). */
 export function hkdfExtract(salt: Uint8Array, inputKey: Uint8Array): Bytes {
@@ -116,7 +129,7 @@ export function hkdfExpand(pseudoRandomKey: Uint8Array, info: Uint8Array, length
   const out = new Uint8Array(length);
   let block: Bytes = new Uint8Array(0);
   for (let i = 1, at = 0; at < length; i++, at += 32) {
-    block = hmacSha256(pseudoRandomKey, block, info, new Uint8Array([i]));
+    block = hmacSha256(pseudoRandomKey, concat(block, info, new Uint8Array([i])));
     out.set(block.subarray(0, Math.min(32, length - at)), at);
   }
   return out;

@@ -13,6 +13,7 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
 import { type Bytes, concat, copy } from "./bytes.ts";
 import type { AeadName, CryptoBackend, Ed25519Verifier } from "./crypto.ts";
+import { UsageError } from "./errors.ts";
 
 /** The portable back-end. */
 export const nobleCrypto: CryptoBackend = {
@@ -59,6 +60,8 @@ export const nobleCrypto: CryptoBackend = {
       },
     };
   },
+  rsaGenerate: refuseRsa,
+  rsaOaepDecrypt: refuseRsa,
 };
 
 /** True iff the bytes are a canonical encoding of a point of the prime-order subgroup other than the identity. */
@@ -88,6 +91,14 @@ function ed25519Verifier(publicKey: Uint8Array): Ed25519Verifier | undefined {
       }
     },
   };
+}
+
+/** A secret exponent in BigInt arithmetic would show in its timing, so there is no portable form. */
+function refuseRsa(): never {
+  throw new UsageError(
+    "USAGE",
+    "RSA private keys need node:crypto, which this runtime has not: use Deno or Node",
+  );
 }
 
 function aead(name: AeadName, key: Uint8Array, nonce: Uint8Array, aad: Uint8Array) {

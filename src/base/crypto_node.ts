@@ -160,6 +160,22 @@ export function nodeCrypto(): CryptoBackend | undefined {
         },
       };
     },
+    rsaGenerate(bits) {
+      const { privateKey } = crypto.generateKeyPairSync("rsa", {
+        modulusLength: bits,
+        publicExponent: 65537,
+      });
+      return plain(privateKey.export({ format: "der", type: "pkcs8" }));
+    },
+    rsaOaepDecrypt(privateKey, ciphertext) {
+      const key = crypto.createPrivateKey({ key: privateKey as never, format: "der", type: "pkcs8" });
+      const padding = crypto.constants.RSA_PKCS1_OAEP_PADDING;
+      try {
+        return plain(crypto.privateDecrypt({ key, padding, oaepHash: "sha256" }, ciphertext));
+      } catch {
+        return undefined;
+      }
+    },
   };
 }
 

@@ -38,6 +38,13 @@ export const CODES = {
   SHARE_ROLLBACK: { exit: 65, meaning: "the store is older than the high-water mark beside it" },
   LOOSE_PERMISSIONS: { exit: 77, meaning: "a secret file can be read by others" },
   PARTY_BUSY: { exit: 69, meaning: "another process of this party is running" },
+  // Backups.
+  BACKUP_INVALID: { exit: 65, meaning: "a backup fails a check, or is of something else than was asked for" },
+  BACKUP_STALE: { exit: 1, meaning: "a backup is of an earlier epoch: its share no longer fits the key" },
+  BACKUP_UNOPENED: {
+    exit: 65,
+    meaning: "no row of a backup opens to the share with the custodian keys given",
+  },
   // Identity and links.
   IDENTITY_INVALID: {
     exit: 77,

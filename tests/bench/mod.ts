@@ -5,7 +5,8 @@
  */
 
 import { ecdsaRows } from "./ecdsa_rows.ts";
+import { sessionRows } from "./session_rows.ts";
 import type { BenchRow } from "./row.ts";
 
 /** The registry: add the rows of a new file here. */
-export const rows: readonly BenchRow[] = [...ecdsaRows];
+export const rows: readonly BenchRow[] = [...ecdsaRows, ...sessionRows];

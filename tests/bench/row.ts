@@ -11,6 +11,8 @@ export interface TimedRow {
   readonly name: string;
   /** How many runs are timed, after a few that are not. */
   readonly samples: number;
+  /** How often one call does the thing: the time is divided by it. Default 1. */
+  readonly per?: number;
   /** Sets up what is not timed; what it returns is called once per sample. */
   prepare(): (() => unknown) | Promise<() => unknown>;
 }
