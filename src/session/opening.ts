@@ -129,9 +129,9 @@ export class Opening {
     }];
   }
 
-  /** A verified OPEN for this proposal. */
+  /** A verified OPEN for this proposal that was not used yet. */
   receiveOpen(peer: PartyId, open: OpenMessage): void {
-    if (this.#over || this.knows(peer, open)) return;
+    if (this.#over) return;
     this.#forget(peer);
     this.#opens.set(peer, open);
     const bootId = this.#context.links.bootId(peer);
@@ -242,7 +242,6 @@ export class Opening {
         `what is proposed has ${encoded.length} bytes, more than the ${SessionLimits.openBytesMax} that a peer accepts`,
       );
     }
-    this.#forget(self);
     this.#opens.set(self, this.#own);
     for (const peer of this.#peers()) this.#send(peer, FrameType.OPEN, encoded);
   }

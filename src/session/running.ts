@@ -20,7 +20,7 @@ export interface RunningEvents {
   progress(): void;
   result(value: unknown): void;
   failure(error: QuorateError): void;
-  /** A peer's echo differs from ours: the protocol is stopped, nothing more leaves. */
+  /** A peer's echo differs from ours: the receiver stops the protocol, so that nothing more leaves. */
   echoMismatch(): void;
 }
 
@@ -110,7 +110,7 @@ export class Running {
     const { round, from } = stored.envelope;
     if ((round & ~ECHO_ROUND_BIT) !== step.round.number || !this.#awaited(step).includes(from)) return false;
     this.#events.progress();
-    if (!this.#echoMatches(stored)) this.#mismatch();
+    if (!this.#echoMatches(stored)) this.#events.echoMismatch();
     else this.#continue();
     return true;
   }
@@ -176,18 +176,12 @@ export class Running {
     );
     this.#round = round.number;
     this.#roundName = round.name;
-    if (!this.#earlyEchoesMatch(step)) return this.#mismatch();
+    if (!this.#earlyEchoesMatch(step)) return this.#events.echoMismatch();
     this.#post(step);
     this.#waiting = step;
     this.#echoSent = false;
     this.#events.progress();
     this.#continue();
-  }
-
-  /** Stops the protocol before anything is told, so that nothing can leave after a mismatch. */
-  #mismatch(): void {
-    this.stop();
-    this.#events.echoMismatch();
   }
 
   #compute(task: (input: unknown) => unknown, input: unknown): void {
@@ -222,7 +216,7 @@ export class Running {
       this.#postEnvelope(step.round.number | ECHO_ROUND_BIT, TO_ALL, EMPTY, this.#peers());
       for (const peer of this.#awaited(step)) {
         const early = this.#store.get(step.round.number | ECHO_ROUND_BIT, peer, "broadcast");
-        if (early !== undefined && !this.#echoMatches(early)) return this.#mismatch();
+        if (early !== undefined && !this.#echoMatches(early)) return this.#events.echoMismatch();
       }
     }
     if (this.missing().length > 0) return;

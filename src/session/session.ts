@@ -156,12 +156,12 @@ export class ProtocolSession {
   }
 
   /**
-   * A verified OPEN for this proposal.
+   * A verified OPEN for this proposal that was not used yet.
    *
    * @returns false where it belongs to a later session of the same proposal.
    */
   receiveOpen(peer: PartyId, open: OpenMessage): boolean {
-    if (this.#running === undefined || this.#opening.knows(peer, open)) {
+    if (this.#running === undefined) {
       this.#safely(() => this.#opening.receiveOpen(peer, open));
       return true;
     }
@@ -264,7 +264,7 @@ export class ProtocolSession {
     if (this.#running === undefined) return this.#safely(() => this.#opening.linkUp(peer, bootId));
     const known = this.#opening.bootIdOf(peer);
     if (known !== undefined && !equal(known, bootId)) {
-      if (this.#phase !== "lingering") this.#peerRestarted(peer);
+      this.#peerRestarted(peer);
       return;
     }
     this.#opening.resend(peer);
@@ -291,9 +291,8 @@ export class ProtocolSession {
   /** Ends the session here and tells everybody. */
   fail(error: QuorateError, evidence: readonly Evidence[] = []): void {
     if (this.#phase === "over" || this.#phase === "lingering") return;
-    const tell = this.#phase !== "queued";
     this.#stop();
-    if (tell) this.#tell(error, evidence);
+    this.#tell(error, evidence);
     this.#close(error, evidence);
   }
 
@@ -445,7 +444,6 @@ export class ProtocolSession {
   }
 
   #progress(kind: "opening" | "mending" | "round"): void {
-    if (this.#phase !== "opening" && this.#phase !== "running") return;
     const deadlineMs = Math.max(0, Math.min(this.#context.timeoutMs, this.#untilEnd()));
     this.#deadline(deadlineMs, () => this.#deadlinePassed());
     this.#event(kind, { deadlineMs });

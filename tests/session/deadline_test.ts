@@ -162,7 +162,30 @@ Deno.test("abort: at its own deadline a party names who only answers its farewel
   lonely.receiveAbort(BOB, sid, { code: "PEER_ABORTED", parties: [ALICE] });
   lonely.receiveAbort(CAROL, sid, { code: "TIMEOUT", parties: [BOB] });
   lonely.pass(SessionLimits.lastWordMs);
-  assert.deepEqual(partiesOf(failureOf(slot)), [BOB]);
+  assert.deepEqual([failureOf(slot).code, partiesOf(failureOf(slot))], ["TIMEOUT", [BOB]]);
+});
+
+Deno.test("abort: after the deadline the word of somebody who was not missing is not the reason", () => {
+  const lonely = new Lonely();
+  const slot = lonely.start(word);
+  const sid = lonely.openWithAll();
+  lonely.receiveEnvelope(CAROL, sid, { body: wordBody("c") });
+  lonely.pass(TIMEOUT_MS);
+  lonely.receiveAbort(CAROL, sid, { code: "CANCELLED" });
+  lonely.receiveAbort(BOB, sid, { code: "CHEATED", parties: [CAROL] });
+  assert.deepEqual([failureOf(slot).code, partiesOf(failureOf(slot))], ["PEER_ABORTED", [BOB]]);
+});
+
+Deno.test("abort: a peer that gave up on this party only is the one who ended the session, and that is passed on", () => {
+  const lonely = new Lonely();
+  const slot = lonely.start(word);
+  const sid = lonely.openWithAll();
+  lonely.receiveEnvelope(CAROL, sid, { body: wordBody("c") });
+  lonely.receiveAbort(BOB, sid, { code: "TIMEOUT", parties: [ALICE] });
+  assert.deepEqual([failureOf(slot).code, partiesOf(failureOf(slot))], ["PEER_ABORTED", [BOB]]);
+  assert.deepEqual([lastAbort(lonely, CAROL).code, lastAbort(lonely, CAROL).parties], ["PEER_ABORTED", [
+    BOB,
+  ]]);
 });
 
 Deno.test("abort: two honest parties that wait for each other name the third, who told only one of them", () => {
@@ -212,10 +235,11 @@ Deno.test("abort: when the wait is over only those who were missing are listened
   const carol = lonely.receiveOpen(CAROL);
   lonely.receiveReady(BOB, [...opens, carol]);
   lonely.receiveReady(CAROL, [...opens, carol]);
+  assert.equal(lonely.framesOf(FrameType.READY).length, 0);
   assert.equal(lonely.framesOf(FrameType.ENVELOPE).length, 0);
   lonely.pass(SessionLimits.lastWordMs);
   assert.deepEqual(partiesOf(failureOf(slot)), [CAROL]);
-  assert.equal(lonely.host.size, 0);
+  assert.deepEqual([lonely.host.size, lonely.timers], [0, 0]);
 });
 
 Deno.test("opening: a peer that waits for the same silent party is not named with it", () => {
@@ -306,12 +330,50 @@ Deno.test("links: another process of a peer ends a running session without blame
 Deno.test("links: another process of a peer that takes no part does nothing", () => {
   const lonely = new Lonely();
   const slot = lonely.start(word, { participants: [ALICE, BOB] });
-  lonely.receiveOpen(BOB);
-  for (let i = 2; i < 9; i++) {
-    lonely.down(CAROL);
-    lonely.up(CAROL, i);
-  }
+  const bob = lonely.receiveOpen(BOB);
+  const flap = () => {
+    for (let i = 2; i < 9; i++) {
+      lonely.down(CAROL);
+      lonely.up(CAROL, i);
+    }
+  };
+  flap();
+  lonely.receiveReady(BOB, [lonely.ownOpen(), bob]);
+  assert.equal(lonely.framesOf(FrameType.ENVELOPE).length, 1);
+  flap();
   assert.equal(stateOf(slot), "running");
+  assert.ok(lonely.sent.every(({ to }) => to === BOB));
+  const sid = lonely.events.at(-1)?.sid as Parameters<Lonely["receiveEnvelope"]>[1];
+  lonely.receiveEnvelope(CAROL, sid, { body: wordBody("c") });
+  lonely.receiveAbort(CAROL, sid, {});
+  assert.deepEqual([lonely.host.dropped, stateOf(slot)], [2, "running"]);
+});
+
+Deno.test("links: while the session opens, the same process need not open anew", () => {
+  const lonely = new Lonely();
+  lonely.start(chat);
+  const opens = [lonely.ownOpen(), lonely.receiveOpen(BOB), lonely.receiveOpen(CAROL)];
+  lonely.receiveReady(BOB, opens);
+  lonely.down(BOB);
+  lonely.up(BOB);
+  lonely.receiveReady(CAROL, opens);
+  assert.equal(lonely.framesOf(FrameType.ENVELOPE).length, 2);
+});
+
+Deno.test("links: a list that differs is no split any more when its subject has to open anew", () => {
+  const lonely = new Lonely();
+  const slot = lonely.start(chat);
+  const opens = [lonely.ownOpen(), lonely.receiveOpen(BOB), lonely.receiveOpen(CAROL)];
+  const newer = lonely.openOf(BOB, { nonce: sha256(utf8("newer")) });
+  lonely.receiveReady(CAROL, [opens[0], newer, opens[2]] as never);
+  lonely.down(BOB);
+  lonely.up(BOB, 2);
+  assert.deepEqual(lonely.events.at(-1)?.kind, "opening");
+  lonely.pass(SessionLimits.splitMs * 2);
+  assert.equal(stateOf(slot), "running");
+  slot.cancel();
+  assert.deepEqual(lonely.events.at(-1)?.kind, "failed");
+  assert.equal(lonely.timers, 0);
 });
 
 Deno.test("links: while the session opens, a new process of a peer has to open anew", () => {
@@ -323,6 +385,7 @@ Deno.test("links: while the session opens, a new process of a peer has to open a
   lonely.up(BOB, 2);
   lonely.receiveReady(CAROL, opens);
   assert.equal(lonely.framesOf(FrameType.ENVELOPE).length, 0, "the dead process does not count");
+  assert.deepEqual(lonely.events.at(-1)?.waitingFor, [BOB]);
   const newer = lonely.receiveOpen(BOB, lonely.openOf(BOB, { nonce: sha256(utf8("new process")) }));
   for (const peer of [BOB, CAROL]) lonely.receiveReady(peer, [opens[0], newer, opens[2]] as never);
   assert.equal(lonely.framesOf(FrameType.ENVELOPE).length, 2);
@@ -363,6 +426,41 @@ Deno.test("done: a party that lingers sends everything again, and no abort or re
   assert.equal(slot.settled, undefined);
   lonely.host.stop();
   assert.deepEqual(slot.settled, { doneBy: [], all: false });
+});
+
+Deno.test("done: a peer with a result may begin the next session of the same proposal meanwhile", () => {
+  const lonely = new Lonely();
+  const slot = lonely.start(word);
+  const sid = lonely.openWithAll();
+  done(lonely, BOB, sid);
+  lonely.receiveEnvelope(BOB, sid, { body: wordBody("b") });
+  lonely.receiveOpen(BOB, lonely.openOf(BOB, { nonce: sha256(utf8("next session")) }));
+  assert.equal(stateOf(slot), "running");
+  const next = lonely.start(word);
+  lonely.receiveEnvelope(CAROL, sid, { body: wordBody("c") });
+  assert.equal(valueOf(slot), 2);
+  assert.equal(stateOf(next), "running");
+  assert.deepEqual(lonely.events.at(-1)?.waitingFor, [CAROL]);
+});
+
+Deno.test("done: an OPEN that ends a session serves the next one that waits here", () => {
+  const lonely = new Lonely();
+  const [first, next] = [lonely.start(word), lonely.start(word)];
+  lonely.openWithAll();
+  lonely.receiveOpen(BOB, lonely.openOf(BOB, { nonce: sha256(utf8("restarted")) }));
+  assert.equal(failureOf(first).code, "PEER_RESTARTED");
+  assert.equal(stateOf(next), "running");
+  assert.deepEqual(lonely.events.at(-1)?.waitingFor, [CAROL]);
+});
+
+Deno.test("done: who is last settles at once", () => {
+  const lonely = new Lonely();
+  const slot = lonely.start(word);
+  const sid = lonely.openWithAll();
+  for (const peer of [BOB, CAROL]) done(lonely, peer, sid);
+  for (const peer of [BOB, CAROL]) lonely.receiveEnvelope(peer, sid, { body: wordBody("w") });
+  assert.deepEqual(slot.settled, { doneBy: [BOB, CAROL], all: true });
+  assert.deepEqual([lonely.host.size, lonely.timers], [0, 0]);
 });
 
 Deno.test("done: a failed session says who had a result", () => {

@@ -164,6 +164,19 @@ Deno.test("mend: READY waits for it, the new offer is said, and a peer that diff
   assert.equal(stateOf(slot), "running");
 });
 
+Deno.test("mend: what has begun is waited for, even if the peer offers what it should meanwhile", () => {
+  let finish: () => void = () => {};
+  const { lonely } = alone((_peer, done) => {
+    finish = done;
+  });
+  lonely.receiveOpen(BOB, lonely.openOf(BOB, DIFFERS));
+  lonely.receiveOpen(CAROL, lonely.openOf(CAROL, { offer: Uint8Array.of(7, 7, 0) }));
+  lonely.receiveOpen(BOB, lonely.openOf(BOB, { offer: Uint8Array.of(7, 0, 7), nonce: new Uint8Array(32) }));
+  assert.equal(lonely.framesOf(FrameType.READY).length, 0);
+  finish();
+  assert.equal(lonely.framesOf(FrameType.READY).length, 2);
+});
+
 Deno.test("mend: while it goes on the deadline of the session does not fall, but the session ends", () => {
   const { lonely, slot } = alone(() => {});
   lonely.receiveOpen(BOB, lonely.openOf(BOB, DIFFERS));

@@ -356,6 +356,20 @@ Deno.test("SessionHost: an OPEN that was withdrawn is not used", () => {
   assert.deepEqual(lonely.events.at(-1)?.waitingFor, [BOB, CAROL]);
 });
 
+Deno.test("SessionHost: an earlier refusal does not withdraw a later OPEN", () => {
+  const lonely = new Lonely({ mode: "daemon" });
+  const template = new Lonely();
+  template.start(chat);
+  const bob = lonely.receiveOpen(BOB, template.openOf(BOB));
+  const prop = proposalHash(bob.proposal);
+  const nonce = sha256(utf8("earlier"));
+  const words = { parties: [], code: "TIMEOUT", field: "", ours: "", theirs: "", ourCommand: "" };
+  const payload = encode(refusedCodec, { prop, nonce, otherProp: prop, otherNonce: nonce, ...words });
+  lonely.receive(BOB, FrameType.SESSION_REFUSED, payload);
+  lonely.start(chat);
+  assert.deepEqual(lonely.events.at(-1)?.waitingFor, [CAROL]);
+});
+
 Deno.test("SessionHost: an OPEN is kept for 30 s, and no longer than its link", () => {
   const cases: [number, boolean, readonly number[]][] = [
     [SessionLimits.openKeptMs - 1, false, [CAROL]],

@@ -447,6 +447,37 @@ Deno.test("no exception of a protocol reaches the link: it ends the session, and
   }
 });
 
+Deno.test("an exception of a codec that is no refusal blames nobody", () => {
+  const broken: Round<Bytes, Bytes> = {
+    ...SAY,
+    echo: "none",
+    broadcast: {
+      sizeMax: 64,
+      write: (out, value) => out.put(value),
+      read: () => {
+        throw new RangeError("a bug");
+      },
+    },
+  };
+  const lonely = new Lonely();
+  const slot = lonely.start(toy([broken] as Round[], function* () {
+    yield* exchange(broken, { broadcast: utf8("x") });
+  }));
+  const sid = lonely.openWithAll();
+  for (const peer of [BOB, CAROL]) lonely.receiveEnvelope(peer, sid, { body: wordBody("w") });
+  assert.ok(failureOf(slot) instanceof InvariantError);
+});
+
+Deno.test("blame for what is not here comes without evidence, not with an empty one", () => {
+  const lonely = new Lonely();
+  const slot = lonely.start(toy([SAY, CLOSE] as Round[], function* () {
+    throw new CheaterError({ code: "CHEATED", round: 1, culprits: [BOB], what: "it is wrong" });
+  }));
+  lonely.openWithAll();
+  assert.equal(failureOf(slot).code, "CHEATED");
+  assert.deepEqual(evidenceOf(slot), []);
+});
+
 Deno.test("a callback of the caller that throws does not end the session", () => {
   const lonely = new Lonely({
     onEvent: () => {
@@ -461,10 +492,10 @@ Deno.test("a callback of the caller that throws does not end the session", () =>
 
 Deno.test("a protocol that is aborted disposes its secrets, wherever it is", () => {
   for (const where of ["exchange", "compute", "dispute"]) {
-    let disposed = 0;
+    let disposed = 0, computed = 0;
     const guarded = toy([SAY, CLOSE] as Round[], function* () {
       using _secret = { [Symbol.dispose]: () => void disposed++ };
-      if (where === "compute") yield* compute(() => 1, undefined);
+      if (where === "compute") yield* compute(() => void computed++, undefined);
       yield* exchange(SAY, { broadcast: utf8("x") });
       yield* exchange(CLOSE, { broadcast: utf8("x"), direct: new Map() });
     });
@@ -480,6 +511,7 @@ Deno.test("a protocol that is aborted disposes its secrets, wherever it is", () 
     assert.equal(disposed, 1, where);
     assert.equal(failureOf(slot).code, "CANCELLED");
     lonely.pass(1);
+    assert.equal(computed, 0, "nothing is computed for nobody");
     assert.equal(lonely.framesOf(FrameType.ENVELOPE).length, where === "compute" ? 0 : 2);
   }
 });
@@ -591,7 +623,10 @@ Deno.test("a round waits for those in `from` only", () => {
   const lonely = new Lonely();
   const slot = lonely.start(some);
   const sid = lonely.openWithAll();
+  lonely.pass(20_000);
+  const events: number = lonely.events.length;
   lonely.receiveEnvelope(CAROL, sid, { body: wordBody("not awaited") });
+  assert.equal(lonely.events.length, events, "it is no progress");
   assert.equal(stateOf(slot), "running");
   lonely.receiveEnvelope(BOB, sid, { body: wordBody("awaited") });
   assert.equal(valueOf(slot), 1);

@@ -241,6 +241,18 @@ export class Lonely {
     this.#receiver({ kind: "down", peer, reason: "test" });
   }
 
+  /** How many timers would still fire. */
+  get timers(): number {
+    let count = 0;
+    const kept = [];
+    for (let entry = this.#timers.pop(); entry !== undefined; entry = this.#timers.pop()) {
+      kept.push(entry);
+      if (!entry.cancelled) count++;
+    }
+    for (const entry of kept) this.#timers.push(entry);
+    return count;
+  }
+
   /** Lets time pass. */
   pass(ms: number): void {
     const until = this.now + ms;
