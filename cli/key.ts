@@ -8,6 +8,7 @@ import type { Command } from "commander";
 import { addKeyExport } from "./key_export.ts";
 import { addKeyGenerate } from "./key_generate.ts";
 import { addKeyList, addKeyShow } from "./key_list.ts";
+import { addKeyRefresh } from "./key_refresh.ts";
 import { addKeySign } from "./key_sign.ts";
 import { addKeyVerify } from "./key_verify.ts";
 
@@ -19,5 +20,6 @@ export function addKey(root: Command): void {
   addKeyShow(key);
   addKeySign(key);
   addKeyVerify(key);
+  addKeyRefresh(key);
   addKeyExport(key);
 }

@@ -32,6 +32,7 @@ export const CODES = {
   KEY_UNKNOWN: { exit: 64, meaning: "no key of that name is stored here" },
   KEY_EXISTS: { exit: 1, meaning: "a key of that name exists already" },
   KEY_PENDING: { exit: 1, meaning: "the key has no certificate of all parties yet" },
+  EPOCH_MISMATCH: { exit: 1, meaning: "the parties have a key in different epochs" },
   SIGNATURE_INVALID: { exit: 1, meaning: "the signature does not verify under the key" },
   STORE_CORRUPT: { exit: 65, meaning: "stored data does not authenticate or does not decode" },
   STORE_UNWRITABLE: { exit: 73, meaning: "the store cannot be written" },

@@ -10,7 +10,13 @@ import { UsageError } from "../base/errors.ts";
 import { type Rng, systemRng } from "../base/rng.ts";
 import { Secret } from "../base/secret.ts";
 import { identitySigner } from "../pki/identity.ts";
-import { decodeStoredKey, type StoredKey } from "../protocols/dkg/stored_key.ts";
+import {
+  decodeStoredDeparture,
+  decodeStoredKey,
+  isStoredDeparture,
+  type StoredDeparture,
+  type StoredKey,
+} from "../protocols/dkg/stored_key.ts";
 import { readSecretFile, reasonOf } from "../storage/files.ts";
 import { type KeyEntry, type KeyFacts, LocalStore } from "../storage/local_store.ts";
 import { type LockHolder, lockParty, type PartyLock } from "../storage/lock.ts";
@@ -60,6 +66,13 @@ export class LocalParty implements Disposable {
   openKey(entry: KeyEntry): StoredKey {
     using encoded = this.store.openKey(entry);
     return decodeStoredKey(encoded.expose());
+  }
+
+  /** What is stored of a key in one epoch, which may be that this party left it. The caller disposes a share in it. */
+  openStored(entry: KeyEntry): StoredKey | StoredDeparture {
+    using encoded = this.store.openKey(entry);
+    const bytes = encoded.expose();
+    return isStoredDeparture(bytes) ? decodeStoredDeparture(bytes) : decodeStoredKey(bytes);
   }
 
   /** Reads this party's identity key and checks that it is the one in the roster. @throws UsageError IDENTITY_INVALID */
@@ -161,6 +174,11 @@ function sealingOf({ name, sealing }: PartyConfig): SealingSource {
 }
 
 function inspect(encoded: Bytes): KeyFacts {
+  if (isStoredDeparture(encoded)) {
+    const { record, self } = decodeStoredDeparture(encoded);
+    const { keyId, epoch, curve } = record;
+    return { keyId, epoch, curve: curve.name, self, departs: true };
+  }
   const { share } = decodeStoredKey(encoded);
   share.share[Symbol.dispose]();
   const { keyId, epoch, curve } = share.record;

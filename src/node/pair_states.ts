@@ -6,7 +6,7 @@
  */
 
 import type { PartyId } from "../base/brands.ts";
-import { hex } from "../base/bytes.ts";
+import { type Bytes, equal, hex } from "../base/bytes.ts";
 import { DecodeError } from "../base/codec.ts";
 import { UsageError } from "../base/errors.ts";
 import { PairState } from "../protocols/ecdsa/pair_state.ts";
@@ -30,6 +30,7 @@ export class PairStates implements Journal, Disposable {
   write(record: JournalRecord): void {
     this.#store.write(record);
     if (record.kind === "pair") this.#forget(record);
+    if (record.kind === "key-active") this.#forgetBefore(record);
     if (record.kind === "burn") {
       this.#held.get(keyOf(record))?.[Symbol.dispose]();
       this.#held.delete(keyOf(record));
@@ -61,6 +62,14 @@ export class PairStates implements Journal, Disposable {
     for (const state of [...this.#held.values(), ...this.#former]) state[Symbol.dispose]();
     this.#held.clear();
     this.#former.length = 0;
+  }
+
+  /** The store has erased what belongs to earlier epochs. */
+  #forgetBefore({ keyId, epoch }: { readonly keyId: Bytes; readonly epoch: number }): void {
+    for (const state of [...this.#held.values()]) {
+      const place = state.expose();
+      if (equal(place.keyId, keyId) && place.epoch < epoch) this.#forget(place);
+    }
   }
 
   #forget(place: PairPlace): void {

@@ -25,12 +25,15 @@ import {
   quorumOf,
 } from "../protocols/key_share.ts";
 import { type Definition, payloadHash } from "../protocols/protocol.ts";
+import type { EpochResult } from "../protocols/reshare/certify.ts";
+import { refresh, type RefreshInput } from "../protocols/reshare/refresh.ts";
 import type { SessionEvent } from "../session/context.ts";
 import { type RunningSession, SessionHost, type StartOptions } from "../session/host.ts";
 import type { KeyEntry } from "../storage/local_store.ts";
 import { Mesh, type MeshEvent } from "../transport/mesh.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, formatAddress } from "./config.ts";
+import { openHeld } from "./key_epochs.ts";
 import {
   type LocalOptions,
   type LocalParty,
@@ -80,6 +83,20 @@ export interface SignRequest {
   readonly signers?: readonly string[];
 }
 
+/** What {@linkcode Party.refreshKey} needs. */
+export interface RefreshRequest {
+  /** Name of the key. */
+  readonly name: string;
+  /** What becomes of the pair states. Default: `"renew"`, which also lifts bans. */
+  readonly pairs?: RefreshInput["pairs"];
+}
+
+/** A key in a new epoch. */
+export interface EpochInfo extends PublicKeyInfo {
+  /** Whether this run dealt the shares, or completed an epoch that an earlier one left. */
+  readonly outcome: EpochResult["outcome"];
+}
+
 /** A signature and what it belongs to. */
 export interface SignResult extends PublicKeyInfo {
   /** The signature; undefined where the others were enough and this party was not needed. */
@@ -126,7 +143,7 @@ export class Party {
   async generateKey(request: GenerateRequest): Promise<PublicKeyInfo & Pick<DkgResult, "outcome">> {
     const { store, party } = this.#local;
     const former = formerOf(store.named(request.name));
-    if (former?.state === "active" && former.settled) {
+    if (former?.state === "active" && (former.settled || former.epoch > 0)) {
       throw new UsageError("KEY_EXISTS", `a key ${request.name} exists already: choose another name`);
     }
     const stored = former === undefined ? undefined : this.#local.openKey(former);
@@ -139,7 +156,7 @@ export class Party {
       self: party.index,
       ...(stored === undefined || former === undefined
         ? {}
-        : { stored: { state: former.state, key: stored } }),
+        : { stored: { state: former.state === "active" ? "active" : "pending", key: stored } }),
     };
     dkg.proposal(input);
     const session = await this.#start(dkg, input);
@@ -177,6 +194,29 @@ export class Party {
     }
     store.resolvePayload(share.record.keyId, payload);
     return { ...key, signature };
+  }
+
+  /**
+   * Gives all members of a key new shares. The old ones are erased when everybody's signature on the new ones is here; a refresh
+   * that ended before that, here or elsewhere, is completed by running it again at all members.
+   *
+   * @throws UsageError EPOCH_MISMATCH where the members have the key in epochs from which no new one can be dealt.
+   */
+  async refreshKey(request: RefreshRequest): Promise<EpochInfo> {
+    const { store, party } = this.#local;
+    store.active(request.name);
+    using held = openHeld(this.#local, request.name);
+    const active = held.epochs.find(({ state }) => state === "active")?.key;
+    const place = active && "share" in active ? active.share.record : undefined;
+    const input: RefreshInput = {
+      keyName: request.name,
+      self: party.index,
+      held: held.epochs,
+      pairs: request.pairs ?? "renew",
+      pairState: (peer) => place && this.#pairs.get({ ...place, peer }),
+      burned: (peer) => place !== undefined && this.#pairs.isBurned({ ...place, peer }),
+    };
+    return await this.#newEpoch(request.name, refresh, input, input.pairs === "renew");
   }
 
   /** Ends what runs, here and at the peers, which learn of it at once. */
@@ -227,6 +267,22 @@ export class Party {
       parties,
       ...(party === undefined ? {} : { party }),
     });
+  }
+
+  /** Runs what makes a new epoch, then sets up its pairs. */
+  async #newEpoch<I>(
+    name: string,
+    definition: Definition<I, EpochResult>,
+    input: I,
+    setUpPairs: boolean,
+  ): Promise<EpochInfo> {
+    definition.proposal(input);
+    const session = await this.#start(definition, input);
+    const { record, share, certificate, outcome } = await session.result;
+    using _share = share?.share;
+    if (share !== undefined && setUpPairs) await this.#setUpPairs(share);
+    if ((await session.settled).all) this.#local.store.settle(record);
+    return { name, record, certificate, outcome };
   }
 
   #members(policy: AccessTree): Member[] {
@@ -344,7 +400,8 @@ async function connect(
 
 /** What an earlier run left under a name: the active key, or else the newest attempt. */
 function formerOf(entries: readonly KeyEntry[]): KeyEntry | undefined {
-  return entries.findLast((entry) => entry.state === "active") ?? entries.at(-1);
+  return entries.findLast((entry) => entry.state === "active") ??
+    entries.findLast((entry) => entry.epoch === 0);
 }
 
 /** Who signs, of those at hand. @throws UsageError NOT_A_MEMBER, NOT_QUALIFIED or USAGE */

@@ -12,7 +12,11 @@ import type { Tag, TagName } from "./tags.ts";
 /** The tags under which commitments are made: one per protocol. */
 export type CommitmentTag = Extract<
   TagName,
-  typeof Tag.agreeCommit | typeof Tag.dkgCommit | typeof Tag.signCommit
+  | typeof Tag.agreeCommit
+  | typeof Tag.dkgCommit
+  | typeof Tag.signCommit
+  | typeof Tag.reshareCommit
+  | typeof Tag.pairCoinCommit
 >;
 
 /** Who commits to what, where. */

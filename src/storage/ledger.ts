@@ -118,6 +118,11 @@ export class Ledger implements Disposable {
     return select(this.#database, table, where);
   }
 
+  /** Has the log of earlier changes overwritten too, where erased rows would stay until the file is closed. */
+  overwriteErased(): void {
+    guarded("the store", () => this.#database.exec("PRAGMA wal_checkpoint(TRUNCATE)"));
+  }
+
   /** Closes the file and erases the keys. */
   [Symbol.dispose](): void {
     this.#sealer[Symbol.dispose]();

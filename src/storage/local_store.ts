@@ -29,6 +29,8 @@ import {
 export const CHECK_CRASHES_MAX = 4;
 /** Failed set-ups after which a pair is refused in one epoch (SPEC 2.3). */
 export const PAIR_FAILURES_MAX = 3;
+/** Epochs in which a pair may be burned and be set up anew in the next one (SPEC 2.7). */
+export const BURNED_EPOCHS_MAX = 3;
 
 /** What the store must know of an encoded share, whose form belongs to the protocols. */
 export interface KeyFacts {
@@ -40,11 +42,13 @@ export interface KeyFacts {
   readonly curve: string;
   /** Index of the party whose share it is. */
   readonly self: number;
+  /** True where there is no share: the party leaves the key in this epoch. */
+  readonly departs?: boolean;
 }
 
 /** What opens a {@linkcode LocalStore}. */
 export interface LocalStoreOptions extends LedgerOptions {
-  /** Reads an encoded share and checks that x_i·G = X_i. @throws DecodeError where it is not one. */
+  /** Reads an encoded share and checks that x_i·G = X_i; or a departure. @throws DecodeError where it is neither. */
   readonly inspect: (encoded: Bytes) => KeyFacts;
   /** Milliseconds since 1970, for records that people read. */
   readonly now?: () => number;
@@ -123,6 +127,7 @@ export class LocalStore implements Journal, Disposable {
           return this.#release(transaction, record);
       }
     });
+    if (record.kind === "key-active" || record.kind === "burn") this.#ledger.overwriteErased();
   }
 
   /** All keys, by name, epoch and time. */
@@ -138,11 +143,44 @@ export class LocalStore implements Journal, Disposable {
     return this.keys().filter((key) => key.name === name);
   }
 
+  /**
+   * Erases a share that is PENDING, for good. Nothing here does that by itself: somebody could still hold its complete
+   * certificate, and what depends on the key would then be lost with it.
+   *
+   * @throws UsageError KEY_UNKNOWN, or KEY_EXISTS where it is not PENDING.
+   */
+  discardPending(place: { readonly keyId: Bytes; readonly epoch: number }): void {
+    this.#ledger.transact((transaction) => {
+      const row = this.#keyRow(transaction, place);
+      if (row.state !== "pending") {
+        throw new UsageError(
+          "KEY_EXISTS",
+          `the key ${row.name} is ${row.state} in epoch ${row.epoch}: only a pending share is discarded`,
+        );
+      }
+      this.#erase(transaction, row);
+    });
+    this.#ledger.overwriteErased();
+  }
+
   /** The newest active epoch of a key. @throws UsageError KEY_UNKNOWN or KEY_PENDING */
   active(name: string): KeyEntry {
     const entries = this.named(name);
     const newest = entries.findLast((entry) => entry.state === "active");
     if (newest !== undefined) return newest;
+    const left = entries.findLast((entry) => entry.state === "left");
+    if (left !== undefined) {
+      throw new UsageError(
+        "KEY_UNKNOWN",
+        `this party left the key ${name} in epoch ${left.epoch} and has no share of it`,
+      );
+    }
+    if (entries.some((entry) => entry.epoch > 0)) {
+      throw new UsageError(
+        "KEY_PENDING",
+        `the key ${name} has no certificate of all parties yet: run key reshare again at all of them`,
+      );
+    }
     if (entries.length > 0) {
       throw new UsageError(
         "KEY_PENDING",
@@ -164,8 +202,10 @@ export class LocalStore implements Journal, Disposable {
    * @throws UsageError STORE_CORRUPT where it does not authenticate or is not a valid share of this key.
    */
   openKey({ keyId, epoch }: { readonly keyId: Bytes; readonly epoch: number }): Secret {
-    const [row] = this.#ledger.find(KEYS, { keyId, epoch });
-    if (row === undefined) throw noSuchKey(keyId, epoch);
+    return this.#opened(this.#keyRow(this.#ledger, { keyId, epoch }));
+  }
+
+  #opened(row: KeyRow): Secret {
     const encoded = this.#ledger.sealer.open(this.#aad(row, "key", 0), row.sealed);
     if (encoded === undefined) throw corrupt(`the share of ${row.name}`, "does not authenticate");
     const problem = this.#problemOf(encoded, row);
@@ -194,10 +234,23 @@ export class LocalStore implements Journal, Disposable {
     return { status: "ok", state };
   }
 
-  /** Whether a pair may be set up (SPEC 2.3). @throws UsageError PAIR_BURNED or PAIR_LIMIT */
+  /**
+   * Whether a pair may be set up (SPEC 2.3). A new epoch lifts a ban, because every party's operator ran the command that made
+   * it, but not without end (SPEC 2.7).
+   *
+   * @throws UsageError PAIR_BURNED or PAIR_LIMIT
+   */
   admitPairSetUp(place: PairPlace): void {
     const row = this.#pairRow(this.#ledger, place);
     refuseBurned(row);
+    const { keyId, peer } = row;
+    const burned = new Set(this.#ledger.find(BURNS, { keyId, peer }).map(({ epoch }) => epoch)).size;
+    if (burned >= BURNED_EPOCHS_MAX) {
+      throw new UsageError(
+        "PAIR_LIMIT",
+        `the pair with party ${peer} was banned in ${burned} epochs: replace that party with key reshare`,
+      );
+    }
     if (row.failures >= PAIR_FAILURES_MAX) {
       throw new UsageError(
         "PAIR_LIMIT",
@@ -293,6 +346,8 @@ export class LocalStore implements Journal, Disposable {
     const problem = this.#problemOf(key, { keyId, epoch, curve });
     invariant(problem === undefined, `a share that is to be stored ${problem}`);
     const place = { keyId, epoch, curve };
+    // An epoch is endorsed once: another attempt has another number, so that no number gets two certificates.
+    invariant(transaction.find(KEYS, { keyId, epoch }).length === 0, "an epoch of a key is stored once");
     transaction.put(KEYS, {
       ...place,
       name,
@@ -304,16 +359,40 @@ export class LocalStore implements Journal, Disposable {
     });
   }
 
+  /**
+   * Promotes an epoch, and erases the earlier ones of the same key in the same transaction: the certificate shows that all
+   * members have their shares of this one. Later attempts stay, and so do PENDING shares of other keys under the name:
+   * somebody may hold their certificates (`discardPending`).
+   */
   #activate(transaction: Transaction, record: Extract<JournalRecord, { kind: "key-active" }>): void {
     const row = this.#keyRow(transaction, record);
-    if (row.state === "active") return;
+    if (row.state !== "pending") return;
     for (const other of transaction.find(KEYS, { name: row.name })) {
-      if (equal(other.keyId, row.keyId)) continue;
-      invariant(other.state === "pending", "a name has one active key");
-      // All parties signed this key's certificate: an earlier attempt under the name can no longer be completed.
-      transaction.remove(KEYS, other);
+      if (other.state === "active" && (!equal(other.keyId, row.keyId) || other.epoch > row.epoch)) {
+        throw keyExists(row.name);
+      }
     }
-    transaction.put(KEYS, { ...row, state: "active", certificate: record.certificate });
+    for (const other of transaction.find(KEYS, { keyId: row.keyId })) {
+      if (other.epoch < row.epoch) this.#erase(transaction, other);
+    }
+    const state = this.#departs(row) ? "left" : "active";
+    transaction.put(KEYS, { ...row, state, certificate: record.certificate });
+  }
+
+  /** Removes one epoch of a key with its pair states and marks. Why pairs were burned, and what was released, stays. */
+  #erase(transaction: Transaction, row: KeyRow): void {
+    const { keyId, epoch } = row;
+    // What is written beside the database about this change names the rows, and holds nothing of their contents.
+    for (const pair of transaction.find(PAIRS, { keyId, epoch })) {
+      transaction.remove(PAIRS, { ...pair, sealed: EMPTY });
+    }
+    for (const mark of transaction.find(MARKS, { keyId, epoch })) transaction.remove(MARKS, mark);
+    transaction.remove(KEYS, { ...row, sealed: EMPTY });
+  }
+
+  #departs(row: KeyRow): boolean {
+    using encoded = this.#opened(row);
+    return this.#options.inspect(encoded.expose()).departs === true;
   }
 
   #release(transaction: Transaction, record: Extract<JournalRecord, { kind: "release" }>): void {

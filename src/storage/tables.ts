@@ -30,8 +30,8 @@ export interface KeyRow {
   readonly name: string;
   /** Name of the curve. */
   readonly curve: string;
-  /** `pending` until the certificate of all parties is complete. */
-  readonly state: "pending" | "active";
+  /** `pending` until the certificate of all parties is complete; `left`: it is, and this party has no share any more. */
+  readonly state: "pending" | "active" | "left";
   /** 1 when every party is known to have the certificate. */
   readonly settled: number;
   /** The sealed encoding of record and share. */

@@ -69,7 +69,7 @@ Deno.test("write() refuses a second key under an active name", () => {
   assert.equal(store.keys().length, 1);
 });
 
-Deno.test("write() refuses to activate a second key under a name", () => {
+Deno.test("write() refuses to activate a second key under a name, and keeps its share until it is discarded", () => {
   using place = new Place();
   using store = place.open();
   const first = { ...fakeKey({ name: "first" }), name: "treasury" };
@@ -77,15 +77,19 @@ Deno.test("write() refuses to activate a second key under a name", () => {
   store.write({ kind: "key-pending", ...first });
   store.write({ kind: "key-pending", ...second });
   store.write({ kind: "key-active", keyId: second.keyId, epoch: 0, certificate: id("c") });
-  assert.deepEqual(
-    store.named("treasury").map((key) => key.keyId),
-    [second.keyId],
-    "the earlier attempt is gone",
-  );
+  assert.deepEqual(store.active("treasury").keyId, second.keyId);
+  {
+    using kept = store.openKey(first);
+    assert.deepEqual(kept.expose(), first.key.expose(), "somebody may hold its certificate");
+  }
   fails(
     () => store.write({ kind: "key-active", keyId: first.keyId, epoch: 0, certificate: id("c") }),
-    "KEY_UNKNOWN",
+    "KEY_EXISTS",
   );
+  fails(() => store.discardPending(second), "KEY_EXISTS", /active in epoch 0/);
+  store.discardPending(first);
+  assert.deepEqual(store.named("treasury").map((key) => key.keyId), [second.keyId]);
+  fails(() => store.discardPending(first), "KEY_UNKNOWN");
 });
 
 Deno.test("write() keeps the first certificate of an active key", () => {

@@ -4,11 +4,30 @@
  * @module
  */
 
-import { type KeyId, keyId, type SessionId, sessionId } from "../../base/brands.ts";
+import { type KeyId, keyId, type PartyId, type SessionId, sessionId } from "../../base/brands.ts";
 import { type Bytes, EMPTY } from "../../base/bytes.ts";
-import { type Codec, decode, DecodeError, encode, fixed, map, struct, text, U8 } from "../../base/codec.ts";
+import {
+  bytes,
+  type Codec,
+  decode,
+  DecodeError,
+  encode,
+  fixed,
+  map,
+  struct,
+  text,
+  U8,
+} from "../../base/codec.ts";
+import { invariant } from "../../base/errors.ts";
 import { Secret } from "../../base/secret.ts";
-import { type KeyShare, keyShareCodec } from "../key_share.ts";
+import {
+  type KeyShare,
+  keyShareCodec,
+  partyCodec,
+  type PublicKeyRecord,
+  publicKeyRecordCodec,
+} from "../key_share.ts";
+import { type Lineage, lineageCodec } from "./certificate.ts";
 import { ENDORSEMENT_BYTES } from "./messages.ts";
 
 /** What the journal record "key-pending" holds. */
@@ -17,12 +36,35 @@ export interface StoredKey {
   readonly keyName: string;
   /** The share with its public record. */
   readonly share: KeyShare;
-  /** The session that generated it. */
+  /** The session that made this epoch. */
   readonly sid: SessionId;
   /** Hash of everything that was broadcast in it. */
   readonly transcript: Bytes;
   /** This party's endorsement, encoded: after a crash the same bytes are sent again. */
   readonly endorsement: Bytes;
+  /** Of an epoch after the first. */
+  readonly lineage?: Lineage;
+}
+
+/**
+ * What a party stores in the place of a share when it leaves a key: the new epoch, in which it has none. With its certificate
+ * the old share may be erased.
+ */
+export interface StoredDeparture {
+  /** The name of the key. */
+  readonly keyName: string;
+  /** The epoch without this party. */
+  readonly record: PublicKeyRecord;
+  /** This party. */
+  readonly self: PartyId;
+  /** The session that made this epoch. */
+  readonly sid: SessionId;
+  /** Hash of everything that was broadcast in it. */
+  readonly transcript: Bytes;
+  /** This party's signature as a witness; none where it took no part. */
+  readonly signature: Bytes;
+  /** Where the epoch comes from. */
+  readonly lineage: Lineage;
 }
 
 /** How far a stored key is. */
@@ -39,15 +81,30 @@ export interface KeyOffer {
 /** Longest name of a key, in bytes of UTF-8. */
 export const KEY_NAME_BYTES_MAX = 128;
 
-/** The canonical bytes of a stored key: version 1. Secret. */
+/** The canonical bytes of a stored key: version 1 of epoch 0, version 2 of a later one. Secret. */
 export function encodeStoredKey(key: StoredKey): Secret {
-  return new Secret(encode(storedKeyCodec, { version: VERSION, ...key }));
+  return new Secret(encode(storedKeyCodec, key));
 }
 
 /** Reads a stored key. The caller owns the secret in it. @throws DecodeError */
 export function decodeStoredKey(bytes: Uint8Array): StoredKey {
-  const { version: _, ...key } = decode(storedKeyCodec, bytes);
-  return key;
+  return decode(storedKeyCodec, bytes);
+}
+
+/** The canonical bytes of a departure: version 3. */
+export function encodeStoredDeparture(departure: StoredDeparture): Bytes {
+  return encode(storedDepartureCodec, { version: VERSION_DEPARTURE, ...departure });
+}
+
+/** Reads a departure. @throws DecodeError */
+export function decodeStoredDeparture(bytes: Uint8Array): StoredDeparture {
+  const { version: _, ...departure } = decode(storedDepartureCodec, bytes);
+  return departure;
+}
+
+/** True iff these are the bytes of a departure, not of a key. */
+export function isStoredDeparture(bytes: Uint8Array): boolean {
+  return bytes[0] === VERSION_DEPARTURE;
 }
 
 /** An offer as bytes; none for a party that has no such key. */
@@ -60,19 +117,53 @@ export function decodeOffer(bytes: Uint8Array): KeyOffer | undefined {
   return bytes.length === 0 ? undefined : decode(offerCodec, bytes);
 }
 
-const VERSION = 1;
+const VERSION_FIRST = 1;
+const VERSION_LATER = 2;
+const VERSION_DEPARTURE = 3;
 const STATES = ["pending", "active"] as const;
 
-const storedKeyCodec: Codec<StoredKey & { readonly version: number }> = struct({
-  version: map(U8, (v: number) => v, (v) => {
-    if (v !== VERSION) throw new DecodeError("a stored key of an unknown version");
-    return v;
-  }),
+const common = {
   keyName: text(KEY_NAME_BYTES_MAX),
   sid: map(fixed(32), (sid: SessionId) => sid as Bytes, sessionId),
   transcript: fixed(32),
+};
+const first = struct({ ...common, endorsement: fixed(ENDORSEMENT_BYTES), share: keyShareCodec });
+const later = struct({
+  ...common,
   endorsement: fixed(ENDORSEMENT_BYTES),
+  lineage: lineageCodec,
   share: keyShareCodec,
+});
+
+const storedKeyCodec: Codec<StoredKey> = {
+  sizeMax: 1 + later.sizeMax,
+  write(out, { lineage, ...key }) {
+    invariant(
+      (lineage === undefined) === (key.share.record.epoch === 0),
+      "epoch 0 has no lineage, all others have one",
+    );
+    U8.write(out, lineage === undefined ? VERSION_FIRST : VERSION_LATER);
+    if (lineage === undefined) first.write(out, key);
+    else later.write(out, { ...key, lineage });
+  },
+  read(input) {
+    const version = U8.read(input);
+    if (version === VERSION_FIRST) return first.read(input);
+    if (version === VERSION_LATER) return later.read(input);
+    throw new DecodeError("a stored key of an unknown version");
+  },
+};
+
+const storedDepartureCodec: Codec<StoredDeparture & { readonly version: number }> = struct({
+  version: map(U8, (v: number) => v, (v) => {
+    if (v !== VERSION_DEPARTURE) throw new DecodeError("a departure of an unknown version");
+    return v;
+  }),
+  ...common,
+  signature: bytes(64),
+  lineage: lineageCodec,
+  self: partyCodec,
+  record: publicKeyRecordCodec,
 });
 
 const offerCodec: Codec<KeyOffer> = struct({
