@@ -39,6 +39,7 @@ Deno.test("verifyEvidence() accepts two different envelopes for one place, and n
     ["for two receivers", [sealed({ to: ALICE }), sealed({ to: CAROL, body: wordBody("y") })]],
     ["of another sender", [sealed(), sealed({ from: CAROL, body: wordBody("y") }, 3)]],
     ["of another signer", [sealed(), sealed({ body: wordBody("y") }, 3)]],
+    ["in the name of another", [sealed({ from: CAROL }), sealed({ from: CAROL, body: wordBody("y") })]],
     ["with trailing bytes", [sealed(), concat(two[1] as Bytes, u8(0))]],
     ["cut", [sealed(), (two[1] as Bytes).slice(0, -1)]],
   ];
@@ -97,7 +98,7 @@ function countingStore() {
   const store = new EnvelopeStore({
     sid: SID,
     protocol: "toy",
-    rounds: [SAY, CLOSE] as Round[],
+    rounds: [{ ...SAY, direct: CLOSE.direct }, CLOSE] as Round[],
     roster,
     self: ALICE,
   });
@@ -127,9 +128,10 @@ Deno.test("EnvelopeStore gives as evidence what a party sent up to the round, an
     sealed({ round: 2, echo }),
     sealed({ round: 2, to: ALICE, echo }),
     sealed({ from: CAROL }),
+    sealed({ from: CAROL, to: ALICE, body: wordBody("for alice only") }),
   ];
   for (const [i, raw] of sent.entries()) {
-    assert.equal(store.accept(i === 3 ? CAROL : BOB, raw).kind, "stored");
+    assert.equal(store.accept(i >= 3 ? CAROL : BOB, raw).kind, "stored");
   }
   const raws = (round: number) => store.evidenceOf(round, BOB).envelopes.map(({ raw }) => raw.toHex());
   assert.deepEqual(raws(1), [sent[0]].map((raw) => raw?.toHex()));

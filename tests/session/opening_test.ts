@@ -151,6 +151,19 @@ Deno.test("SessionHost: a lying bob who gives carol another nonce splits round 0
   assert.deepEqual(evidenceOf(slot), []);
 });
 
+Deno.test("SessionHost: a session that ends while lists differ leaves no timer behind", () => {
+  const lonely = new Lonely();
+  const slot = lonely.start(chat);
+  const opens = [lonely.ownOpen(), lonely.receiveOpen(BOB), lonely.receiveOpen(CAROL)];
+  lonely.receiveReady(
+    CAROL,
+    [opens[0], lonely.openOf(BOB, { nonce: sha256(utf8("other")) }), opens[2]] as never,
+  );
+  assert.equal(lonely.timers, 2);
+  slot.cancel();
+  assert.equal(lonely.timers, 0);
+});
+
 Deno.test("SessionHost: lists that agree again in time are no split", () => {
   const lonely = new Lonely();
   const slot = lonely.start(chat);

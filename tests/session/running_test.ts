@@ -471,9 +471,11 @@ Deno.test("an exception of a codec that is no refusal blames nobody", () => {
 Deno.test("blame for what is not here comes without evidence, not with an empty one", () => {
   const lonely = new Lonely();
   const slot = lonely.start(toy([SAY, CLOSE] as Round[], function* () {
+    yield* compute(() => 1, undefined);
     throw new CheaterError({ code: "CHEATED", round: 1, culprits: [BOB], what: "it is wrong" });
   }));
   lonely.openWithAll();
+  lonely.pass(1);
   assert.equal(failureOf(slot).code, "CHEATED");
   assert.deepEqual(evidenceOf(slot), []);
 });
