@@ -9,6 +9,7 @@ import { type Codec, decode, encode } from "../../src/base/codec.ts";
 import type { Rng } from "../../src/base/rng.ts";
 import type { Definition, Protocol, Round, Session, Step } from "../../src/protocols/protocol.ts";
 import {
+  echoHash,
   type Envelope,
   envelopeHead,
   openEnvelope,
@@ -54,6 +55,8 @@ interface Context extends Attack {
   readonly corpus: Corpus;
   /** What happens once per session and receiver. */
   once(what: string): boolean;
+  /** Bodies of the broadcasts of the attacked round, by `session/sender`, as their senders told most. */
+  readonly bodies: ReadonlyMap<string, Bytes>;
 }
 
 type Sent = readonly { readonly frame: SessionFrame; readonly delayMs?: number }[];
@@ -64,6 +67,8 @@ interface Adversary {
   /** Where it makes sense. */
   readonly at: (place: Place, rounds: readonly Round[], n: number) => boolean;
   readonly onFrame?: OnFrame;
+  /** What is sent instead of a message that echoes the attacked round. */
+  readonly onEcho?: OnFrame;
   /** Changes what the corrupt party's own protocol sends, so that it stays consistent with itself. */
   readonly onBody?: (body: Bytes, context: Pick<Context, "rng" | "corpus" | "corrupt" | "place">) => Bytes;
 }
@@ -104,6 +109,7 @@ export const ADVERSARIES: Readonly<Record<string, Adversary>> = {
       resigned(passing, context, { ...envelope, body: flipBit(envelope.body, context.rng) })
     ),
   },
+  "equivocate-late": { at: isEchoed, onFrame: equivocateLate, onEcho: echoAsTold },
   "two-of-one": { at: hasBody, onFrame: twoOfOne },
   "echo-lie": {
     at: carriesEcho,
@@ -160,18 +166,24 @@ export function placesOf(rounds: readonly Round[], adversary: string, n: number)
 /** The corrupt party's network side. */
 export function intercept(attack: Attack, rounds: readonly Round[], rng: Rng, corpus: Corpus): Interceptor {
   const { onFrame } = ADVERSARIES[attack.adversary] as Adversary;
+  const { onEcho } = ADVERSARIES[attack.adversary] as Adversary;
   const done = new Set<string>();
+  const bodies = new Map<string, Bytes>();
   const table = new RoundTable(rounds);
   return (passing, world) => {
+    const said = envelopeAt(attack.place, passing, table);
+    if (said !== undefined) bodies.set(`${hex(passing.frame.session)}/${passing.from}`, said.body);
     if (passing.from !== attack.corrupt || onFrame === undefined) return asIs(passing);
     if (WITHOUT_A_WORD.has(attack.adversary) && FAREWELLS.has(passing.frame.type)) return [];
-    const envelope = envelopeAt(attack.place, passing, table);
-    if (envelope === undefined && !isRound0(attack.place, passing)) return asIs(passing);
+    const envelope = said;
     const once = (what: string) => {
       const key = `${hex(passing.frame.session)}/${passing.to}/${what}`;
       return done.has(key) ? false : (done.add(key), true);
     };
-    return onFrame(passing, { ...attack, world, rng, rounds, corpus, once }, envelope);
+    const context = { ...attack, world, rng, rounds, corpus, once, bodies };
+    if (envelope !== undefined || isRound0(attack.place, passing)) return onFrame(passing, context, envelope);
+    const echo = onEcho === undefined ? undefined : echoOf(attack.place, passing, table);
+    return echo === undefined || onEcho === undefined ? asIs(passing) : onEcho(passing, context, echo);
   };
 }
 
@@ -242,6 +254,10 @@ function hasBody(place: Place): boolean {
   return inRounds(place) && place.round < 128;
 }
 
+function isEchoed({ kind, round }: Place, rounds: readonly Round[], n: number): boolean {
+  return n > 2 && kind === "broadcast" && new RoundTable(rounds).echoed.includes(round);
+}
+
 function carriesEcho(place: Place, rounds: readonly Round[]): boolean {
   const table = new RoundTable(rounds);
   return inRounds(place) &&
@@ -258,6 +274,13 @@ function envelopeAt({ kind, round }: Place, { frame }: Passing, table: RoundTabl
   const head = envelopeHead(frame.payload);
   if (head.round !== round || (head.to === TO_ALL) !== (kind === "broadcast")) return undefined;
   return openEnvelope(frame.payload, table.place(head.round, head.to)?.echoOf !== undefined);
+}
+
+/** An envelope that echoes the attacked round. */
+function echoOf({ round }: Place, { frame }: Passing, table: RoundTable): Envelope | undefined {
+  if (frame.type !== FrameType.ENVELOPE) return undefined;
+  const head = envelopeHead(frame.payload);
+  return table.place(head.round, head.to)?.echoOf === round ? openEnvelope(frame.payload, true) : undefined;
 }
 
 function asIs({ frame }: Passing): Sent {
@@ -338,6 +361,26 @@ function otherBody(
 function equivocate(passing: Passing, context: Context, envelope: Envelope | undefined): Sent {
   if (envelope === undefined || passing.to !== context.target) return asIs(passing);
   return resigned(passing, context, { ...envelope, body: otherBody(envelope.body, context) });
+}
+
+/** Another body for one receiver, so late that everybody else's next round is there before it. */
+function equivocateLate(passing: Passing, context: Context, envelope: Envelope | undefined): Sent {
+  return equivocate(passing, context, envelope).map(({ frame }) => ({
+    frame,
+    delayMs: passing.to === context.target ? 2_500 : 0,
+  }));
+}
+
+/** The echo that fits what that one receiver was told. */
+function echoAsTold(passing: Passing, context: Context, envelope: Envelope | undefined): Sent {
+  const { world, corrupt, target, place, bodies } = context;
+  const session = world.sessions.get(hex(passing.frame.session));
+  if (envelope === undefined || session === undefined || passing.to !== target) return asIs(passing);
+  const told = world.parties.map((party) => {
+    const body = bodies.get(`${hex(passing.frame.session)}/${party}`) ?? new Uint8Array(0);
+    return party === corrupt ? otherBody(body, context) : body;
+  });
+  return resigned(passing, context, { ...envelope, echo: echoHash(session.sid, place.round, told) });
 }
 
 /** Two different messages for one place, to the same receiver. */

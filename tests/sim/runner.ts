@@ -373,6 +373,8 @@ function expectation(
     case "ones":
     case "other":
       return exact ? culprit : protocol === "agree-nonce" ? finish : fail;
+    case "equivocate-late":
+      return culprit;
     case "equivocate":
     case "flip-one":
       if (isEchoed) return parties > 2 ? culprit : fail;
@@ -456,6 +458,7 @@ const ABSENCE: ReadonlySet<string> = new Set(["TIMEOUT", "LINK_FLAP"]);
 const TO_ONE: ReadonlySet<string> = new Set([
   "drop-one",
   "equivocate",
+  "equivocate-late",
   "flip-one",
   "two-of-one",
   "echo-lie",
