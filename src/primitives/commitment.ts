@@ -16,6 +16,7 @@ export type CommitmentTag = Extract<
   | typeof Tag.dkgCommit
   | typeof Tag.signCommit
   | typeof Tag.reshareCommit
+  | typeof Tag.frostRefreshCommit
   | typeof Tag.pairCoinCommit
 >;
 

@@ -25,13 +25,7 @@ import { hashToScalar } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
 
 /** Where a proof belongs. A proof made for one use does not verify for another. */
-export type PokUse =
-  | "dkg/coeff"
-  | "dkg/share"
-  | "refresh/coeff"
-  | "reshare/coeff"
-  | "frost/share"
-  | "frost/refresh-coeff";
+export type PokUse = "dkg/coeff" | "dkg/share" | "refresh/coeff" | "reshare/coeff";
 
 /** Who proves what, where. */
 export interface Statement {

@@ -140,7 +140,7 @@ function certifiedMessage(
 function shareStatement({ record, sid }: FrostEndorsed, member: PartyId): pok.Statement {
   return {
     sid,
-    use: "frost/share",
+    use: "dkg/share",
     prover: member,
     curve: record.suite.group,
     points: [record.publicShares.get(member) as Point],

@@ -12,12 +12,19 @@ import type { Point, Scalar } from "../../../src/math/curve.ts";
 import { parsePolicy } from "../../../src/primitives/access.ts";
 import { deal } from "../../../src/primitives/feldman.ts";
 import { frostDkg, type FrostDkgInput, type FrostDkgResult } from "../../../src/protocols/frost/dkg.ts";
+import type { FrostHeldEpoch } from "../../../src/protocols/frost/held.ts";
 import { type FrostKeyRecord, type FrostKeyShare, makeFrostKeyId } from "../../../src/protocols/frost/key.ts";
+import {
+  frostRefresh,
+  type FrostRefreshInput,
+  type FrostRefreshResult,
+} from "../../../src/protocols/frost/refresh.ts";
 import { frostSign, type FrostSignInput } from "../../../src/protocols/frost/sign.ts";
+import { decodeFrostStoredKey } from "../../../src/protocols/frost/stored_key.ts";
 import { FROST_SUITES, type FrostScheme } from "../../../src/protocols/frost/suite.ts";
 import { type LocalOptions, type LocalOutcome, runLocally } from "../../../src/protocols/local.ts";
-import type { Protocol, Session } from "../../../src/protocols/protocol.ts";
-import { type Group, makeGroup } from "../support.ts";
+import type { JournalRecord, Protocol, Session } from "../../../src/protocols/protocol.ts";
+import { type Group, makeGroup, valuesOf } from "../support.ts";
 
 export const SCHEMES: readonly FrostScheme[] = ["ed25519", "bip340"];
 
@@ -110,4 +117,58 @@ export function runFrostSign(
     };
     return frostSign.run(sessionOf?.(session) ?? session, inputOf?.(input) ?? input);
   }, { rng: seededRng("frost sign"), ...options });
+}
+
+/** What the parties of a group have stored, as their journals say. */
+export class Stores {
+  readonly #held = new Map<PartyId, FrostHeldEpoch[]>();
+
+  /** Notes a record, for `onPersist`. */
+  write(party: PartyId, record: JournalRecord): void {
+    if (record.kind === "key-pending") {
+      const key = decodeFrostStoredKey(record.key.expose());
+      this.of(party).push({ state: "pending", key });
+    }
+    if (record.kind === "key-active") {
+      const epochs = this.of(party);
+      const at = epochs.findIndex(({ key }) => key.share.record.epoch === record.epoch);
+      epochs[at] = { state: "active", key: (epochs[at] as FrostHeldEpoch).key };
+    }
+  }
+
+  /** Ascending by epoch. */
+  of(party: PartyId): FrostHeldEpoch[] {
+    const held = this.#held.get(party) ?? [];
+    this.#held.set(party, held);
+    return held;
+  }
+}
+
+/** Makes a key of all parties of a group, with what they store. */
+export function storedFrostKey(
+  scheme: FrostScheme,
+  text: string,
+): { readonly group: Group; readonly stores: Stores } {
+  const group = makeGroup(text);
+  const stores = new Stores();
+  valuesOf(runFrostDkg(group, scheme, { onPersist: (party, record) => stores.write(party, record) }));
+  return { group, stores };
+}
+
+/** Refreshes with all parties in this process. */
+export function runFrostRefresh(
+  group: Group,
+  heldOf: (party: PartyId) => readonly FrostHeldEpoch[],
+  options: Partial<LocalOptions> = {},
+): Map<PartyId, LocalOutcome<FrostRefreshResult>> {
+  const inputOf = (self: PartyId): FrostRefreshInput => ({ keyName: "treasury", self, held: heldOf(self) });
+  const offers = new Map(
+    group.parties.map((self) => [self, frostRefresh.offer?.(inputOf(self)) ?? EMPTY as Bytes]),
+  );
+  return runLocally(group.parties, (session) => frostRefresh.run(session, inputOf(session.self)), {
+    rng: group.rng,
+    identities: group.identities,
+    offers,
+    ...options,
+  });
 }
