@@ -209,16 +209,19 @@ export class Opening {
       const at = this.#proposal.participants.findIndex((_, i) =>
         !sameEntry(theirs.entries[i], this.#ownReady?.entries[i])
       );
-      const about = this.#proposal.participants[at];
-      const liar = about === undefined ? peer : about as PartyId;
-      const name = this.#context.roster.nameOf(liar);
-      return new TransportError(
-        "ROUND0_SPLIT",
-        `${name} gave ${
-          this.#context.roster.nameOf(peer)
-        } another nonce than us (it restarted, or it equivocates): run the command again`,
-        { party: name, parties: [liar] },
-      );
+      const about = this.#proposal.participants[at] as PartyId;
+      const [name, teller] = [about, peer].map((party) => this.#context.roster.nameOf(party));
+      return about === this.#context.self
+        ? new TransportError(
+          "ROUND0_SPLIT",
+          `${teller} answers an earlier opening message of this party: run the command again`,
+          { party: teller as string, parties: [peer] },
+        )
+        : new TransportError(
+          "ROUND0_SPLIT",
+          `${name} gave ${teller} another nonce than us (it restarted, or it equivocates): run the command again`,
+          { party: name as string, parties: [about] },
+        );
     }
     return new TransportError("ROUND0_SPLIT", "the parties' opening messages differ: run the command again");
   }

@@ -10,7 +10,7 @@ import { encode } from "../base/codec.ts";
 import { CheaterError, InvariantError, QuorateError, TransportError } from "../base/errors.ts";
 import type { Definition } from "../protocols/protocol.ts";
 import type { SessionContext, SessionEvent } from "./context.ts";
-import { EnvelopeStore } from "./envelope_store.ts";
+import { type Acceptance, EnvelopeStore } from "./envelope_store.ts";
 import type { Evidence } from "./evidence.ts";
 import {
   encodeAbort,
@@ -187,7 +187,10 @@ export class ProtocolSession {
   /** An envelope with this session's id. */
   receiveEnvelope(peer: PartyId, raw: Bytes): void {
     if (this.#store === undefined || !["opening", "running", "disputing"].includes(this.#phase)) return;
-    const acceptance = this.#store.accept(peer, raw);
+    this.#safely(() => this.#judge(peer, (this.#store as EnvelopeStore).accept(peer, raw)));
+  }
+
+  #judge(peer: PartyId, acceptance: Acceptance): void {
     switch (acceptance.kind) {
       case "duplicate":
         return;
@@ -196,7 +199,7 @@ export class ProtocolSession {
       case "equivocation":
         return this.#equivocated(acceptance.evidence);
       case "stored":
-        if (this.#phase === "running") this.#safely(() => this.#running?.received(acceptance.stored));
+        if (this.#phase === "running") this.#running?.received(acceptance.stored);
     }
   }
 
@@ -238,6 +241,8 @@ export class ProtocolSession {
   /** A peer ended the session; its word, not evidence. */
   receiveAbort(peer: PartyId, abort: AbortMessage): void {
     if (this.#phase === "over" || this.#phase === "lingering") return;
+    // One look at what a peer holds is enough; another one would cost as many signatures again.
+    if (abort.code === "ECHO_MISMATCH" && this.#disputants.has(peer)) return;
     const evidence = this.#store?.findEquivocation(abort.evidence);
     if (evidence !== undefined) return this.#equivocated(evidence);
     if (abort.code === "ECHO_MISMATCH" && (this.#phase === "running" || this.#phase === "disputing")) {

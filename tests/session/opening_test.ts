@@ -151,6 +151,18 @@ Deno.test("SessionHost: a lying bob who gives carol another nonce splits round 0
   assert.deepEqual(evidenceOf(slot), []);
 });
 
+Deno.test("SessionHost: a peer that keeps to an earlier OPEN of ours is the one that the split names", () => {
+  const lonely = new Lonely();
+  const slot = lonely.start(chat);
+  const opens = [lonely.ownOpen(), lonely.receiveOpen(BOB), lonely.receiveOpen(CAROL)];
+  const earlier = lonely.openOf(ALICE, { nonce: sha256(utf8("earlier")) });
+  lonely.receiveReady(BOB, [earlier, opens[1], opens[2]] as never);
+  lonely.pass(SessionLimits.splitMs);
+  const error = failureOf(slot) as TransportError;
+  assert.deepEqual([error.code, error.parties], ["ROUND0_SPLIT", [BOB]]);
+  assert.match(error.message, /^bob answers an earlier opening message/);
+});
+
 Deno.test("SessionHost: a session that ends while lists differ leaves no timer behind", () => {
   const lonely = new Lonely();
   const slot = lonely.start(chat);

@@ -243,6 +243,19 @@ Deno.test("dispute: the other version of a broadcast names its sender, if it sig
   }
 });
 
+Deno.test("dispute: each peer is listened to once", () => {
+  const { lonely, slot, sid, bob } = inRound2();
+  const lie = sealEnvelope(lonely.signerOf(BOB), sid, "toy", {
+    ...openEnvelope(bob, false),
+    body: wordBody("lie"),
+  });
+  lonely.receiveAbort(CAROL, sid, { code: "ECHO_MISMATCH" });
+  lonely.receiveAbort(CAROL, sid, { code: "ECHO_MISMATCH", evidence: [lie] });
+  assert.equal(stateOf(slot), "running");
+  lonely.receiveAbort(CAROL, sid, { code: "EQUIVOCATION", evidence: [bob, lie] });
+  assert.equal(failureOf(slot).code, "EQUIVOCATION");
+});
+
 Deno.test("equivocation: two different messages to one receiver name the sender; direct ones are not shown to others", () => {
   const { lonely, slot, sid, echo } = inRound2();
   lonely.receiveEnvelope(BOB, sid, { round: 2, to: ALICE, echo, body: wordBody("one") });
