@@ -74,6 +74,12 @@ interface BufferedOpen {
   readonly until: number;
 }
 
+interface Unsaid {
+  readonly bootId: Bytes;
+  readonly frame: SessionFrame;
+  readonly until: number;
+}
+
 /** Runs the sessions of one party over its links. */
 export class SessionHost {
   readonly #options: SessionHostOptions;
@@ -83,6 +89,7 @@ export class SessionHost {
   readonly #queue = new Map<string, ProtocolSession[]>();
   readonly #buffered = new Map<PartyId, Map<string, BufferedOpen>>();
 
+  readonly #unsaid = new Map<PartyId, Unsaid[]>();
   #dropped = 0;
 
   /** Takes over what the links deliver. */
@@ -152,6 +159,7 @@ export class SessionHost {
           this.#sessions.delete(session);
           quietly(() => observer.settled?.(value));
         },
+        unsaid: (peer, bootId, frame) => this.#keepUnsaid(peer, bootId, frame),
         leave: () => this.#leaveProp(session),
       },
     });
@@ -232,6 +240,7 @@ export class SessionHost {
   #onLink(event: LinkEvent): void {
     switch (event.kind) {
       case "up":
+        this.#sayUnsaid(event.peer, event.bootId);
         for (const session of [...this.#sessions]) {
           if (session.peers().includes(event.peer)) session.linkUp(event.peer, event.bootId);
         }
@@ -245,6 +254,22 @@ export class SessionHost {
         return;
       case "frame":
         this.#onFrame(event.peer, event.frame);
+    }
+  }
+
+  /** A peer that waits for a session that is over here should not wait until its deadline, and name this party. */
+  #keepUnsaid(peer: PartyId, bootId: Bytes, frame: SessionFrame): void {
+    const until = this.#options.clock.now() + this.#options.timeoutMs;
+    const kept = [...this.#unsaid.get(peer) ?? [], { bootId, frame, until }];
+    this.#unsaid.set(peer, kept.slice(-SessionLimits.unsaidMax));
+  }
+
+  #sayUnsaid(peer: PartyId, bootId: Bytes): void {
+    const kept = this.#unsaid.get(peer) ?? [];
+    this.#unsaid.delete(peer);
+    for (const unsaid of kept) {
+      const isDue = equal(unsaid.bootId, bootId) && unsaid.until > this.#options.clock.now();
+      if (isDue) this.#options.links.send(peer, unsaid.frame);
     }
   }
 
@@ -325,10 +350,10 @@ export class SessionHost {
     ) {
       return this.#closeLink(peer, "an OPEN has an impossible set of participants");
     }
-    for (const session of this.#sessions) {
-      if (session.knowsOpen(peer, open)) return;
-    }
     const prop = proposalHash(open.proposal);
+    for (const session of this.#sessions) {
+      if (equal(session.prop, prop) && session.knowsOpen(peer, open)) return;
+    }
     if (!verifyEntry(this.#options.roster.get(peer).identity, peer, prop, entryOf(open))) {
       return this.#closeLink(peer, UNSIGNED);
     }

@@ -23,7 +23,7 @@ import {
   withNames,
 } from "./farewell.ts";
 import { SessionLimits } from "./limits.ts";
-import { FrameType } from "./links.ts";
+import { FrameType, type SessionFrame } from "./links.ts";
 import {
   type AbortMessage,
   doneCodec,
@@ -57,6 +57,8 @@ export interface SessionHooks {
   /** Frames with this id belong to this session now; an earlier id of it is void. */
   candidate(sid: SessionId): void;
   outcome(outcome: Outcome): void;
+  /** A farewell that a process of a peer could not be given, because its link is down. */
+  unsaid(peer: PartyId, bootId: Bytes, frame: SessionFrame): void;
   /** It opens or runs no more: another one of the same proposal may begin. */
   leave(): void;
   /** The session needs nothing any more. */
@@ -620,7 +622,13 @@ export class ProtocolSession {
   }
 
   #sendToAll(type: FrameType, session: Bytes, payload: Bytes): void {
-    for (const peer of this.peers()) this.#context.links.send(peer, { type, session, payload });
+    const frame = { type, session, payload };
+    for (const peer of this.peers()) {
+      const bootId = this.#opening.bootIdOf(peer);
+      if (!this.#context.links.send(peer, frame) && bootId !== undefined) {
+        this.#hooks.unsaid(peer, bootId, frame);
+      }
+    }
   }
 }
 

@@ -303,6 +303,35 @@ Deno.test("links: sessions survive drops in every round, and the fourth one ends
   }
 });
 
+Deno.test("links: a farewell that a link missed is said when the same process is back in time", () => {
+  const cases: [number, number, number][] = [[1, 1_000, 1], [2, 1_000, 0], [1, TIMEOUT_MS, 0]];
+  for (const [boot, after, said] of cases) {
+    const lonely = new Lonely();
+    const slot = lonely.start(word);
+    lonely.openWithAll();
+    lonely.down(BOB);
+    slot.cancel();
+    assert.equal(lonely.framesOf(FrameType.ABORT, CAROL).length, 1);
+    assert.equal(lonely.framesOf(FrameType.ABORT, BOB).length, 0);
+    lonely.pass(after);
+    for (let i = 0; i < 2; i++) lonely.up(BOB, boot);
+    assert.equal(lonely.framesOf(FrameType.ABORT, BOB).length, said, `${boot} ${after}`);
+  }
+});
+
+Deno.test("links: of the farewells that a link missed the newest 16 are kept", () => {
+  const lonely = new Lonely({ mode: "daemon" });
+  const slots = Array.from({ length: SessionLimits.unsaidMax + 1 }, (_, i) => {
+    const slot = lonely.start(word, { payload: `${i}` });
+    lonely.receiveOpen(BOB);
+    return slot;
+  });
+  lonely.down(BOB);
+  for (const slot of slots) slot.cancel();
+  lonely.up(BOB);
+  assert.equal(lonely.framesOf(FrameType.SESSION_REFUSED, BOB).length, SessionLimits.unsaidMax);
+});
+
 Deno.test("links: drops are counted per peer", () => {
   const lonely = new Lonely();
   const slot = lonely.start(word);
