@@ -136,6 +136,13 @@ export class Stores {
     }
   }
 
+  /** Stores with the same content. */
+  copy(): Stores {
+    const out = new Stores();
+    for (const [party, held] of this.#held) out.#held.set(party, [...held]);
+    return out;
+  }
+
   /** Ascending by epoch. */
   of(party: PartyId): FrostHeldEpoch[] {
     const held = this.#held.get(party) ?? [];
@@ -144,16 +151,24 @@ export class Stores {
   }
 }
 
-/** Makes a key of all parties of a group, with what they store. */
+/** A key of all parties of a group, with what they store. It is made once; the stores are the caller's. */
 export function storedFrostKey(
   scheme: FrostScheme,
   text: string,
 ): { readonly group: Group; readonly stores: Stores } {
-  const group = makeGroup(text);
-  const stores = new Stores();
-  valuesOf(runFrostDkg(group, scheme, { onPersist: (party, record) => stores.write(party, record) }));
-  return { group, stores };
+  const name = `${scheme} ${text}`;
+  let made = madeKeys.get(name);
+  if (made === undefined) {
+    const stores = made = new Stores();
+    valuesOf(
+      runFrostDkg(makeGroup(text), scheme, { onPersist: (party, record) => stores.write(party, record) }),
+    );
+    madeKeys.set(name, made);
+  }
+  return { group: makeGroup(text), stores: made.copy() };
 }
+
+const madeKeys = new Map<string, Stores>();
 
 /** Refreshes with all parties in this process. */
 export function runFrostRefresh(
