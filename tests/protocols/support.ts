@@ -9,6 +9,7 @@ import { leavesOf, parsePolicy } from "../../src/primitives/access.ts";
 import type { DkgInput } from "../../src/protocols/dkg/dkg.ts";
 import type { Member } from "../../src/protocols/key_share.ts";
 import type { LocalMessage, LocalOutcome } from "../../src/protocols/local.ts";
+import type { Protocol, Step } from "../../src/protocols/protocol.ts";
 import { type Curve, secp256k1 } from "../../src/math/curve.ts";
 
 /** The parties of a policy, with seeded identity keys. */
@@ -60,6 +61,21 @@ export function flipped(bytes: Uint8Array, at = 0): Bytes {
   const out = new Uint8Array(bytes);
   out[at] = (out[at] as number) ^ 1;
   return out;
+}
+
+/** The same protocol; shows every step and its answer to the test. Ends the protocol where it is ended itself. */
+export function* watched<T>(run: Protocol<T>, see: (step: Step, answer: unknown) => void): Protocol<T> {
+  try {
+    let next = run.next();
+    while (!next.done) {
+      const answer = yield next.value;
+      see(next.value, answer);
+      next = run.next(answer);
+    }
+    return next.value;
+  } finally {
+    run.return(undefined as never);
+  }
 }
 
 /** The results of all parties. @throws the first error. */

@@ -38,7 +38,14 @@ import type { BitMatrix } from "./bits.ts";
 import { hedgedRng } from "./hedge.ts";
 import { sumNonces } from "./sign_checks.ts";
 import { type CommitMessage, type MultiplyMessage, type ShareMessage, signRounds } from "./sign_messages.ts";
-import { receiversOf, type SignInput, signOffer, signProposal, unsettledPairs } from "./sign_opening.ts";
+import {
+  receiversOf,
+  refuseBurned,
+  type SignInput,
+  signOffer,
+  signProposal,
+  unsettledPairs,
+} from "./sign_opening.ts";
 import {
   answerVole,
   checkExtensions,
@@ -50,7 +57,7 @@ import {
   startVole,
 } from "./sign_steps.ts";
 import { type EcdsaSignature, finishSignature } from "./signature.ts";
-import type { VoleReceiverState } from "./vole.ts";
+import { eraseReceiver, type VoleReceiverState } from "./vole.ts";
 
 /** Signing. The result is the signature at its receivers, and undefined at the other signers. */
 export const sign: Definition<SignInput, EcdsaSignature | undefined> = {
@@ -66,7 +73,29 @@ export const sign: Definition<SignInput, EcdsaSignature | undefined> = {
   run: runSign,
 };
 
+/** What a run holds between its rounds and can erase. */
+interface Scratch {
+  /** This party as VOLE receiver. */
+  readonly receiving: Map<PartyId, VoleReceiverState>;
+  /** This party as VOLE sender: W. */
+  readonly columns: Map<PartyId, BitMatrix>;
+}
+
 function* runSign(session: Session, input: SignInput): Protocol<EcdsaSignature | undefined> {
+  const scratch: Scratch = { receiving: new Map(), columns: new Map() };
+  try {
+    return yield* signWith(session, input, scratch);
+  } finally {
+    for (const state of scratch.receiving.values()) eraseReceiver(state);
+    for (const { words } of scratch.columns.values()) words.fill(0);
+  }
+}
+
+function* signWith(
+  session: Session,
+  input: SignInput,
+  { receiving, columns }: Scratch,
+): Protocol<EcdsaSignature | undefined> {
   const { curve } = input.share.record;
   const proposal = signProposal(input);
   const rng = hedgedRng(session, input.share);
@@ -77,7 +106,6 @@ function* runSign(session: Session, input: SignInput): Protocol<EcdsaSignature |
 
   // Round 1: commit to R_i; VOLE receiver towards everybody.
   const commitment = commitTo(signing, session.self, own.R, own.salt);
-  const receiving = new Map<PartyId, VoleReceiverState>();
   const commits = new Map<PartyId, CommitMessage>();
   for (const peer of signing.peers) {
     const { message, state } = yield* compute(() => startVole(signing, peer), undefined);
@@ -86,7 +114,7 @@ function* runSign(session: Session, input: SignInput): Protocol<EcdsaSignature |
   }
   const first = (yield* exchange(rounds.commit, { direct: commits })).direct;
   const transcript = commitmentsHash(signing, commitment, first);
-  const columns = yield* checkExtensions(signing, first);
+  for (const [peer, W] of yield* checkExtensions(signing, first)) columns.set(peer, W);
 
   // Round 2: open; VOLE sender towards everybody, with r_i and sk_i.
   const c = new Map<PartyId, readonly [Scalar, Scalar]>();
@@ -142,7 +170,8 @@ function* runSign(session: Session, input: SignInput): Protocol<EcdsaSignature |
   const m = curve.scalar(bytesToBigint(input.digest));
   const w = curve.add(curve.mul(m, own.phi), curve.mul(r, v)); // w_i = m·φ_i + r·v_i
 
-  // Round 3: to the receivers only.
+  // Round 3: to the receivers only. A pair that another session burned meanwhile ends this one too.
+  refuseBurned(input);
   const { keyId, epoch } = input.share.record;
   yield* persist({
     kind: "release",

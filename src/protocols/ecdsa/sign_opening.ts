@@ -134,6 +134,28 @@ export function livePair(input: SignInput, peer: PartyId, offers: ReadonlyMap<Pa
   return state;
 }
 
+/**
+ * Refuses to go on where a pair of this party is banned by now.
+ *
+ * @param peers default: all other signers.
+ * @throws UsageError PAIR_BURNED
+ */
+export function refuseBurned(
+  input: SignInput,
+  peers: readonly PartyId[] = others(input.signers, input.share.self),
+): void {
+  for (const peer of peers) {
+    if (!input.burned(peer)) continue;
+    throw new UsageError(
+      "PAIR_BURNED",
+      `the pair with ${
+        nameOf(input, peer)
+      } is banned after a failed check: refresh the key, or sign with others`,
+      { party: nameOf(input, peer) },
+    );
+  }
+}
+
 function checkInput(input: SignInput): void {
   const { signers, coefficients, digest, share } = input;
   const members = new Set(share.record.members.map(({ index }) => index));
@@ -154,19 +176,6 @@ function checkInput(input: SignInput): void {
     : undefined;
   if (wrong !== undefined) throw new UsageError("USAGE", wrong);
   refuseBurned(input);
-}
-
-function refuseBurned(input: SignInput, peers = others(input.signers, input.share.self)): void {
-  for (const peer of peers) {
-    if (!input.burned(peer)) continue;
-    throw new UsageError(
-      "PAIR_BURNED",
-      `the pair with ${
-        nameOf(input, peer)
-      } is banned after a failed check: refresh the key, or sign with others`,
-      { party: nameOf(input, peer) },
-    );
-  }
 }
 
 function nameOf(input: SignInput, party: PartyId): string {

@@ -108,18 +108,23 @@ export function commitmentsHash(
 /**
  * All SoftSpoken checks, before anything of round 2 leaves. Marks first, so that a crash inside a check is no free retry;
  * a failure is on disk before anybody learns of it (SPEC 2.7).
+ *
+ * Between the marks and their end the engine gets no step but records, so that nothing else happens there: another session
+ * could have the same pair checked before it is burned, and the order of the two endings would tell the peer which guess was
+ * right; and a session that is ended there would leave marks, which count as crashes and burn pairs of honest parties.
  */
 export function* checkExtensions(
   signing: Signing,
   first: ReadonlyMap<PartyId, CommitMessage>,
 ): Generator<Step, ReadonlyMap<PartyId, BitMatrix>, unknown> {
-  const { session, input, curve, sym } = signing;
+  const { session, input, curve } = signing;
   const { keyId, epoch } = input.share.record;
   const codec = signRounds(curve).commit.direct;
   invariant(codec !== undefined, "round 1 has direct messages");
   const hashes = new Map(
     [...first].map(([peer, message]) => [peer, hash(Tag.message, encode(codec, message))]),
   );
+  for (const peer of signing.peers) livePair(input, peer, session.offers);
   yield* persist({
     kind: "check-begin",
     keyId,
@@ -128,17 +133,7 @@ export function* checkExtensions(
   });
   const columns = new Map<PartyId, BitMatrix>();
   for (const [peer, { extension }] of first) {
-    const W = yield* compute(() => {
-      const { sendLeaves: leaves, delta } = livePair(input, peer, session.offers).expose();
-      const context = voleContext({
-        sid: session.id,
-        receiver: peer,
-        sender: session.self,
-        suite: sym,
-        curve,
-      });
-      return voleCheck(context, { leaves, delta }, extension);
-    }, undefined);
+    const W = checkExtension(signing, peer, extension);
     if (W !== undefined) columns.set(peer, W);
   }
   const culprits = signing.peers.filter((peer) => !columns.has(peer));
@@ -155,15 +150,14 @@ export function* checkExtensions(
     input.pairs(peer)?.[Symbol.dispose]();
   }
   yield* persist({ kind: "check-end", keyId, epoch, sid: session.id });
-  if (culprits.length > 0) {
-    throw new CheaterError({
-      code: "PAIR_BURNED",
-      round: 1,
-      culprits,
-      what: "its oblivious-transfer extension failed a check; the pair is banned in this epoch",
-    });
-  }
-  return columns;
+  if (culprits.length === 0) return columns;
+  for (const { words } of columns.values()) words.fill(0);
+  throw new CheaterError({
+    code: "PAIR_BURNED",
+    round: 1,
+    culprits,
+    what: "its oblivious-transfer extension failed a check; the pair is banned in this epoch",
+  });
 }
 
 /** Answers as VOLE sender, with r_i and sk_i. */
@@ -206,4 +200,15 @@ export function* finishVoles(
     });
   }
   return d;
+}
+
+/** The columns of W, or undefined where the check fails. */
+function checkExtension(
+  { session, input, curve, sym }: Signing,
+  peer: PartyId,
+  extension: CommitMessage["extension"],
+): BitMatrix | undefined {
+  const { sendLeaves: leaves, delta } = livePair(input, peer, session.offers).expose();
+  const context = voleContext({ sid: session.id, receiver: peer, sender: session.self, suite: sym, curve });
+  return voleCheck(context, { leaves, delta }, extension);
 }

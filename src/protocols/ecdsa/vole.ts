@@ -192,9 +192,14 @@ export function voleFinish(
   }
   const consistent = equalSecret(checkHash(context, folded), message.mu);
   const result = [gadgetSum(curve, d, 0), gadgetSum(curve, d, 1)] as const;
-  erase(choices);
-  state.columns.words.fill(0);
+  eraseReceiver(state);
   return corrections !== undefined && consistent ? result : undefined;
+}
+
+/** Erases what R keeps, where {@linkcode voleFinish} is never reached. A second call does nothing. */
+export function eraseReceiver({ choices, columns }: VoleReceiverState): void {
+  erase(choices);
+  columns.words.fill(0);
 }
 
 const gadgets = new Map<string, readonly Scalar[]>();

@@ -18,10 +18,11 @@ import {
   type ShareMessage,
   signRounds,
 } from "../../../src/protocols/ecdsa/sign_messages.ts";
-import type { LocalMessage, LocalOutcome } from "../../../src/protocols/local.ts";
+import { type LocalMessage, type LocalOutcome, runLocally } from "../../../src/protocols/local.ts";
 import { type JournalRecord, payloadHash } from "../../../src/protocols/protocol.ts";
-import { signProposal } from "../../../src/protocols/ecdsa/sign_opening.ts";
-import { blames, flipped, tamperWith } from "../support.ts";
+import { sign } from "../../../src/protocols/ecdsa/sign.ts";
+import { signOffer, signProposal } from "../../../src/protocols/ecdsa/sign_opening.ts";
+import { blames, flipped, tamperWith, watched } from "../support.ts";
 import { guessingReceiver } from "./reference.ts";
 import { allValues, dealKey, dealPair, type DealtKey, errorOf, runSign, signInput } from "./support.ts";
 
@@ -273,6 +274,50 @@ Deno.test("sign() writes the burn before anything leaves, erases the state and s
   assert(burn?.kind === "burn" && burn.peer === BOB && equal(burn.sid, SID));
   assert.deepEqual(delta, new Uint8Array(32));
   assert.throws(() => state.expose(), { code: "INVARIANT" });
+});
+
+Deno.test("sign() lets nothing happen between the marks and the end of the checks", () => {
+  // Another session would check the pair with Bob before it is burned; and whoever ends this one there would leave marks.
+  const key = dealKey(secp256k1, "3 of (alice, bob, carol)");
+  const inputOf = (self: PartyId) => signInput(key, self, { digest: DIGEST });
+  const steps: string[] = [];
+  const outcomes = runLocally([ALICE, BOB, CAROL], (session) => {
+    const run = sign.run(session, inputOf(session.self));
+    if (session.self !== ALICE) return run;
+    return watched(run, (step) => steps.push(step.kind === "persist" ? step.record.kind : step.kind));
+  }, {
+    rng: seededRng("marks"),
+    offers: new Map([ALICE, BOB, CAROL].map((self) => [self, signOffer(inputOf(self))])),
+    tamper: inCommit((m) => ({ ...m, extension: { ...m.extension, x: flipped(m.extension.x) } })),
+  });
+  blames(outcomes.get(ALICE), BURNED);
+  assert.deepEqual(steps.slice(steps.indexOf("check-begin")), ["check-begin", "burn", "check-end"]);
+});
+
+Deno.test("sign() marks no check where a pair was set up anew before it", () => {
+  const key = dealKey(secp256k1, "3 of (alice, bob, carol)");
+  const { events, outcomes } = eventsOf(key, (message) => {
+    if (message.from === CAROL && message.round === 1) dealPair(key, ALICE, CAROL, seededRng("anew"));
+    return message.body;
+  });
+  assert.equal((errorOf(outcomes, 1) as QuorateError).code, "PAIR_MISSING");
+  assert.deepEqual(storyOf(events, ALICE), ["round 1", "round 1"]);
+});
+
+Deno.test("sign() releases nothing where another session burned a pair meanwhile", () => {
+  const key = pairOf();
+  let burned = false;
+  const records: JournalRecord[] = [];
+  const outcomes = runSign(key, { digest: DIGEST }, {
+    inputOf: (self, input) => ({ ...input, burned: () => self === ALICE && burned }),
+    onPersist: (party, record) => party === ALICE && records.push(record),
+    tamper: (message) => {
+      burned ||= message.round === 2 && message.receiver === ALICE;
+      return message.body;
+    },
+  });
+  assert.equal((errorOf(outcomes, 1) as QuorateError).code, "PAIR_BURNED");
+  assert(records.every(({ kind }) => kind !== "release"));
 });
 
 Deno.test("sign() burns the pair of a receiver that guesses wrongly, and only then", () => {
