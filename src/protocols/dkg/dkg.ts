@@ -185,23 +185,29 @@ function* generate(session: Session, input: DkgInput): Generator<Step, StoredKey
     () => combine(context, openings, shares.set(self, own.shares.get(self) as Scalar)),
     undefined,
   );
-  const commitments = new Map([...committed.broadcast].map(([party, m]) => [party, m.commitment]));
-  const transcript = transcriptOf(context, commitments.set(self, ownCommitment), openings);
-  const endorsed = { record: share.record, sid, transcript };
-  const endorsement = yield* compute(
-    () => endorse(endorsed, share, (message) => session.sign(message), session.rng),
-    undefined,
-  );
-  const key: StoredKey = {
-    keyName,
-    share,
-    sid,
-    transcript,
-    endorsement: encode(endorsementCodec(curve), endorsement),
-  };
-  using bytes = encodeStoredKey(key);
-  yield* persist({ kind: "key-pending", keyId: share.record.keyId, epoch: 0, name: keyName, key: bytes });
-  return key;
+  let done = false;
+  try {
+    const commitments = new Map([...committed.broadcast].map(([party, m]) => [party, m.commitment]));
+    const transcript = transcriptOf(context, commitments.set(self, ownCommitment), openings);
+    const endorsed = { record: share.record, sid, transcript };
+    const endorsement = yield* compute(
+      () => endorse(endorsed, share, (message) => session.sign(message), session.rng),
+      undefined,
+    );
+    const key: StoredKey = {
+      keyName,
+      share,
+      sid,
+      transcript,
+      endorsement: encode(endorsementCodec(curve), endorsement),
+    };
+    using bytes = encodeStoredKey(key);
+    yield* persist({ kind: "key-pending", keyId: share.record.keyId, epoch: 0, name: keyName, key: bytes });
+    done = true;
+    return key;
+  } finally {
+    if (!done) share.share[Symbol.dispose]();
+  }
 }
 
 /** Round 3, also of a later run: collects the endorsements of the key's own session and stores it as ACTIVE. */

@@ -122,7 +122,27 @@ export const pairSetUp: Definition<PairInput, PairState> = {
   run: runPairSetUp,
 };
 
+/** Secrets of a set-up, which is ended in many places by what a peer does. */
+interface Scratch {
+  /** Erased in any case. */
+  readonly passing: Bytes[];
+  /** Erased unless they became the result. */
+  readonly lasting: Bytes[];
+}
+
 function* runPairSetUp(session: Session, input: PairInput): Protocol<PairState> {
+  const scratch: Scratch = { passing: [], lasting: [] };
+  let done = false;
+  try {
+    const state = yield* setUp(session, input, scratch);
+    done = true;
+    return state;
+  } finally {
+    erase(...scratch.passing, ...(done ? [] : scratch.lasting));
+  }
+}
+
+function* setUp(session: Session, input: PairInput, { passing, lasting }: Scratch): Protocol<PairState> {
   const { peer, share } = input;
   const { keyId, epoch } = share.record;
   const self = session.self;
@@ -134,11 +154,16 @@ function* runPairSetUp(session: Session, input: PairInput): Protocol<PairState> 
   // Round 1, as VOLE sender: choose.
   const choices: OtChoice[] = [];
   const bits = rng.bytes(ROWS / 8);
+  passing.push(bits);
   yield* inChunks((l) => {
-    choices.push(chooseOt(sendPsid, l, (bits[l >> 3] as number) >> (l & 7) & 1, rng));
+    const chosen = chooseOt(sendPsid, l, (bits[l >> 3] as number) >> (l & 7) & 1, rng);
+    choices.push(chosen);
+    passing.push(chosen.key);
   });
   const offer: PairOffer = { points: concat(...choices.map(({ points }) => points)), seed: rng.bytes(32) };
+  passing.push(offer.seed);
   const theirOffer = (yield* exchange(pairRound1, toPeer(peer, offer))).direct.get(peer) as PairOffer;
+  passing.push(theirOffer.seed);
 
   // Round 2, as VOLE receiver: answer, and grow the trees.
   const keys: OtKeys[] = [];
@@ -146,9 +171,10 @@ function* runPairSetUp(session: Session, input: PairInput): Protocol<PairState> 
   yield* answerAll(receivePsid, peer, theirOffer, rng, (answer, pair) => {
     answers.push(answer);
     keys.push(pair);
+    passing.push(...pair);
   });
   const grown = yield* compute(() => growTrees(receivePsid, keys), undefined);
-  for (const pair of keys) erase(...pair);
+  lasting.push(grown.leaves);
   const answer: PairAnswer = { answers: concat(...answers), trees: grown.message };
   const theirAnswer = (yield* exchange(pairRound2, toPeer(peer, answer))).direct.get(peer) as PairAnswer;
 
@@ -161,7 +187,9 @@ function* runPairSetUp(session: Session, input: PairInput): Protocol<PairState> 
   const chosen: Bytes[] = [];
   yield* inChunks((l) => {
     const both = theirAnswer.answers.subarray(l * OT_BYTES, (l + 1) * OT_BYTES);
-    chosen.push(openOt(sendPsid, l, choices[l] as OtChoice, both));
+    const key = openOt(sendPsid, l, choices[l] as OtChoice, both);
+    chosen.push(key);
+    passing.push(key);
   });
   const punctured = yield* compute(() =>
     punctureTrees(sendPsid, {
@@ -169,8 +197,8 @@ function* runPairSetUp(session: Session, input: PairInput): Protocol<PairState> 
       choices: choices.map(({ choice }) => choice),
       message: theirAnswer.trees,
     }), undefined);
-  erase(bits, ...chosen);
   if (punctured === undefined) throw cheated(pairRound2, peer, "its trees are not consistent");
+  lasting.push(punctured.delta, punctured.leaves);
 
   const low = self < peer;
   const zeroSeed = hash(
@@ -183,6 +211,19 @@ function* runPairSetUp(session: Session, input: PairInput): Protocol<PairState> 
     low ? offer.seed : theirOffer.seed,
     low ? theirOffer.seed : offer.seed,
   );
+  lasting.push(zeroSeed);
+  const confirmation = confirmationOf({
+    session,
+    keyId,
+    epoch,
+    rounds: low ? [[offer, theirOffer], [answer, theirAnswer]] : [[theirOffer, offer], [theirAnswer, answer]],
+    zeroSeed,
+  });
+  const theirs = (yield* exchange(pairRound3, toPeer(peer, { confirmation }))).direct.get(peer);
+  if (theirs === undefined || !equalSecret(theirs.confirmation, confirmation)) {
+    throw cheated(pairRound3, peer, "its confirmation differs: the two sides hold different states");
+  }
+  input.admit();
   const state = new PairState({
     keyId,
     epoch,
@@ -195,28 +236,8 @@ function* runPairSetUp(session: Session, input: PairInput): Protocol<PairState> 
     delta: punctured.delta,
     sendLeaves: punctured.leaves,
   });
-  try {
-    const confirmation = confirmationOf({
-      session,
-      keyId,
-      epoch,
-      rounds: low
-        ? [[offer, theirOffer], [answer, theirAnswer]]
-        : [[theirOffer, offer], [theirAnswer, answer]],
-      zeroSeed,
-    });
-    erase(offer.seed, theirOffer.seed);
-    const theirs = (yield* exchange(pairRound3, toPeer(peer, { confirmation }))).direct.get(peer);
-    if (theirs === undefined || !equalSecret(theirs.confirmation, confirmation)) {
-      throw cheated(pairRound3, peer, "its confirmation differs: the two sides hold different states");
-    }
-    input.admit();
-    using encoded = state.encode();
-    yield* persist({ kind: "pair", keyId, epoch, peer, state: encoded });
-  } catch (error) {
-    state[Symbol.dispose]();
-    throw error;
-  }
+  using encoded = state.encode();
+  yield* persist({ kind: "pair", keyId, epoch, peer, state: encoded });
   return state;
 }
 
