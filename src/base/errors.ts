@@ -46,6 +46,8 @@ export const CODES = {
     exit: 65,
     meaning: "no row of a backup opens to the share with the custodian keys given",
   },
+  DRILL_FAILED: { exit: 1, meaning: "a custodian's answer to a drill is not the secret of the drill" },
+  RECORD_INVALID: { exit: 65, meaning: "a public record does not decode, or its certificate is not valid" },
   // Identity and links.
   IDENTITY_INVALID: {
     exit: 77,

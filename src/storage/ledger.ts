@@ -299,7 +299,8 @@ function prepare(
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF",
   );
   const version = Number(handle.prepare("PRAGMA user_version").get()?.user_version);
-  if (version === SCHEMA_VERSION) {
+  if (version >= 1 && version <= SCHEMA_VERSION) {
+    if (version < SCHEMA_VERSION) addTables(handle);
     const { parameters, generation, tag } = readMeta(handle, path);
     return { sealer: new Sealer(sealing, parameters, owner, rng), generation, tag };
   }
@@ -323,6 +324,14 @@ function prepare(
   handle.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
   handle.exec("COMMIT");
   return { sealer, generation: 0, tag };
+}
+
+/** Brings an older file to this version: tables were only ever added, and an empty one counts nothing in the sum of rows. */
+function addTables(handle: DatabaseSync): void {
+  handle.exec("BEGIN IMMEDIATE");
+  for (const table of TABLES) handle.exec(createStatement(table));
+  handle.exec(`PRAGMA user_version = ${SCHEMA_VERSION}`);
+  handle.exec("COMMIT");
 }
 
 function readMeta(handle: DatabaseSync, path: string): Meta {

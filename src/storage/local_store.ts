@@ -14,6 +14,8 @@ import type { JournalRecord } from "../protocols/protocol.ts";
 import type { Journal } from "../session/journal.ts";
 import { Ledger, type LedgerOptions, type Transaction } from "./ledger.ts";
 import {
+  type BackupRow,
+  BACKUPS,
   type BurnRow,
   BURNS,
   type KeyRow,
@@ -284,6 +286,18 @@ export class LocalStore implements Journal, Disposable {
         transaction.put(RELEASES, { ...row, outcome: "signed" });
       }
     });
+  }
+
+  /** Notes that there is a backup of the share of a key in one epoch. */
+  noteBackup({ keyId, epoch, custodian }: Omit<BackupRow, "time">): void {
+    this.#ledger.transact((transaction) => {
+      transaction.put(BACKUPS, { keyId: copy(keyId), epoch, custodian: copy(custodian), time: this.#now() });
+    });
+  }
+
+  /** Which backups of a key were made here, by epoch. */
+  backups(keyId: Bytes): BackupRow[] {
+    return this.#ledger.find(BACKUPS, { keyId: copy(keyId) });
   }
 
   /** Closes the store and erases its keys. */

@@ -108,6 +108,18 @@ export interface ReleaseRow {
   readonly time: number;
 }
 
+/** A backup that was made of a share. Never removed: it says of an old epoch that there was one. */
+export interface BackupRow {
+  /** Key id. */
+  readonly keyId: Bytes;
+  /** Epoch of the share in it. */
+  readonly epoch: number;
+  /** Whose keys open it: the id of the custodian, or of the group. */
+  readonly custodian: Bytes;
+  /** When the newest one was made: milliseconds since 1970. */
+  readonly time: number;
+}
+
 const PAIR_KEY = { keyId: "blob", epoch: "integer", peer: "integer" } as const;
 
 /** Keys. */
@@ -162,11 +174,18 @@ export const RELEASES: Table<ReleaseRow> = {
   keyColumns: 1,
 };
 
-/** All tables. The place in the list is part of the stored form of a change. */
-export const TABLES: readonly Table<object>[] = [KEYS, PAIRS, BURNS, MARKS, RELEASES];
+/** Backups. */
+export const BACKUPS: Table<BackupRow> = {
+  name: "backups",
+  columns: { keyId: "blob", epoch: "integer", custodian: "blob", time: "integer" },
+  keyColumns: 3,
+};
 
-/** Version of the tables. */
-export const SCHEMA_VERSION = 1;
+/** All tables. The place in the list is part of the stored form of a change: new ones come last. */
+export const TABLES: readonly Table<object>[] = [KEYS, PAIRS, BURNS, MARKS, RELEASES, BACKUPS];
+
+/** Version of the tables. 1 had no backups. */
+export const SCHEMA_VERSION = 2;
 
 /** Names of the primary key's columns. */
 export function keyOf<R extends object>({ columns, keyColumns }: Table<R>): readonly (keyof R & string)[] {
@@ -176,7 +195,7 @@ export function keyOf<R extends object>({ columns, keyColumns }: Table<R>): read
 /** The statement that makes a table. */
 export function createStatement(table: Table<object>): string {
   const columns = Object.entries(table.columns).map(([column, type]) => `${column} ${type} NOT NULL`);
-  return `CREATE TABLE ${table.name} (${columns.join(", ")}, PRIMARY KEY (${
+  return `CREATE TABLE IF NOT EXISTS ${table.name} (${columns.join(", ")}, PRIMARY KEY (${
     keyOf(table).join(", ")
   })) STRICT`;
 }
