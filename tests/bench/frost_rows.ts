@@ -7,6 +7,7 @@ import {
   runFrostRefresh,
   runFrostSign,
   SCHEMES,
+  storedFrostKey,
 } from "../protocols/frost/support.ts";
 import { makeGroup, valuesOf } from "../protocols/support.ts";
 import type { BenchRow } from "./row.ts";
