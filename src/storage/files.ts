@@ -95,10 +95,10 @@ export function isThere(path: string): boolean {
   return statOf(path) !== undefined;
 }
 
-/** What the operating system said, on one line. */
+/** What the operating system said, on one line, without the number and the call that the runtime adds to it. */
 export function reasonOf(cause: unknown): string {
   const text = cause instanceof Error ? cause.message : String(cause);
-  return text.replace(/\s+/g, " ").slice(0, 200);
+  return text.replace(/\s+/g, " ").replace(/ \(os error \d+\).*$/, "").slice(0, 200);
 }
 
 /** The directory that a path is in. */

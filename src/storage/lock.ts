@@ -74,9 +74,7 @@ export async function lockParty(options: LockOptions): Promise<PartyLock> {
       told = true;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    const holder: LockHolder = { pid: Deno.pid, bootId: hex(options.bootId), command };
-    file.truncateSync(0);
-    file.writeSync(utf8(JSON.stringify(holder)));
+    writeHolder(file, { pid: Deno.pid, bootId: hex(options.bootId), command }, party);
     return new PartyLock(file);
   } catch (error) {
     file.close();
@@ -97,12 +95,26 @@ function openLock(path: string, party: string): Deno.FsFile {
   try {
     return Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
   } catch (cause) {
-    throw new UsageError(
-      "STORE_UNWRITABLE",
-      `cannot lock the data directory of ${party}: ${reasonOf(cause)}; quorate init makes it`,
-      { cause, party },
-    );
+    const hint = cause instanceof Deno.errors.NotFound ? "; quorate init makes it" : "";
+    throw unlockable(party, reasonOf(cause) + hint, cause);
   }
+}
+
+/** A disk that has no room for this has none for what the command would store: it ends before it begins. */
+function writeHolder(file: Deno.FsFile, holder: LockHolder, party: string): void {
+  try {
+    file.truncateSync(0);
+    file.writeSync(utf8(JSON.stringify(holder)));
+  } catch (cause) {
+    throw unlockable(party, reasonOf(cause), cause);
+  }
+}
+
+function unlockable(party: string, reason: string, cause: unknown): UsageError {
+  return new UsageError("STORE_UNWRITABLE", `cannot lock the data directory of ${party}: ${reason}`, {
+    cause,
+    party,
+  });
 }
 
 function busy(party: string, holder: LockHolder | undefined): UsageError {

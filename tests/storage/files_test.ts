@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readSecretFile, requirePrivateDirectory, writeWhole } from "../../src/storage/files.ts";
+import { readSecretFile, reasonOf, requirePrivateDirectory, writeWhole } from "../../src/storage/files.ts";
 import { fails, id, Place } from "./fixture.ts";
 
 Deno.test("readSecretFile() refuses a file that is missing, too large, or readable by others", () => {
@@ -38,4 +38,14 @@ Deno.test("writeWhole() replaces a file, or leaves it as it was and nothing besi
   Deno.mkdirSync(`${place.root}/taken/x`, { recursive: true });
   fails(() => writeWhole(`${place.root}/taken`, id("x"), { code: "FILE_UNWRITABLE" }), "FILE_UNWRITABLE");
   assert.deepEqual([...Deno.readDirSync(place.root)].map(({ name }) => name).toSorted(), ["out", "taken"]);
+});
+
+Deno.test("reasonOf() says what the operating system said, and not how the runtime asked", () => {
+  try {
+    Deno.readFileSync("/nowhere/at/all");
+    assert.fail("there is such a file");
+  } catch (error) {
+    assert.equal(reasonOf(error), "No such file or directory");
+  }
+  assert.equal(reasonOf("one\n  line"), "one line");
 });

@@ -84,6 +84,16 @@ Deno.test("lockParty() refuses a directory that others can reach, or that is not
   );
 });
 
+Deno.test("lockParty() refuses a disk that does not take what is written", async () => {
+  using place = new Place();
+  Deno.symlinkSync("/dev/full", `${place.directory()}/lock`);
+  await failsWith(
+    lockParty(options(place)),
+    "STORE_UNWRITABLE",
+    /^cannot lock the data directory of alice: [^;]+$/,
+  );
+});
+
 Deno.test({
   name: "lockParty() needs no permission beyond its directory",
   async fn() {
