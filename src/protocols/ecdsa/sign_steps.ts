@@ -137,6 +137,8 @@ export function* checkExtensions(
     if (W !== undefined) columns.set(peer, W);
   }
   const culprits = signing.peers.filter((peer) => !columns.has(peer));
+  // Erased first: should the disk refuse a burn, the state is of no use to this process all the same.
+  for (const peer of culprits) input.pairs(peer)?.[Symbol.dispose]();
   for (const peer of culprits) {
     yield* persist({
       kind: "burn",
@@ -147,7 +149,6 @@ export function* checkExtensions(
       messageHash: hashes.get(peer) as Bytes,
       reason: "its oblivious-transfer extension failed the consistency check",
     });
-    input.pairs(peer)?.[Symbol.dispose]();
   }
   yield* persist({ kind: "check-end", keyId, epoch, sid: session.id });
   if (culprits.length === 0) return columns;

@@ -41,6 +41,8 @@ const pairOf = () => dealKey(secp256k1, "and(alice, bob)");
 const bob = { from: BOB, receiver: ALICE };
 const inCommit = (change: (m: CommitMessage) => CommitMessage): Tamper =>
   tamperWith(commitCodec, { round: 1, ...bob }, change);
+const inCommitOf = (message: LocalMessage, change: (m: CommitMessage) => CommitMessage): Bytes =>
+  tamperWith(commitCodec, { round: 1 }, change)(message);
 const inMultiply = (change: (m: MultiplyMessage) => MultiplyMessage): Tamper =>
   tamperWith(multiplyCodec, { round: 2, ...bob }, change);
 const inShare = (change: (m: ShareMessage) => ShareMessage): Tamper =>
@@ -292,6 +294,21 @@ Deno.test("sign() lets nothing happen between the marks and the end of the check
   });
   blames(outcomes.get(ALICE), BURNED);
   assert.deepEqual(steps.slice(steps.indexOf("check-begin")), ["check-begin", "burn", "check-end"]);
+});
+
+Deno.test("sign() cannot use a pair again whose burn could not be written", () => {
+  const key = dealKey(secp256k1, "3 of (alice, bob, carol)");
+  const failed = (m: CommitMessage) => ({ ...m, extension: { ...m.extension, t: flipped(m.extension.t) } });
+  const outcomes = runSign(key, { digest: DIGEST }, {
+    tamper: (message) => message.receiver === ALICE ? inCommitOf(message, failed) : message.body,
+    onPersist: (party, { kind }) => {
+      if (party === ALICE && kind === "burn") throw new Error("no space left on device");
+    },
+  });
+  assert.match((errorOf(outcomes, 1) as Error).message, /no space left/);
+  for (const peer of [BOB, CAROL]) {
+    assert.throws(() => key.pairs.get(ALICE)?.get(peer)?.expose(), { code: "INVARIANT" });
+  }
 });
 
 Deno.test("sign() marks no check where a pair was set up anew before it", () => {
