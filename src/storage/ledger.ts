@@ -282,9 +282,10 @@ class Run implements Transaction {
 }
 
 function refuseLostDatabase(database: string, highWater: string): void {
-  if (!isThere(database) && isThere(highWater)) {
-    throw rolledBack(`${database} is gone, and ${highWater} is there`);
-  }
+  if (!isThere(highWater)) return;
+  if (!isThere(database)) throw rolledBack(`${database} is gone, and ${highWater} is there`);
+  // The database would take an empty file for a new one, and fill it.
+  if (Deno.statSync(database).size === 0) throw rolledBack(`${database} is empty, and ${highWater} is there`);
 }
 
 /** Makes the tables of an empty file, or checks that they are ones that this program knows. */
@@ -447,7 +448,7 @@ function decodeStored<T>(codec: Codec<T>, content: Bytes): T {
 function doesNotAuthenticate(path: string): UsageError {
   return new UsageError(
     "STORE_CORRUPT",
-    `${path} does not authenticate: the sealing key or passphrase is not the one it was made with, it is another party's, or it was changed`,
+    `${path} does not authenticate: it was made with another sealing key or passphrase, by another party or under another cluster name, or it was changed; put back what belongs to it`,
   );
 }
 

@@ -125,6 +125,10 @@ Deno.test("open() refuses a store whose database or high-water mark is gone", ()
   Deno.removeSync(`${place.directory()}/${DATABASE}`);
   fails(() => place.open(), "SHARE_ROLLBACK", /is gone/);
   assert.equal(place.snapshot().has(DATABASE), false, "nothing was made in its place");
+  place.restore(files, [HIGH_WATER]);
+  Deno.writeFileSync(`${place.directory()}/${DATABASE}`, new Uint8Array(), { mode: 0o600 });
+  fails(() => place.open(), "SHARE_ROLLBACK", /is empty/);
+  assert.equal(place.snapshot().get(DATABASE)?.length, 0, "an empty database is left empty");
 });
 
 Deno.test("open() refuses a high-water mark that is older than the database or damaged", () => {
