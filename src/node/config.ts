@@ -105,7 +105,10 @@ export function loadConfig(path: string, environment: Environment = {}): Config 
 export function parseConfig(text: string, path: string, environment: Environment = {}): Config {
   const raw = overridden(tomlOf(text, path), environment);
   const result = FILE.safeParse(raw);
-  if (!result.success) throw invalid(path, sentenceOf(result.error.issues[0] as z.core.$ZodIssue, raw));
+  if (!result.success) {
+    const issue = result.error.issues[0] as z.core.$ZodIssue;
+    throw invalid(sourceOf(issue.path, path, environment), sentenceOf(issue, raw));
+  }
   const file = result.data;
   refuseDuplicates(file, path);
   const at = (relative: string) => isAbsolute(relative) ? relative : join(directoryOf(path), relative);
@@ -122,7 +125,7 @@ export function parseConfig(text: string, path: string, environment: Environment
     revocationListPath: file.crl_path === undefined ? undefined : at(file.crl_path),
     timeoutMs: file.timeout_seconds * 1000,
     bitLength: file.bit_length,
-    keyPolicy: keyPolicyOf(file, path),
+    keyPolicy: keyPolicyOf(file, sourceOf(["key_policy"], path, environment)),
     roster,
     parties,
     transport: transportOf(file.transport ?? {}),
@@ -162,6 +165,7 @@ export const CLUSTER_EXPECTED = "a name of 1 to 64 letters, digits, _, - and .";
 
 const ENVIRONMENT_PREFIX = "QUORATE_";
 const PARTY_PLACEHOLDER = "{party}";
+const ADDRESS_EXPECTED = "HOST:PORT with a port from 1 to 65535";
 
 const text = (expected: string, pattern: RegExp = /./) =>
   z.string({ error: expected }).max(1024, { error: expected }).regex(pattern, { error: expected });
@@ -173,8 +177,8 @@ const number = (min: number, max: number, what: string) => {
 const whole = (min: number, max: number, what: string) =>
   number(min, max, what).int({ error: `${what} from ${min} to ${max}` });
 const address = () =>
-  z.string({ error: "HOST:PORT" }).refine((value) => parseAddress(value) !== undefined, {
-    error: "HOST:PORT",
+  z.string({ error: ADDRESS_EXPECTED }).refine((value) => parseAddress(value) !== undefined, {
+    error: ADDRESS_EXPECTED,
   });
 
 const PARTY = z.strictObject({
@@ -297,6 +301,12 @@ function overridden(raw: Record<string, unknown>, environment: Environment): Rec
   return out;
 }
 
+/** Where the value came from that is wrong. */
+function sourceOf(key: readonly PropertyKey[], file: string, environment: Environment): string {
+  const variable = ENVIRONMENT_PREFIX + key.join("_").toUpperCase();
+  return variable in environment ? `the environment variable ${variable}` : file;
+}
+
 /** `parties[1].tls_pin must be a list of 1 to 3 pins: found nothing`. */
 function sentenceOf(issue: z.core.$ZodIssue, raw: unknown): string {
   if (issue.code === "unrecognized_keys") {
@@ -387,7 +397,7 @@ function partyOf(
   };
 }
 
-function keyPolicyOf({ key_policy, parties }: File, path: string): AccessTree | undefined {
+function keyPolicyOf({ key_policy, parties }: File, source: string): AccessTree | undefined {
   if (key_policy === undefined) return undefined;
   try {
     const policy = parsePolicy(key_policy);
@@ -396,7 +406,7 @@ function keyPolicyOf({ key_policy, parties }: File, path: string): AccessTree | 
     throw new UsageError("POLICY_INVALID", `${stranger} is none of the parties`);
   } catch (cause) {
     if (!(cause instanceof UsageError)) throw cause;
-    throw invalid(path, `key_policy must be a policy over the parties: ${cause.message}`, cause);
+    throw invalid(source, `key_policy must be a policy over the parties: ${cause.message}`, cause);
   }
 }
 

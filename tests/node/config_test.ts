@@ -85,7 +85,7 @@ Deno.test("parseConfig() says which key, what was found and what was expected", 
     ],
     [
       GOOD.replace("127.0.0.1:9101", "127.0.0.1"),
-      /parties\[1\]\.address must be HOST:PORT: found "127.0.0.1"$/,
+      /parties\[1\]\.address must be HOST:PORT with a port from 1 to 65535: found "127.0.0.1"$/,
     ],
     [GOOD.replace("127.0.0.1:9102", "127.0.0.1:0"), /parties\[2\]\.address must be HOST:PORT/],
     [GOOD.replace(PIN, "sha256/abc"), /parties\[1\]\.tls_pin\[1\] must be sha256\/ and 44 base64 characters/],
@@ -140,8 +140,17 @@ Deno.test("environment variables override values outside [[parties]], and unknow
     QUORATE_COLOUR: "1",
   });
   refused(GOOD, /QUORATE_PARTIES overrides nothing/, "CONFIG_INVALID", { QUORATE_PARTIES: "1" });
-  refused(GOOD, /timeout_seconds must be .*: found "soon"$/, "CONFIG_INVALID", {
-    QUORATE_TIMEOUT_SECONDS: "soon",
+  refused(
+    GOOD,
+    /^the environment variable QUORATE_TIMEOUT_SECONDS: timeout_seconds must be .*: found "soon"$/,
+    "CONFIG_INVALID",
+    { QUORATE_TIMEOUT_SECONDS: "soon" },
+  );
+  refused(GOOD, /^the environment variable QUORATE_KEY_POLICY: key_policy must be /, "CONFIG_INVALID", {
+    QUORATE_KEY_POLICY: "or(alice, bob)",
+  });
+  refused(GOOD.replace("demo", "de mo"), /^\S+: cluster must be /, "CONFIG_INVALID", {
+    QUORATE_TIMEOUT_SECONDS: "5",
   });
 });
 
