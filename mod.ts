@@ -49,6 +49,7 @@ export {
   type Curve,
   type CurveName,
   CURVES,
+  type Group,
   p256,
   type Point,
   type Scalar,
