@@ -17,7 +17,23 @@ export interface ProgressOptions {
   readonly terminal?: boolean;
   /** Writes text as it is. */
   readonly write?: (text: string) => void;
+  /** Width of the terminal; default: asked of it. */
+  readonly columns?: number;
 }
+
+/** What the live line shows. */
+interface Live {
+  /** Protocol, session and round. */
+  readonly head: string;
+  /** Names. */
+  readonly waiting: readonly string[];
+  /** When the wait ends, in milliseconds of `performance.now()`. */
+  readonly endsAt: number;
+}
+
+const TICK_MS = 1000;
+/** Links that are made and ended as they should be; everything else is worth a look. */
+const QUIET = new Set(["LINK_UP", "LISTENING", "SHUTDOWN", "REPLACED", "AGE"]);
 
 /** Shows what a command is doing. */
 export class Progress {
@@ -25,7 +41,9 @@ export class Progress {
   readonly #party: string;
   readonly #terminal: boolean;
   readonly #write: (text: string) => void;
-  #live = false;
+  readonly #columns: number | undefined;
+  #live: Live | undefined;
+  #ticker: ReturnType<typeof setInterval> | undefined;
   /** What is wrong with the link to a party, in words. */
   readonly #faults = new Map<string, string>();
 
@@ -33,6 +51,7 @@ export class Progress {
     this.#config = config;
     this.#party = party;
     this.#terminal = options.terminal ?? Deno.stderr.isTerminal();
+    this.#columns = options.columns;
     this.#write = options.write ?? ((text) => writeError(text.replace(/\n$/, "")));
     if (options.write === undefined && this.#terminal) {
       this.#write = (text) => void Deno.stderr.writeSync(new TextEncoder().encode(text));
@@ -55,8 +74,10 @@ export class Progress {
     const known = peer === undefined ? undefined : this.#faults.get(peer);
     if (peer !== undefined && code === "LINK_UP") this.#faults.delete(peer);
     else if (peer !== undefined) this.#faults.set(peer, text);
-    if (this.#terminal || known === text) return;
-    this.#line({ level: "info", event: "link", code, peer, direction, address, text });
+    if (known === text) return;
+    if (this.#terminal) return this.#draw();
+    const level = QUIET.has(code) ? "info" : "warn";
+    this.#line({ level, event: "link", code, peer, direction, address, text });
   }
 
   /** A session moved on. */
@@ -80,24 +101,36 @@ export class Progress {
     });
   }
 
-  /** Ends the live line. */
+  /** Ends the live line, so that something else can be written. */
   end(): void {
-    if (this.#live) this.#write("\r\x1b[K");
-    this.#live = false;
+    if (this.#live !== undefined) this.#write("\r\x1b[K");
+    this.#live = undefined;
+    clearInterval(this.#ticker);
+    this.#ticker = undefined;
   }
 
   #showLive(event: SessionEvent, sid: string | undefined, waiting: readonly string[]): void {
-    if (event.kind === "dropped" || event.kind === "failed") return;
+    if (event.kind === "dropped") return;
+    if (event.kind === "done" || event.kind === "failed") return this.end();
     const dots = "●".repeat(event.round) + "○".repeat(Math.max(0, event.rounds - event.round));
-    const wait = waiting.length === 0 || event.kind === "done"
-      ? ""
-      : ` waiting: ${waiting.map((name) => this.#withFault(name)).join(", ")}`;
-    const deadline = wait === "" ? "" : ` deadline ${Math.ceil(event.deadlineMs / 1000)} s`;
-    const text = `${event.protocol} ${
-      sid ?? "....."
-    } r${event.round}/${event.rounds} ${dots}${wait}${deadline}`;
-    this.#write(`\r\x1b[K${text}`);
-    this.#live = true;
+    this.#live = {
+      head: `${event.protocol} ${sid ?? "....."} r${event.round}/${event.rounds} ${dots}`,
+      waiting,
+      endsAt: performance.now() + event.deadlineMs,
+    };
+    this.#ticker ??= setInterval(() => this.#draw(), TICK_MS);
+    this.#draw();
+  }
+
+  /** One line, whatever is to be said: a line that wraps could not be taken back. */
+  #draw(): void {
+    if (this.#live === undefined) return;
+    const { head, waiting, endsAt } = this.#live;
+    const names = waiting.map((name) => this.#withFault(name)).join(", ");
+    const seconds = Math.max(0, Math.ceil((endsAt - performance.now()) / 1000));
+    const tail = names === "" ? "" : ` deadline ${seconds} s`;
+    const text = names === "" ? head : `${head} waiting: ${names}`;
+    this.#write(`\r\x1b[K${cut(text, (this.#columns ?? columnsOfTerminal()) - tail.length - 1)}${tail}`);
   }
 
   #withFault(name: string): string {
@@ -113,5 +146,17 @@ export class Progress {
 
   #line(fields: Record<string, unknown>): void {
     this.#write(JSON.stringify({ ts: new Date().toISOString(), party: this.#party, ...fields }) + "\n");
+  }
+}
+
+function cut(text: string, length: number): string {
+  return text.length <= length ? text : text.slice(0, Math.max(0, length - 1)) + "…";
+}
+
+function columnsOfTerminal(): number {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    return 80;
   }
 }

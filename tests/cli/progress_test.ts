@@ -73,17 +73,48 @@ Deno.test("Progress says a repeated link event once", async () => {
   assert.equal(lines.length, 3);
 });
 
-Deno.test("Progress keeps one live line on a terminal and clears it at the end", async () => {
+Deno.test("Progress tells links that fail from links that come and go", async () => {
+  using cluster = await Cluster.make(["alice", "bob"]);
+  const lines: string[] = [];
+  const progress = new Progress(cluster.config, "alice", {
+    terminal: false,
+    write: (text) => lines.push(text),
+  });
+  progress.link({ code: "LINK_UP", peer: "bob", direction: "out", text: "up" });
+  progress.link({ code: "PIN_MISMATCH", direction: "in", address: "127.0.0.1:1", text: "none of the pins" });
+  assert.deepEqual(lines.map((line) => JSON.parse(line).level), ["info", "warn"]);
+});
+
+Deno.test("Progress keeps one live line on a terminal, and is off it when a session ends", async () => {
   using cluster = await Cluster.make(["alice", "bob"]);
   let shown = "";
-  const progress = new Progress(cluster.config, "alice", { terminal: true, write: (text) => shown += text });
+  const progress = new Progress(cluster.config, "alice", {
+    terminal: true,
+    columns: 80,
+    write: (text) => shown += text,
+  });
   progress.session(EVENT);
   assert.equal(shown, "\r\x1b[Kdkg 7f7f7f7f r2/3 ●●○ waiting: bob deadline 12 s");
-  progress.link({ code: "LINK_UP", text: "up" });
   progress.session({ ...EVENT, kind: "dropped" });
   shown = "";
   progress.session({ ...EVENT, kind: "done", round: 3, waitingFor: [] });
   progress.end();
+  progress.link({ code: "LINK_UP", text: "up" });
+  assert.equal(shown, "\r\x1b[K", "a result is printed on an empty line");
+});
+
+Deno.test("Progress shows what is wrong with a link at once, and never more than one line", async () => {
+  using cluster = await Cluster.make(["alice", "bob"]);
+  let shown = "";
+  const progress = new Progress(cluster.config, "alice", {
+    terminal: true,
+    columns: 60,
+    write: (text) => shown = text,
+  });
+  progress.session(EVENT);
+  progress.link({ code: "CLOSED", peer: "bob", direction: "out", text: "closed" });
+  assert.equal(shown, "\r\x1b[Kdkg 7f7f7f7f r2/3 ●●○ waiting: bob (closed) deadline 12 s");
+  progress.link({ code: "DIAL_FAILED", peer: "bob", direction: "out", text: "no connection: refused" });
+  assert.equal(shown, "\r\x1b[Kdkg 7f7f7f7f r2/3 ●●○ waiting: bob (no conne… deadline 12 s");
   progress.end();
-  assert.equal(shown, "\r\x1b[Kdkg 7f7f7f7f r3/3 ●●●\r\x1b[K");
 });
