@@ -95,6 +95,48 @@ export interface FrostDkgRounds {
  * Key generation. Its rounds are deal, share, certify; a completion has the last one only.
  *
  * @source SPEC 6
+ * @example
+ * ```ts
+ * import { partyId } from "../../base/brands.ts";
+ * import { utf8 } from "../../base/bytes.ts";
+ * import { ed25519Signer, ed25519Verifier } from "../../base/crypto.ts";
+ * import { seededRng } from "../../base/rng.ts";
+ * import { parsePolicy } from "../../primitives/access.ts";
+ * import { runLocally } from "../local.ts";
+ * import { frostDkg } from "./dkg.ts";
+ * import { frostSign } from "./sign.ts";
+ *
+ * const rng = seededRng("example");
+ * const seeds = [rng.bytes(32), rng.bytes(32), rng.bytes(32)];
+ * const members = ["alice", "bob", "carol"].map((name, i) => ({
+ *   index: partyId(i + 1),
+ *   name,
+ *   identity: ed25519Signer(seeds[i]!).publicKey,
+ * }));
+ * const policy = parsePolicy("2 of (alice, bob, carol)");
+ * const keys = runLocally(
+ *   members.map((member) => member.index),
+ *   (s) => frostDkg.run(s, { keyName: "treasury", scheme: "ed25519", policy, members, self: s.self }),
+ *   { rng, identities: new Map(members.map((member, i) => [member.index, seeds[i]!])) },
+ * );
+ * const shareOf = (party: number) => {
+ *   const outcome = keys.get(partyId(party))!;
+ *   if (!outcome.ok) throw outcome.error;
+ *   return outcome.value.share;
+ * };
+ *
+ * const message = utf8("pay alice 5"), signers = [partyId(1), partyId(3)];
+ * const signed = runLocally(
+ *   signers,
+ *   (s) => frostSign.run(s, { share: shareOf(s.self), signers, message }),
+ *   { rng },
+ * );
+ * const { suite, publicKey } = shareOf(1).record;
+ * const verifier = ed25519Verifier(suite.publicKeyBytes(publicKey))!;
+ * for (const outcome of signed.values()) {
+ *   if (!outcome.ok || !verifier.verify(message, outcome.value!)) throw new Error("no signature");
+ * }
+ * ```
  */
 export const frostDkg: Definition<FrostDkgInput, FrostDkgResult> = {
   name: "frost-dkg",

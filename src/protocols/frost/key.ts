@@ -34,6 +34,7 @@ import {
   accessTreeCodec,
   formatPolicy,
   policyHash,
+  solve,
 } from "../../primitives/access.ts";
 import { hash } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
@@ -95,6 +96,22 @@ export function thresholdOf(policy: AccessTree): Threshold {
       formatPolicy(policy)
     }`,
   );
+}
+
+/**
+ * Who signs, of those at hand: as many as the threshold, by the lowest indices in the policy (SPEC 3.4). Every party finds the
+ * same ones.
+ *
+ * @returns ascending; undefined where there are too few.
+ */
+export function frostQuorumOf(
+  { policy, members, suite }: Pick<FrostKeyRecord, "policy" | "members" | "suite">,
+  parties: Iterable<PartyId>,
+): readonly PartyId[] | undefined {
+  const wanted = new Set(parties);
+  const atHand = members.filter(({ index }) => wanted.has(index));
+  const active = solve(policy, new Set(atHand.map(({ name }) => name)), suite.group)?.active;
+  return active && atHand.filter(({ name }) => active.includes(name)).map(({ index }) => index);
 }
 
 /** A party's identifier in noble's form. */

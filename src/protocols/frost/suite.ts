@@ -32,7 +32,7 @@ export interface FrostSuite {
   readonly id: number;
   /** The group of the key. */
   readonly group: Group;
-  /** noble's implementation. */
+  /** @ignore noble's implementation: for this folder. */
   readonly frost: FROST;
   /** The 32 bytes that verifiers take as public key: RFC 8032's encoding, or the x of BIP340. */
   publicKeyBytes(publicKey: Point): Bytes;

@@ -29,6 +29,7 @@ import {
   decodeFrostRecord,
   encodeFrostRecord,
   type FrostKeyRecord,
+  frostQuorumOf,
   frostShareCodec,
   recordHash,
   shareScalar,
@@ -47,7 +48,7 @@ import { proofCodec } from "../../../src/zk/schnorr_pok.ts";
 import { subsetsOf } from "../../primitives/support.ts";
 import { blames, flipped, type Group, makeGroup, tamperWith, valuesOf } from "../support.ts";
 import stored129 from "./stored_key_129.json" with { type: "json" };
-import { frostInput, runFrostDkg, runFrostSign, SCHEMES, storedFrostKey } from "./support.ts";
+import { dealFrostKey, frostInput, runFrostDkg, runFrostSign, SCHEMES, storedFrostKey } from "./support.ts";
 
 const [ALICE, BOB, CAROL] = [partyId(1), partyId(2), partyId(3)];
 const TWO_OF_THREE = "2 of (alice, bob, carol)";
@@ -135,6 +136,16 @@ Deno.test("thresholdOf() takes thresholds among parties, and refuses other polic
   }
   assert.throws(() => thresholdOf({ kind: "leaf", name: "alice" }), UsageError);
   assert.throws(() => thresholdOf(parsePolicy("1 of (alice, bob)", { allowSingle: true })), UsageError);
+});
+
+Deno.test("frostQuorumOf() picks as many as the threshold, by the lowest indices of the policy", () => {
+  const { record } = dealFrostKey("ed25519", "2 of (alice, bob, carol)");
+  const reordered = { ...record, policy: parsePolicy("2 of (3: carol, 5: alice, 9: bob)") };
+  assert.deepEqual(frostQuorumOf(record, [CAROL, BOB, ALICE]), [ALICE, BOB]);
+  assert.deepEqual(frostQuorumOf(record, [CAROL, BOB]), [BOB, CAROL]);
+  assert.deepEqual(frostQuorumOf(reordered, [ALICE, BOB, CAROL]), [ALICE, CAROL]);
+  assert.equal(frostQuorumOf(record, [BOB]), undefined);
+  assert.equal(frostQuorumOf(record, [BOB, partyId(9)]), undefined);
 });
 
 Deno.test("frostDkg stores the share before its endorsement leaves, and ACTIVE after all endorsements came", () => {
