@@ -71,10 +71,21 @@ export {
   solve,
 } from "./src/primitives/access.ts";
 export * from "./src/protocols/agree_random.ts";
-export { type Certificate, verifyCertificate } from "./src/protocols/dkg/certificate.ts";
+export {
+  type Certificate,
+  type Endorsed,
+  type Lineage,
+  type Origin,
+  verifyCertificate,
+} from "./src/protocols/dkg/certificate.ts";
 export { dkg, type DkgInput, type DkgResult } from "./src/protocols/dkg/dkg.ts";
 export type { Endorsement } from "./src/protocols/dkg/messages.ts";
-export { decodeStoredKey, type KeyState, type StoredKey } from "./src/protocols/dkg/stored_key.ts";
+export {
+  decodeStoredKey,
+  type KeyState,
+  type StoredDeparture,
+  type StoredKey,
+} from "./src/protocols/dkg/stored_key.ts";
 export * from "./src/protocols/ecdsa/ecdsa2p.ts";
 export { type PairInput, pairSetUp } from "./src/protocols/ecdsa/pair.ts";
 export * from "./src/protocols/ecdsa/pair_state.ts";
@@ -85,6 +96,12 @@ export * from "./src/protocols/ecdsa/signature.ts";
 export * from "./src/protocols/key_share.ts";
 export * from "./src/protocols/local.ts";
 export * from "./src/protocols/protocol.ts";
+export type { EpochResult } from "./src/protocols/reshare/certify.ts";
+export type { EpochState, HeldEpoch } from "./src/protocols/reshare/held.ts";
+export { refresh, type RefreshInput } from "./src/protocols/reshare/refresh.ts";
+export { repair, type RepairInput, type RepairResult } from "./src/protocols/reshare/repair.ts";
+export { reshare, type ReshareInput } from "./src/protocols/reshare/reshare.ts";
+export { sync, type SyncInput, type SyncResult } from "./src/protocols/reshare/sync.ts";
 export type { Proof } from "./src/zk/schnorr_pok.ts";
 export type { SessionContext, SessionEvent } from "./src/session/context.ts";
 export { type Evidence, verifyEvidence } from "./src/session/evidence.ts";
@@ -120,10 +137,13 @@ export {
   type PartyConfig,
 } from "./src/node/config.ts";
 export * from "./src/node/init.ts";
+export type { RepairRequest, ReshareRequest } from "./src/node/key_epochs.ts";
 export {
+  type EpochInfo,
   type GenerateRequest,
   openParty,
   type PublicKeyInfo,
+  type RefreshRequest,
   type SignRequest,
   type SignResult,
 } from "./src/node/party.ts";

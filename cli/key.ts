@@ -9,6 +9,8 @@ import { addKeyExport } from "./key_export.ts";
 import { addKeyGenerate } from "./key_generate.ts";
 import { addKeyList, addKeyShow } from "./key_list.ts";
 import { addKeyRefresh } from "./key_refresh.ts";
+import { addKeyDiscard, addKeyRepair, addKeySync } from "./key_repair.ts";
+import { addKeyReshare } from "./key_reshare.ts";
 import { addKeySign } from "./key_sign.ts";
 import { addKeyVerify } from "./key_verify.ts";
 
@@ -21,5 +23,9 @@ export function addKey(root: Command): void {
   addKeySign(key);
   addKeyVerify(key);
   addKeyRefresh(key);
+  addKeyReshare(key);
+  addKeyRepair(key);
+  addKeySync(key);
+  addKeyDiscard(key);
   addKeyExport(key);
 }

@@ -38,5 +38,10 @@ export function addKeyRefresh(key: Command): void {
 /** Prints a key in its new epoch. */
 export function printEpoch(options: GlobalOptions, info: EpochInfo): void {
   const { value, text } = describeKey(info);
-  print(options.json, { ...value, outcome: info.outcome }, text);
+  const { outcome, member } = info;
+  print(
+    options.json,
+    { ...value, outcome, member },
+    member ? text : `${text}this party has no share of it any more\n`,
+  );
 }

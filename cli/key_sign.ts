@@ -6,12 +6,11 @@
 
 import { type Command, Option } from "commander";
 import { type Bytes, hex, utf8 } from "../src/base/bytes.ts";
-import { UsageError } from "../src/base/errors.ts";
 import type { SignResult } from "../src/node/party.ts";
 import type { EcdsaSignature } from "../src/protocols/ecdsa/signature.ts";
 import { addMessageOptions, digestOf, type MessageOptions } from "./message.ts";
-import { optionsOf, withParty } from "./options.ts";
-import { print, requireWritable, writeError, writeResult } from "./output.ts";
+import { namesOf, optionsOf, withParty } from "./options.ts";
+import { print, requireFileForBytes, requireWritable, writeError, writeResult } from "./output.ts";
 
 interface SignOptions extends MessageOptions {
   readonly key: string;
@@ -37,7 +36,8 @@ export function addKeySign(key: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<SignOptions>(command);
       requireWritable(options.out);
-      const signers = options.signers === undefined ? undefined : namesOf(options.signers);
+      if (options.format !== "json" && options.json !== true) requireFileForBytes(options.out);
+      const signers = options.signers === undefined ? undefined : namesOf(options.signers, "--signers");
       const digest = await digestOf(options);
       await withParty(options, `key sign --key ${options.key}`, async (party) => {
         const result = await party.sign({
@@ -60,16 +60,6 @@ export function addKeySign(key: Command): void {
         if (options.json === true) print(true, described, "");
       });
     });
-}
-
-function namesOf(text: string): string[] {
-  const names = text.split(",").map((name) => name.trim());
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
-  if (twice === undefined && !names.includes("")) return names;
-  throw new UsageError(
-    "USAGE",
-    `--signers is a list of names as alice,bob, each once: found ${JSON.stringify(text)}`,
-  );
 }
 
 function describe(

@@ -28,7 +28,13 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** The options of a command and those that every command has. */
 export function optionsOf<T extends object>(command: Command): GlobalOptions & T {
-  return command.optsWithGlobals<GlobalOptions & T>();
+  const options = command.optsWithGlobals<GlobalOptions & T>();
+  for (const [name, value] of Object.entries(options)) {
+    // An unset shell variable names no key and no file; only a message may be empty.
+    if (value !== "" || name === "message") continue;
+    throw new UsageError("USAGE", `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)} is empty`);
+  }
+  return options;
 }
 
 /** Opens this party's store, runs `work`, and closes it. */
@@ -79,10 +85,21 @@ export function configOf({ config }: GlobalOptions): Config {
   return loadConfig(config, environment());
 }
 
+/** The names in a list as `alice,bob`, each once. @throws UsageError USAGE */
+export function namesOf(text: string, option: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined && !names.includes("")) return names;
+  throw new UsageError(
+    "USAGE",
+    `${option} is a list of names as alice,bob, each once: found ${JSON.stringify(text)}`,
+  );
+}
+
 /** A whole number of a text. @throws UsageError USAGE */
 export function wholeNumber(text: string, option: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new UsageError("USAGE", `${option} is a whole number: found ${JSON.stringify(text)}`);
+  throw new UsageError("USAGE", `${option} is a whole number of at most 9 digits: found ${JSON.stringify(text)}`);
 }
 
 function clusterOf(options: GlobalOptions): { readonly config: Config; readonly party: string } {
@@ -93,7 +110,8 @@ function clusterOf(options: GlobalOptions): { readonly config: Config; readonly 
   return { config: configOf(options), party: options.party };
 }
 
-function timeoutOf({ timeout }: GlobalOptions): { readonly timeoutMs?: number } {
+/** What `--timeout` says. @throws UsageError USAGE */
+export function timeoutOf({ timeout }: GlobalOptions): { readonly timeoutMs?: number } {
   if (timeout === undefined) return {};
   const seconds = /^\d{1,6}(\.\d{1,3})?$/.test(timeout) ? Number(timeout) : Number.NaN;
   if (seconds >= 1 && seconds <= 3600) return { timeoutMs: seconds * 1000 };

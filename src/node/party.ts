@@ -26,14 +26,27 @@ import {
 } from "../protocols/key_share.ts";
 import { type Definition, payloadHash } from "../protocols/protocol.ts";
 import type { EpochResult } from "../protocols/reshare/certify.ts";
+import { activeShare } from "../protocols/reshare/held.ts";
 import { refresh, type RefreshInput } from "../protocols/reshare/refresh.ts";
+import { repair } from "../protocols/reshare/repair.ts";
+import { reshare } from "../protocols/reshare/reshare.ts";
+import { sync, type SyncResult } from "../protocols/reshare/sync.ts";
 import type { SessionEvent } from "../session/context.ts";
 import { type RunningSession, SessionHost, type StartOptions } from "../session/host.ts";
 import type { KeyEntry } from "../storage/local_store.ts";
 import { Mesh, type MeshEvent } from "../transport/mesh.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, formatAddress } from "./config.ts";
-import { openHeld } from "./key_epochs.ts";
+import {
+  absentMembers,
+  membersNamed,
+  openHeld,
+  repairInput,
+  type RepairRequest,
+  reshareInput,
+  type ReshareRequest,
+  syncInput,
+} from "./key_epochs.ts";
 import {
   type LocalOptions,
   type LocalParty,
@@ -93,8 +106,13 @@ export interface RefreshRequest {
 
 /** A key in a new epoch. */
 export interface EpochInfo extends PublicKeyInfo {
-  /** Whether this run dealt the shares, or completed an epoch that an earlier one left. */
-  readonly outcome: EpochResult["outcome"];
+  /**
+   * Whether this run dealt the shares, completed an epoch that an earlier one left, restored a share, helped to, or found that
+   * there was nothing to do.
+   */
+  readonly outcome: EpochResult["outcome"] | "restored" | "helped" | "synchronised" | "unchanged";
+  /** False where this party has no share of the key any more. */
+  readonly member: boolean;
 }
 
 /** A signature and what it belongs to. */
@@ -112,7 +130,9 @@ export class Party {
   readonly #pairs: PairStates;
   readonly #settling = new Set<Promise<unknown>>();
   #cancelled = false;
-  #network: { readonly mesh: Mesh; readonly host: SessionHost } | undefined;
+  #network: Network | undefined;
+  /** Sessions that start at once share one network. */
+  #connecting: Promise<Network> | undefined;
 
   /** @ignore use {@linkcode openParty} */
   constructor(local: LocalParty, options: PartyOptions) {
@@ -206,8 +226,7 @@ export class Party {
     const { store, party } = this.#local;
     store.active(request.name);
     using held = openHeld(this.#local, request.name);
-    const active = held.epochs.find(({ state }) => state === "active")?.key;
-    const place = active && "share" in active ? active.share.record : undefined;
+    const place = activeShare(held.epochs)?.share.record;
     const input: RefreshInput = {
       keyName: request.name,
       self: party.index,
@@ -217,6 +236,47 @@ export class Party {
       burned: (peer) => place !== undefined && this.#pairs.isBurned({ ...place, peer }),
     };
     return await this.#newEpoch(request.name, refresh, input, input.pairs === "renew");
+  }
+
+  /**
+   * Gives a key to other members, or another policy: run at all new members, and at the old ones that are named as dealers. An
+   * old member that is neither waits until it is told that the key went on without it, and then erases its share.
+   */
+  async reshareKey(request: ReshareRequest): Promise<EpochInfo> {
+    const { name } = request;
+    using held = openHeld(this.#local, name);
+    const input = reshareInput(this.#local, held, request);
+    const parties = [...input.members, ...input.witnesses].map(({ index }) => index);
+    if (!parties.includes(input.self) && activeShare(held.epochs) !== undefined) {
+      return await this.#awaitDeparture(name, parties);
+    }
+    const made = await this.#newEpoch(name, reshare, input, true);
+    await this.#tellOf(name, absentMembers(held, input).map(({ index }) => index));
+    return made;
+  }
+
+  /** Restores the share of a party that lost it, with the help of others: run at all of them. */
+  async repairKey(request: RepairRequest): Promise<EpochInfo> {
+    const { name } = request;
+    using held = openHeld(this.#local, name);
+    const input = repairInput(this.#local, held, request);
+    repair.proposal(input);
+    const session = await this.#start(repair, input);
+    const { record, share, certificate } = await session.result;
+    using _share = share.share;
+    const isLost = share.self === input.lost.index;
+    const present = isLost ? input.helpers : [input.lost];
+    await this.#setUpPairs(share, present.map(({ index }) => index));
+    return { name, record, certificate, outcome: isLost ? "restored" : "helped", member: true };
+  }
+
+  /**
+   * Brings this party and others to the newest epoch that one of them has the certificate of: for a refresh or reshare that
+   * cannot be run again because somebody who took part in it is gone.
+   */
+  async syncKey(request: { readonly name: string; readonly parties: readonly string[] }): Promise<EpochInfo> {
+    const parties = membersNamed(this.#local.config.roster, request.parties).map(({ index }) => index);
+    return await this.#sync(request.name, parties);
   }
 
   /** Ends what runs, here and at the peers, which learn of it at once. */
@@ -244,7 +304,8 @@ export class Party {
     input: I,
     options: StartOptions = {},
   ): Promise<RunningSession<O>> {
-    this.#network ??= await connect(this.#local, this.#pairs, this.#options);
+    this.#connecting ??= connect(this.#local, this.#pairs, this.#options);
+    this.#network ??= await this.#connecting;
     if (this.#cancelled) throw new TransportError("CANCELLED", `${definition.name} was cancelled here`);
     const session = this.#network.host.start(definition, input, options);
     const settling = session.settled.finally(() => this.#settling.delete(settling));
@@ -282,21 +343,70 @@ export class Party {
     using _share = share?.share;
     if (share !== undefined && setUpPairs) await this.#setUpPairs(share);
     if ((await session.settled).all) this.#local.store.settle(record);
-    return { name, record, certificate, outcome };
+    return { name, record, certificate, outcome, member: share !== undefined };
+  }
+
+  async #sync(name: string, parties: readonly PartyId[]): Promise<EpochInfo> {
+    return await (await this.#startSync(name, parties)).result;
+  }
+
+  async #startSync(name: string, parties: readonly PartyId[]): Promise<RunningSession<EpochInfo>> {
+    using held = openHeld(this.#local, name);
+    const input = syncInput(this.#local, held, name, parties);
+    sync.proposal(input);
+    const session = await this.#start(sync, input);
+    const result = session.result.then(({ record, certificate, state, changed }: SyncResult): EpochInfo => {
+      const outcome = changed ? "synchronised" : "unchanged";
+      return { name, record, certificate, outcome, member: state === "active" };
+    });
+    return { ...session, result };
+  }
+
+  /** The first new member that has the certificate gives it to this party; the others are heard out, for a moment. */
+  async #awaitDeparture(name: string, parties: readonly PartyId[]): Promise<EpochInfo> {
+    const sessions = await Promise.all(parties.map((party) => this.#startSync(name, [party])));
+    const results = sessions.map(({ result }) => result);
+    const all = Promise.allSettled(results);
+    try {
+      const told = await Promise.any(results);
+      await Promise.race([
+        all,
+        new Promise((resolve) => systemClock.timer(DEPARTURE_LINGER_MS, () => resolve(null))),
+      ]);
+      return told;
+    } catch (error) {
+      throw error instanceof AggregateError ? error.errors[0] : error;
+    } finally {
+      for (const session of sessions) session.cancel();
+    }
+  }
+
+  /** Gives the certificate to old members that are connected, which wait for it; the others learn of it with `key sync`. */
+  async #tellOf(name: string, parties: readonly PartyId[]): Promise<void> {
+    const connected = new Set(
+      (this.#network?.mesh.status() ?? []).filter(({ state }) => state === "up").map(({ peer }) => peer),
+    );
+    await Promise.all(
+      parties.filter((party) => connected.has(party)).map((party) =>
+        this.#sync(name, [party]).catch((error) => {
+          const why = error instanceof Error ? error.message : String(error);
+          const left = this.#local.config.roster.nameOf(party);
+          this.#options.warn?.(
+            `${left} was not told that the key went on without it (${why}): run key sync at both`,
+          );
+        })
+      ),
+    );
   }
 
   #members(policy: AccessTree): Member[] {
-    const { roster } = this.#local.config;
-    return leavesOf(policy).map((name) => roster.named(name)).map(({ index, name, identity }) => ({
-      index,
-      name,
-      identity: identity.publicKey,
-    })).sort((a, b) => a.index - b.index);
+    return membersNamed(this.#local.config.roster, leavesOf(policy));
   }
 
   /** A pair that fails now is set up before the first signature that needs it. */
-  async #setUpPairs(share: KeyShare): Promise<void> {
-    const peers = share.record.members.map((member) => member.index).filter((index) => index !== share.self);
+  async #setUpPairs(share: KeyShare, among?: readonly PartyId[]): Promise<void> {
+    const all = share.record.members.map((member) => member.index);
+    const peers = (among ?? all).filter((index) => index !== share.self);
     await Promise.all(peers.map((peer) =>
       this.#setUpPair(share, peer).catch((error) => {
         const name = this.#local.config.roster.nameOf(peer);
@@ -334,6 +444,9 @@ export class Party {
   }
 }
 
+/** How long a party that left a key stays for new members that want to tell it so. */
+const DEPARTURE_LINGER_MS = 2_000;
+
 /**
  * Opens a party: takes its lock, opens its store. Links are made later.
  *
@@ -351,11 +464,16 @@ export function publicKeyInfo(local: LocalParty, name: string): PublicKeyInfo {
   return { name, record: share.record, certificate: entry.certificate };
 }
 
+interface Network {
+  readonly mesh: Mesh;
+  readonly host: SessionHost;
+}
+
 async function connect(
   local: LocalParty,
   pairs: PairStates,
   options: PartyOptions,
-): Promise<{ readonly mesh: Mesh; readonly host: SessionHost }> {
+): Promise<Network> {
   const { config, party } = local;
   const identity = local.identity();
   const rng = options.rng ?? systemRng;

@@ -246,7 +246,10 @@ export class LocalStore implements Journal, Disposable {
     const row = this.#pairRow(this.#ledger, place);
     refuseBurned(row);
     const { keyId, peer } = row;
-    const burned = new Set(this.#ledger.find(BURNS, { keyId, peer }).map(({ epoch }) => epoch)).size;
+    const checked = this.#ledger.find(BURNS, { keyId, peer }).filter(({ messageHash }) =>
+      !isCarried(messageHash)
+    );
+    const burned = new Set(checked.map(({ epoch }) => epoch)).size;
     if (burned >= BURNED_EPOCHS_MAX) {
       throw new UsageError(
         "PAIR_LIMIT",
@@ -360,8 +363,13 @@ export class LocalStore implements Journal, Disposable {
     const problem = this.#problemOf(key, { keyId, epoch, curve });
     invariant(problem === undefined, `a share that is to be stored ${problem}`);
     const place = { keyId, epoch, curve };
-    // An epoch is endorsed once: another attempt has another number, so that no number gets two certificates.
-    invariant(transaction.find(KEYS, { keyId, epoch }).length === 0, "an epoch of a key is stored once");
+    const [former] = transaction.find(KEYS, { keyId, epoch });
+    if (former !== undefined) {
+      // An epoch is endorsed once: another attempt has another number, so that no number gets two certificates.
+      using stored = this.#opened(former);
+      invariant(equal(stored.expose(), key.expose()), "an epoch of a key has one share");
+      return;
+    }
     transaction.put(KEYS, {
       ...place,
       name,
@@ -472,6 +480,11 @@ export class LocalStore implements Journal, Disposable {
 
 function entryOf({ sealed: _, settled, ...row }: KeyRow): KeyEntry {
   return { ...row, settled: settled === 1 };
+}
+
+/** A ban that a refresh carried on without a new check. */
+function isCarried(messageHash: Bytes): boolean {
+  return messageHash.every((byte) => byte === 0);
 }
 
 function refuseBurned(row: PairRow): void {

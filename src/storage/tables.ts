@@ -70,7 +70,7 @@ export interface BurnRow {
   readonly peer: number;
   /** Session id. */
   readonly sid: Bytes;
-  /** Hash of the peer's message that is or was checked. */
+  /** Hash of the peer's message that was checked; zeros where the ban comes from an earlier epoch. */
   readonly messageHash: Bytes;
   /** For people. */
   readonly reason: string;

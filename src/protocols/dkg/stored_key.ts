@@ -27,8 +27,8 @@ import {
   type PublicKeyRecord,
   publicKeyRecordCodec,
 } from "../key_share.ts";
-import { type Lineage, lineageCodec } from "./certificate.ts";
-import { ENDORSEMENT_BYTES } from "./messages.ts";
+import { type Lineage, lineageCodec, verifyCertificate } from "./certificate.ts";
+import { type Endorsement, ENDORSEMENT_BYTES, endorsementCodec } from "./messages.ts";
 
 /** What the journal record "key-pending" holds. */
 export interface StoredKey {
@@ -80,6 +80,22 @@ export interface KeyOffer {
 
 /** Longest name of a key, in bytes of UTF-8. */
 export const KEY_NAME_BYTES_MAX = 128;
+
+/**
+ * A share that came back from a backup or from the others, as its owner had it stored: the rest is in the certificate.
+ *
+ * @throws UsageError STORE_CORRUPT where the certificate is not one of the record.
+ */
+export function storedKeyOf(
+  input: { readonly keyName: string; readonly share: KeyShare; readonly certificate: Bytes },
+): StoredKey {
+  const { keyName, share } = input;
+  const { record, self } = share;
+  const { sid, transcript, lineage, endorsements } = verifyCertificate(record, input.certificate);
+  const place = record.members.findIndex(({ index }) => index === self);
+  const endorsement = encode(endorsementCodec(record.curve), endorsements[place] as Endorsement);
+  return { keyName, share, sid, transcript, endorsement, ...(lineage === undefined ? {} : { lineage }) };
+}
 
 /** The canonical bytes of a stored key: version 1 of epoch 0, version 2 of a later one. Secret. */
 export function encodeStoredKey(key: StoredKey): Secret {

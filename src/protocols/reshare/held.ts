@@ -30,7 +30,7 @@ import { CheaterError, UsageError } from "../../base/errors.ts";
 import type { Curve } from "../../math/curve.ts";
 import { hash } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
-import { lineageCodec } from "../dkg/certificate.ts";
+import { type Endorsed, lineageCodec } from "../dkg/certificate.ts";
 import type { StoredDeparture, StoredKey } from "../dkg/stored_key.ts";
 import { curveCodec, encodeRecord, type PublicKeyRecord } from "../key_share.ts";
 
@@ -94,10 +94,27 @@ export function recordOfStored(key: StoredKey | StoredDeparture): PublicKeyRecor
   return "share" in key ? key.share.record : key.record;
 }
 
+/** What is endorsed of an epoch that is stored. */
+export function endorsedOf(key: StoredKey | StoredDeparture): Endorsed {
+  const { sid, transcript, lineage } = key;
+  return { record: recordOfStored(key), sid, transcript, ...(lineage === undefined ? {} : { lineage }) };
+}
+
 /** `H("reshare/epoch"; record, sid, transcript, lineage)`: equal iff two parties mean the same attempt. */
-export function epochDigest(key: StoredKey | StoredDeparture): Bytes {
-  const lineage = key.lineage === undefined ? EMPTY : encode(lineageCodec, key.lineage);
-  return hash(Tag.epochDigest, encodeRecord(recordOfStored(key)), key.sid, key.transcript, lineage);
+export function epochDigest({ record, sid, transcript, lineage }: Endorsed): Bytes {
+  const encoded = lineage === undefined ? EMPTY : encode(lineageCodec, lineage);
+  return hash(Tag.epochDigest, encodeRecord(record), sid, transcript, encoded);
+}
+
+/** The epoch of that digest among those that are stored. */
+export function findHeld(held: readonly HeldEpoch[], digest: Bytes): HeldEpoch | undefined {
+  return held.find(({ key }) => equal(epochDigest(endorsedOf(key)), digest));
+}
+
+/** The share of the epoch that is ACTIVE here. */
+export function activeShare(held: readonly HeldEpoch[]): StoredKey | undefined {
+  const active = held.find(({ state }) => state === "active")?.key;
+  return active !== undefined && "share" in active ? active : undefined;
 }
 
 /** What a party offers: the newest epochs that it has of one key. */
@@ -108,7 +125,7 @@ export function encodeHeld(held: readonly HeldEpoch[]): Bytes {
   const epochs = held.slice(-OFFERED_MAX).map(({ state, key }) => ({
     state,
     epoch: recordOfStored(key).epoch,
-    digest: epochDigest(key),
+    digest: epochDigest(endorsedOf(key)),
   }));
   return encode(heldOfferCodec, { keyId, curve, epochs });
 }
@@ -169,9 +186,9 @@ export function wayOf(
   const candidate = common.at(-1);
   if (candidate !== undefined) {
     const { epoch, digest } = candidate;
-    if ([...held.values()].some((offer) => find(offer, epoch)?.state === "pending")) {
-      return { kind: "complete", epoch, digest };
-    }
+    const states = [...held.values()].map((offer) => find(offer, epoch)?.state);
+    // Where everybody has it certified there is nothing to complete; but who has left cannot deal again.
+    if (states.includes("pending") || states.includes("left")) return { kind: "complete", epoch, digest };
   }
   const holders = participants.filter((party) => {
     const own = find(held.get(party), base.epoch);
@@ -220,13 +237,13 @@ function newest(
 function refuseOtherKeys(
   keyName: string,
   held: ReadonlyMap<PartyId, HeldOffer | undefined>,
-  base: OfferedEpoch & { readonly party: PartyId; readonly keyId: KeyId },
+  base: OfferedEpoch & { readonly party: PartyId; readonly keyId: KeyId; readonly curve: Curve },
   nameOf: (party: PartyId) => string,
 ): void {
   for (const [party, offer] of held) {
     const active = offer?.epochs.find(({ state }) => state === "active");
     if (offer === undefined || active === undefined) continue;
-    if (!equal(offer.keyId, base.keyId)) {
+    if (!equal(offer.keyId, base.keyId) || offer.curve.id !== base.curve.id) {
       throw new UsageError(
         "KEY_EXISTS",
         `${nameOf(party)} and ${nameOf(base.party)} have different keys under the name ${keyName}`,

@@ -4,13 +4,14 @@
  * @module
  */
 
+import { type SessionId, sessionId } from "../../base/brands.ts";
 import type { Bytes } from "../../base/bytes.ts";
-import { bytes, type Codec, encode, fixed, list, optional, struct } from "../../base/codec.ts";
+import { type Codec, encode, fixed, list, map, optional, struct } from "../../base/codec.ts";
 import type { Curve, Point, Scalar } from "../../math/curve.ts";
 import { ACCESS_LIMITS } from "../../primitives/access.ts";
 import { COMMITMENT_BYTES } from "../../primitives/commitment.ts";
 import { type Proof, proofCodec } from "../../zk/schnorr_pok.ts";
-import { type Origin, originCodec } from "../dkg/certificate.ts";
+import { type Endorsed, lineageCodec } from "../dkg/certificate.ts";
 import { publicKeyRecordCodec } from "../key_share.ts";
 import type { Round } from "../protocol.ts";
 
@@ -68,18 +69,10 @@ export interface RefreshRounds {
   readonly certify: Round<EpochEndorsement, CoinConfirmation>;
 }
 
-/** What a holder says of the key in round 1 of a reshare. */
-export interface Statement {
-  /** The encoded public record of the epoch that is dealt on. */
-  readonly record: Bytes;
-  /** Which session made the key. */
-  readonly origin: Origin;
-}
-
 /** Round 1 of a reshare. */
 export interface ReshareCommitment {
-  /** Of those who have a share. */
-  readonly statement: Statement | undefined;
+  /** Of those who have a share: the epoch that is dealt on. */
+  readonly statement: Endorsed | undefined;
   /** com_i of those who deal. */
   readonly commitment: Bytes | undefined;
 }
@@ -139,16 +132,12 @@ export function refreshRounds(curve: Curve): RefreshRounds {
 
 /** The rounds of a reshare. Their messages have the same sizes on every curve. */
 export function reshareRounds(curve: Curve): ReshareRounds {
-  const statement = struct({
-    record: bytes(publicKeyRecordCodec.sizeMax),
-    origin: originCodec,
-  });
   return {
     commit: {
       number: 1,
       name: "commit",
       broadcast: struct({
-        statement: optional(statement),
+        statement: optional(endorsedCodec),
         commitment: optional(fixed(COMMITMENT_BYTES)),
       }),
       echo: "next",
@@ -163,6 +152,18 @@ export function reshareRounds(curve: Curve): ReshareRounds {
     certify: { number: 3, name: "certify", broadcast: epochEndorsementCodec(curve), echo: "none" },
   };
 }
+
+/** What is endorsed of an epoch. */
+export const endorsedCodec: Codec<Endorsed> = map(
+  struct({
+    record: publicKeyRecordCodec,
+    sid: map(fixed(32), (sid: SessionId) => sid as Bytes, sessionId),
+    transcript: fixed(32),
+    lineage: optional(lineageCodec),
+  }),
+  (endorsed) => ({ ...endorsed, lineage: endorsed.lineage }),
+  ({ lineage, ...endorsed }) => lineage === undefined ? endorsed : { ...endorsed, lineage },
+);
 
 /** {@linkcode Opening} on a curve. */
 export function openingCodec(curve: Curve): Codec<Opening> {

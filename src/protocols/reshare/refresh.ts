@@ -9,12 +9,15 @@
  * @module
  */
 
-import type { PartyId } from "../../base/brands.ts";
-import { type Bytes, EMPTY, equal, utf8 } from "../../base/bytes.ts";
+import type { PartyId, SessionId } from "../../base/brands.ts";
+import { type Bytes, EMPTY, equal, equalSecret, erase, utf8 } from "../../base/bytes.ts";
 import { encode } from "../../base/codec.ts";
 import { invariant, UsageError } from "../../base/errors.ts";
+import type { Rng } from "../../base/rng.ts";
 import type { Scalar } from "../../math/curve.ts";
 import { formatPolicy } from "../../primitives/access.ts";
+import { commit, COMMITMENT_BYTES, opens } from "../../primitives/commitment.ts";
+import { Tag } from "../../primitives/tags.ts";
 import { originOf } from "../dkg/certificate.ts";
 import type { StoredKey } from "../dkg/stored_key.ts";
 import { hedgedRng } from "../ecdsa/hedge.ts";
@@ -24,6 +27,7 @@ import {
   compute,
   type Definition,
   exchange,
+  persist,
   type Proposal,
   type Protocol,
   type Round,
@@ -31,8 +35,17 @@ import {
   type Step,
 } from "../protocol.ts";
 import { blameFaults, certifyEpoch, type EpochResult, storePending } from "./certify.ts";
-import { encodeHeld, epochDigest, type HeldEpoch, recordOfStored, type Way, wayOf } from "./held.ts";
-import { type Opening, openingCodec, refreshRounds } from "./messages.ts";
+import {
+  activeShare,
+  encodeHeld,
+  findHeld,
+  type HeldEpoch,
+  recordOfStored,
+  type Way,
+  wayOf,
+} from "./held.ts";
+import { type CoinConfirmation, type Opening, openingCodec, refreshRounds } from "./messages.ts";
+import { coinOf, type CoinToss, confirmationOf, rerandomized } from "./rerandomize.ts";
 import { combine, commitTo, type DealContext, dealingFault, dealOwn, transcriptOf } from "./steps.ts";
 
 /** What a party must know to take part. Equal at all members but for `self`, `held` and the pair states. */
@@ -87,8 +100,9 @@ function* run(session: Session, input: RefreshInput): Protocol<EpochResult> {
   invariant(way !== undefined, "a session has the offers of all");
   const { certify: round } = refreshRounds(curve);
   if (way.kind === "complete") {
-    const { state, key } = heldAt(input, way.digest);
-    invariant("share" in key, "everybody has a share after a refresh");
+    const found = findHeld(input.held, way.digest);
+    invariant(found !== undefined && "share" in found.key, "an epoch is completed that is not stored here");
+    const { state, key } = found;
     const direct = new Map(
       session.parties.filter((party) => party !== session.self).map((party) =>
         [party, { confirmation: undefined }] as const
@@ -119,18 +133,30 @@ function* attempt(
 
   const own = yield* compute(() => dealOwn(context, curve.scalar(0n), rng), undefined);
   const ownCommitment = { commitment: commitTo(context, self, own.opening) };
+  const coins = throwCoins(input, peers, rng);
+  const coinCommitment = (coin: Coin | undefined) =>
+    coin && commit({ tag: Tag.pairCoinCommit, sid, party: self, message: coin.value, salt: coin.salt });
   const committed = yield* exchange(R1, {
     broadcast: ownCommitment,
-    direct: new Map(peers.map((party) => [party, { coin: undefined }])),
+    direct: new Map(peers.map((party) => [party, { coin: coinCommitment(coins.get(party)) }])),
   });
 
   const dealt = yield* exchange(R2, {
     broadcast: own.opening,
-    direct: new Map(
-      peers.map((party) => [party, { share: own.shares.get(party) as Scalar, coin: undefined }]),
-    ),
+    direct: new Map(peers.map((party) => {
+      const offered = committed.direct.get(party)?.coin !== undefined;
+      return [party, {
+        share: own.shares.get(party) as Scalar,
+        coin: offered ? coins.get(party) : undefined,
+      }];
+    })),
   });
   const faults = new Map<PartyId, string>();
+  for (const [party, { coin }] of dealt.direct) {
+    if (!opensCoin(sid, party, committed.direct.get(party)?.coin, coin, coins.has(party))) {
+      faults.set(party, "its half of the coin for the pair is not what it committed to");
+    }
+  }
   for (const [dealer, opening] of dealt.broadcast) {
     const fault = yield* compute(dealingFault, {
       context,
@@ -141,7 +167,7 @@ function* attempt(
         share: dealt.direct.get(dealer)?.share,
       },
     });
-    if (fault !== undefined) faults.set(dealer, fault);
+    if (fault !== undefined && !faults.has(dealer)) faults.set(dealer, fault);
   }
   blameFaults(R2, faults);
 
@@ -153,6 +179,7 @@ function* attempt(
     undefined,
   );
   invariant(share !== undefined, "everybody has a share after a refresh");
+  const turned = new Map<PartyId, Turned>();
   let done = false;
   try {
     const commitments = new Map(committed.broadcast).set(self, ownCommitment);
@@ -167,16 +194,102 @@ function* attempt(
       ),
       lineage: { origin: originOf({ ...active, record: base }), parent: base.epoch, witnesses: [] },
     });
+    for (const [party, { coin }] of dealt.direct) {
+      const value = coins.get(party)?.value;
+      const state = input.pairState?.(party);
+      if (coin === undefined || value === undefined || state === undefined) continue;
+      const kappa = coinOf(sid, { party: self, value }, { party, value: coin.value });
+      turned.set(party, yield* compute(() => turn(state, { sid, epoch, coin: kappa }), undefined));
+    }
     const certificate = yield* certifyEpoch(session, {
       key,
       pending: true,
       round: R3,
-      direct: new Map(peers.map((party) => [party, { confirmation: undefined }])),
+      direct: new Map(peers.map((party) => [party, { confirmation: turned.get(party)?.confirmation }])),
+      then: (inbox) => keepPairs(session, input, record, turned, inbox.direct),
     });
     done = true;
     return { record, share: { record, self, share }, certificate, outcome: "dealt" };
   } finally {
     if (!done) share[Symbol.dispose]();
+    for (const { state } of turned.values()) state[Symbol.dispose]();
+    for (const { value } of coins.values()) erase(value);
+  }
+}
+
+/** This party's half of κ for one pair: secret. */
+interface Coin {
+  readonly value: Bytes;
+  readonly salt: Bytes;
+}
+
+/** A pair state of the new epoch that the peer has not confirmed yet. */
+interface Turned {
+  readonly state: PairState;
+  readonly confirmation: Bytes;
+}
+
+/** Halves of coins for the pairs that are there. */
+function throwCoins(input: RefreshInput, peers: readonly PartyId[], rng: Rng): ReadonlyMap<PartyId, Coin> {
+  if (input.pairs !== "rerandomize") return new Map();
+  const ready = peers.filter((peer) =>
+    input.burned?.(peer) !== true && input.pairState?.(peer) !== undefined
+  );
+  return new Map(ready.map((peer) => [peer, { value: rng.bytes(32), salt: rng.bytes(COMMITMENT_BYTES) }]));
+}
+
+/** Whether a peer opened what it committed to; it opens nothing where one of the two committed to nothing. */
+function opensCoin(
+  sid: SessionId,
+  party: PartyId,
+  commitment: Bytes | undefined,
+  coin: Coin | undefined,
+  mine: boolean,
+): boolean {
+  if (commitment === undefined || !mine) return coin === undefined;
+  return coin !== undefined &&
+    opens(commitment, { tag: Tag.pairCoinCommit, sid, party, message: coin.value, salt: coin.salt });
+}
+
+function turn(state: PairState, toss: CoinToss): Turned {
+  const next = rerandomized(state, toss);
+  const confirmation = confirmationOf(next, toss);
+  erase(toss.coin);
+  return { state: next, confirmation };
+}
+
+/**
+ * Stores the pair states that the peers confirmed, beside the old ones: they count from the moment on in which the epoch does. A
+ * difference is no attack, two honest parties have it after a crash: the pair is then absent, and set up before it is used. A
+ * pair that is banned stays banned.
+ */
+function* keepPairs(
+  session: Session,
+  input: RefreshInput,
+  { keyId, epoch }: PublicKeyRecord,
+  turned: ReadonlyMap<PartyId, Turned>,
+  confirmed: ReadonlyMap<PartyId, CoinConfirmation>,
+): Generator<Step, void, unknown> {
+  if (input.pairs !== "rerandomize") return;
+  for (const [peer, { confirmation }] of confirmed) {
+    const own = turned.get(peer);
+    if (input.burned?.(peer) === true) {
+      const reason = "the pair was banned before, and a refresh that does not renew it changes nothing";
+      yield* persist({
+        kind: "burn",
+        keyId,
+        epoch,
+        peer,
+        sid: session.id,
+        messageHash: new Uint8Array(32),
+        reason,
+      });
+    } else if (
+      own !== undefined && confirmation !== undefined && equalSecret(confirmation, own.confirmation)
+    ) {
+      using state = own.state.encode();
+      yield* persist({ kind: "pair", keyId, epoch, peer, state });
+    }
   }
 }
 
@@ -187,28 +300,22 @@ function wayFor(input: RefreshInput, offers: ReadonlyMap<PartyId, Bytes>): Way |
     keyName: input.keyName,
     participants: record.members.map((member) => member.index),
     offers,
-    isWanted: (digest) =>
-      input.held.some(({ key }) => equal(epochDigest(key), digest) && isOfRefresh(key, record)),
+    isWanted: (digest) => isOfRefresh(findHeld(input.held, digest)?.key, record),
     joins: () => false,
     nameOf: (party) => nameOf(record, party),
   });
 }
 
 /** Whether this session has the parties that an epoch's certificate needs. */
-function isOfRefresh(key: HeldEpoch["key"], record: PublicKeyRecord): key is StoredKey {
-  return "share" in key && key.lineage !== undefined && key.lineage.witnesses.length === 0 &&
+function isOfRefresh(key: HeldEpoch["key"] | undefined, record: PublicKeyRecord): boolean {
+  return key !== undefined && "share" in key && key.lineage !== undefined &&
+    key.lineage.witnesses.length === 0 &&
     equal(policyHashOf(key.share.record), policyHashOf(record));
 }
 
-function heldAt({ held }: RefreshInput, digest: Bytes): HeldEpoch {
-  const found = held.find(({ key }) => equal(epochDigest(key), digest));
-  invariant(found !== undefined, "an epoch is completed that is not stored here");
-  return found;
-}
-
 function activeOf({ held, keyName }: RefreshInput): StoredKey {
-  const active = held.find(({ state }) => state === "active")?.key;
-  if (active !== undefined && "share" in active) return active;
+  const active = activeShare(held);
+  if (active !== undefined) return active;
   throw new UsageError("KEY_PENDING", `the key ${keyName} has no active share here`);
 }
 
