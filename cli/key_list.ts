@@ -6,8 +6,10 @@
 
 import type { Command } from "commander";
 import { hex } from "../src/base/bytes.ts";
+import { backedUpEpoch } from "../src/node/backup.ts";
 import { type PublicKeyInfo, publicKeyInfo } from "../src/node/party.ts";
 import { recordOf } from "../src/node/public_key.ts";
+import type { KeyEntry, LocalStore } from "../src/storage/local_store.ts";
 import { optionsOf, withLocal } from "./options.ts";
 import { print } from "./output.ts";
 
@@ -24,13 +26,30 @@ export function addKeyList(key: Command): void {
           epoch,
           curve,
           state,
+          ...backupOf(store, { keyId, epoch, state }),
         }));
         const rows = keys.map((
           row,
-        ) => [row.key, row.curve, row.state, `epoch ${row.epoch}`, row.keyId.slice(0, 16)]);
+        ) => [row.key, row.curve, row.state, `epoch ${row.epoch}`, row.keyId.slice(0, 16), backupText(row)]);
         print(options.json, keys, table(rows));
       });
     });
+}
+
+/** Whether this epoch of a key is backed up, and the newest one that is. A share that is not in use needs no backup. */
+function backupOf(
+  store: LocalStore,
+  { keyId, epoch, state }: Pick<KeyEntry, "keyId" | "epoch" | "state">,
+): { readonly backedUp?: boolean; readonly backupEpoch?: number | null } {
+  if (state !== "active") return {};
+  const backupEpoch = backedUpEpoch(store, keyId) ?? null;
+  return { backedUp: backupEpoch === epoch, backupEpoch };
+}
+
+function backupText({ backedUp, backupEpoch }: ReturnType<typeof backupOf>): string {
+  if (backedUp === undefined) return "";
+  if (backedUp) return "backed up";
+  return typeof backupEpoch === "number" ? `not backed up since epoch ${backupEpoch}` : "not backed up";
 }
 
 /** Adds `key show`. */

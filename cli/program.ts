@@ -6,6 +6,7 @@
 
 import { Command } from "commander";
 import { addAgreeRandom } from "./agree_random.ts";
+import { addBackup } from "./backup.ts";
 import { addDemo } from "./demo.ts";
 import { addInit } from "./init.ts";
 import { addKey } from "./key.ts";
@@ -23,6 +24,7 @@ export function program(): Command {
   addInit(root);
   addAgreeRandom(root);
   addKey(root);
+  addBackup(root);
   addDemo(root);
   throwErrors(root);
   return root;

@@ -80,6 +80,32 @@ export function writeWhole(path: string, content: Uint8Array, options: WriteOpti
   }
 }
 
+/**
+ * Writes a file that was not there, whole or not at all.
+ *
+ * @throws UsageError FILE_EXISTS, with nothing changed; or as {@linkcode writeWhole}.
+ */
+export function writeNew(
+  path: string,
+  content: Uint8Array,
+  { mode = FILE_MODE, code = "STORE_UNWRITABLE" }: Pick<WriteOptions, "mode" | "code"> = {},
+): void {
+  const temporary = `${path}.${Deno.pid}.tmp`;
+  try {
+    writeAndSync(temporary, content, mode);
+    // Unlike a rename, a link is refused where something is there.
+    Deno.linkSync(temporary, path);
+    syncDirectory(directoryOf(path));
+  } catch (cause) {
+    if (cause instanceof Deno.errors.AlreadyExists) {
+      throw new UsageError("FILE_EXISTS", `${path} is there already`, { cause });
+    }
+    throw new UsageError(code, `cannot write ${path}: ${reasonOf(cause)}`, { cause });
+  } finally {
+    removeQuietly(temporary);
+  }
+}
+
 /** Makes an empty file for the owner alone. @throws UsageError STORE_UNWRITABLE */
 export function createPrivateFile(path: string): void {
   try {
