@@ -9,16 +9,16 @@ import { createPublicKey, verify } from "node:crypto";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { TransportError } from "../src/base/errors.ts";
+import { TransportError, UsageError } from "../src/base/errors.ts";
 import { type Config, loadConfig } from "../src/node/config.ts";
 import { initCluster } from "../src/node/init.ts";
+import { type GlobalOptions, optionsOf, timeoutOf, wholeNumber } from "./options.ts";
 import { type Finished, type ProcessOptions, runParties } from "./processes.ts";
 
 /** What the demos take from the command line. */
-interface DemoOptions {
-  readonly message: string;
-  readonly timeout: string;
-  readonly parties: string;
+interface DemoOptions extends GlobalOptions {
+  readonly message?: string;
+  readonly parties?: string;
 }
 
 const NAMES = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"];
@@ -26,21 +26,19 @@ const MESSAGE = "Hello, MPC World!";
 
 /** Adds `demo`, `demo agree-random` and `demo ecdsa-2pc`. */
 export function addDemo(program: Command): void {
-  const demo = program.command("demo").description("show the main job with real processes on this machine");
-  const add = (command: Command, parties: number, run: (options: DemoOptions) => Promise<void>) =>
-    command
-      .option("--message <text>", "what is signed", MESSAGE)
-      .option("--timeout <seconds>", "how long a round waits", "30")
-      .option("--parties <number>", "how many parties", String(parties))
-      .action(run);
-  add(demo, 4, quorumDemo);
-  add(demo.command("agree-random").description("parties agree on a random value"), 2, agreeRandomDemo);
-  add(demo.command("ecdsa-2pc").description("two parties hold one ECDSA key"), 2, twoPartyDemo);
+  const demo = program.command("demo").description("show the main job with real processes on this machine")
+    .option("--message <text>", `what is signed (default: "${MESSAGE}")`)
+    .option("--parties <number>", "how many parties (default: 4, for agree-random 2)");
+  demo.action(() => quorumDemo(optionsOf(demo)));
+  const agree = demo.command("agree-random").description("parties agree on a random value");
+  agree.action(() => agreeRandomDemo(optionsOf(agree)));
+  const pair = demo.command("ecdsa-2pc").description("two parties hold one ECDSA key");
+  pair.action(() => twoPartyDemo(optionsOf(pair)));
 }
 
 /** Four parties make a key, three of them sign, everybody can verify. */
 async function quorumDemo(options: DemoOptions): Promise<void> {
-  await withCluster(options, async (stage) => {
+  await withCluster(options, 4, async (stage) => {
     const quorum = stage.names.filter((_, i) => i !== 1).slice(0, Math.max(2, stage.names.length - 1));
     const policy = `${quorum.length} of (${stage.names.join(", ")})`;
     await stage.step(`Distributed key generation on secp256k1, policy "${policy}"`, async () => {
@@ -57,7 +55,10 @@ async function quorumDemo(options: DemoOptions): Promise<void> {
 
 /** Two parties: and(P0, P1). */
 async function twoPartyDemo(options: DemoOptions): Promise<void> {
-  await withCluster({ ...options, parties: "2" }, async (stage) => {
+  if (options.parties !== undefined && options.parties !== "2") {
+    throw new UsageError("USAGE", `ecdsa-2pc is between two parties: found --parties ${options.parties}`);
+  }
+  await withCluster(options, 2, async (stage) => {
     const policy = `and(${stage.names.join(", ")})`;
     await stage.step(`Key generation between two parties on secp256k1, policy "${policy}"`, async () => {
       const made = await stage.run(
@@ -72,7 +73,10 @@ async function twoPartyDemo(options: DemoOptions): Promise<void> {
 }
 
 async function agreeRandomDemo(options: DemoOptions): Promise<void> {
-  await withCluster(options, async (stage) => {
+  if (options.message !== undefined) {
+    throw new UsageError("USAGE", "agree-random signs nothing: leave out --message");
+  }
+  await withCluster(options, 2, async (stage) => {
     await stage.step("Agree on 256 random bits: commit, open, confirm", async () => {
       const results = await stage.run(stage.names, () => ["agree-random", "--bits", "256"]);
       say("=== Protocol completed successfully ===");
@@ -87,8 +91,8 @@ async function signAndVerify(stage: Stage, quorum: readonly string[], key: strin
   const messagePath = stage.file("message.txt");
   const signaturePath = stage.file("message.sig");
   const publicPath = stage.file(`${key}.pem`);
-  Deno.writeTextFileSync(messagePath, stage.options.message);
-  await stage.step(`Signing "${stage.options.message}" with a quorum: ${quorum.join(", ")}`, async () => {
+  Deno.writeTextFileSync(messagePath, stage.message);
+  await stage.step(`Signing "${stage.message}" with a quorum: ${quorum.join(", ")}`, async () => {
     const first = quorum[0] as string;
     const signed = await stage.run(
       quorum,
@@ -107,10 +111,10 @@ async function signAndVerify(stage: Stage, quorum: readonly string[], key: strin
   await stage.step("Verification with the public key alone", async () => {
     const publicKey = createPublicKey(Deno.readTextFileSync(publicPath));
     const signature = Deno.readFileSync(signaturePath);
-    const good = verify("sha256", new TextEncoder().encode(stage.options.message), publicKey, signature);
+    const good = verify("sha256", new TextEncoder().encode(stage.message), publicKey, signature);
     const wrong = verify(
       "sha256",
-      new TextEncoder().encode(`${stage.options.message} (changed)`),
+      new TextEncoder().encode(`${stage.message} (changed)`),
       publicKey,
       signature,
     );
@@ -140,10 +144,12 @@ class Stage {
   readonly work: string;
   readonly names: readonly string[];
   readonly config: Config;
+  readonly message: string;
   #step = 0;
 
   constructor(options: DemoOptions, work: string, names: readonly string[], config: Config) {
     this.options = options;
+    this.message = options.message ?? MESSAGE;
     this.work = work;
     this.names = names;
     this.config = config;
@@ -165,7 +171,7 @@ class Stage {
     args: (party: string) => readonly string[],
     options?: (party: string) => ProcessOptions,
   ): Promise<Map<string, Finished>> {
-    const timeout = ["--timeout", this.options.timeout];
+    const timeout = this.options.timeout === undefined ? [] : ["--timeout", this.options.timeout];
     const results = await runParties(
       this.config,
       parties,
@@ -194,10 +200,15 @@ class Stage {
   }
 }
 
-async function withCluster(options: DemoOptions, run: (stage: Stage) => Promise<void>): Promise<void> {
-  const count = Number(options.parties);
-  if (!Number.isInteger(count) || count < 2 || count > NAMES.length) {
-    throw new TransportError("USAGE", `--parties is 2 to ${NAMES.length}: found ${options.parties}`);
+async function withCluster(
+  options: DemoOptions,
+  countDefault: number,
+  run: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  timeoutOf(options);
+  const count = options.parties === undefined ? countDefault : wholeNumber(options.parties, "--parties");
+  if (count < 2 || count > NAMES.length) {
+    throw new UsageError("USAGE", `--parties is 2 to ${NAMES.length}: found ${count}`);
   }
   const names = NAMES.slice(0, count);
   const directory = Deno.makeTempDirSync({ prefix: "quorate-demo-" });

@@ -31,6 +31,9 @@ export function addInit(root: Command): void {
     .option("--threshold <n>", "how many sign, for keys that name no policy")
     .action(async (names: string[], _options: unknown, command: Command) => {
       const options = optionsOf<InitOptions>(command);
+      if (options.hosts !== undefined && options.basePort !== undefined) {
+        throw new UsageError("USAGE", "--hosts and --base-port exclude each other: keep one of them");
+      }
       const made = await initCluster({
         names,
         directory: options.dir,

@@ -7,9 +7,9 @@
 import { type Command, Option } from "commander";
 import { utf8 } from "../src/base/bytes.ts";
 import { publicKeyInfo } from "../src/node/party.ts";
-import { formatPublicKey, type PublicKeyFormat } from "../src/node/public_key.ts";
+import { formatPublicKey, type PublicKeyFormat, recordOf } from "../src/node/public_key.ts";
 import { optionsOf, withLocal } from "./options.ts";
-import { requireWritable, writeResult } from "./output.ts";
+import { print, requireWritable, writeResult } from "./output.ts";
 
 interface ExportOptions {
   readonly key: string;
@@ -32,7 +32,11 @@ export function addKeyExport(key: Command): void {
       const options = optionsOf<ExportOptions>(command);
       requireWritable(options.out);
       await withLocal(options, "key export-public", (local) => {
-        writeResult(options.out, utf8(formatPublicKey(publicKeyInfo(local, options.key), options.format)));
+        const info = publicKeyInfo(local, options.key);
+        const text = formatPublicKey(info, options.format);
+        const toStdout = options.out === undefined || options.out === "-";
+        if (!toStdout || options.json !== true) writeResult(options.out, utf8(text));
+        if (options.json === true) print(true, recordOf(info), "");
       });
     });
 }

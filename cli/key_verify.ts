@@ -29,6 +29,9 @@ export function addKeyVerify(key: Command): void {
       .requiredOption("--signature <file>", "DER, 64 bytes, or the JSON of key sign"),
   ).action(async (_options: unknown, command: Command) => {
     const options = optionsOf<VerifyOptions>(command);
+    if ([options.signature, options.messageFile, options.public].filter((path) => path === "-").length > 1) {
+      throw new UsageError("USAGE", "only one of the inputs can be -: standard input is read once");
+    }
     const digest = await digestOf(options);
     const signature = parseSignature(await readInput(options.signature), options.signature);
     const { curve, point } = await publicKeyOf(options);

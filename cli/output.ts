@@ -34,6 +34,19 @@ export function requireWritable(out: string | undefined): void {
   if (problem !== undefined) throw new UsageError("FILE_UNWRITABLE", `cannot write ${out}: ${problem}`);
 }
 
+/**
+ * Refuses to end with bytes on a terminal, before any work is done for them; `-` insists.
+ *
+ * @throws UsageError USAGE
+ */
+export function requireFileForBytes(out: string | undefined): void {
+  if (out !== undefined || !Deno.stdout.isTerminal()) return;
+  throw new UsageError(
+    "USAGE",
+    "the result is not text and would go to the terminal: name a file with --out, or ask for --format json",
+  );
+}
+
 /** Reads an input file; `-` is stdin. @throws UsageError FILE_UNREADABLE */
 export async function readInput(path: string): Promise<Uint8Array<ArrayBuffer>> {
   try {

@@ -175,16 +175,21 @@ function checkNames(names: readonly string[]): void {
       throw new UsageError("USAGE", `a party's name must be ${NAME_EXPECTED}: found ${JSON.stringify(name)}`);
     }
     if (seen.size === seen.add(name.toLowerCase()).size) {
-      throw new UsageError("USAGE", `the party ${name} is named twice: names differ in more than case`);
+      throw new UsageError("USAGE", `the party ${name} is named twice: names must differ in more than case`);
     }
   }
 }
 
 function addressesOf({ names, hosts, basePort = 9101 }: InitOptions): Map<string, Address> {
-  for (const name of hosts?.keys() ?? []) {
+  const taken = new Map<string, string>();
+  for (const [name, address] of hosts ?? []) {
     if (!names.includes(name)) {
       throw new UsageError("USAGE", `--hosts names ${name}, which is none of the parties`);
     }
+    const text = formatAddress(address);
+    const other = taken.get(text);
+    if (other !== undefined) throw new UsageError("USAGE", `--hosts puts ${other} and ${name} at ${text}`);
+    taken.set(text, name);
   }
   const portMax = 65536 - names.length;
   if (!Number.isInteger(basePort) || basePort < 1 || basePort > portMax) {

@@ -127,7 +127,7 @@ function spkiOfJwk(text: string, what: string): Bytes {
 function notAKey(what: string): UsageError {
   return new UsageError(
     "FILE_UNREADABLE",
-    `${what} holds no public key on secp256k1 or p256: expected is PEM or a JSON Web Key, as key export-public prints them`,
+    `${what} holds no public key on secp256k1 or p256: expected is PEM or a JSON Web Key, as key export-public prints with --format pem and jwk`,
   );
 }
 

@@ -56,7 +56,7 @@ Deno.test("quorate refuses wrong arguments with one sentence and exit code 64", 
     [["key", "colour"], /unknown command 'colour'/],
     [["agree-random", "--colour", ...here], /unknown option '--colour'/],
     [["agree-random", "--config", cluster.configPath], /--party is missing/],
-    [["agree-random", "--bits", "many", ...here], /--bits is a whole number: found "many"/],
+    [["agree-random", "--bits", "many", ...here], /--bits is a whole number of at most 9 digits: found "many"/],
     [["agree-random", "--bits", "100", ...here], /bits is a multiple of 8 from 128 to 65536: found 100/],
     [["agree-random", "--timeout", "0", ...here], /--timeout is a number of seconds/],
     [["agree-random", "extra", ...here], /too many arguments/],
@@ -88,9 +88,20 @@ Deno.test("quorate refuses wrong arguments with one sentence and exit code 64", 
     [["init", "alice", "bob", "--hosts", "alice=h:1,alice=h:2"], /--hosts is a list/],
     [["init", "alice", "bob", "--base-port", "x"], /--base-port is a whole number/],
     [["init", "alice", "bob", "--threshold", "3"], /--threshold is a whole number from 2 to 2/],
+    [["init", "alice", "bob", "--hosts", "alice=h:1,bob=h:1"], /--hosts puts alice and bob at h:1/],
+    [["init", "alice", "bob", "--hosts", "alice=h:1,bob=h:2", "--base-port", "7"], /exclude each other/],
+    [["init", "alice", "bob", "--dir", ""], /--dir is empty/],
+    [["key", "list", "--config", cluster.configPath, "--party", ""], /--party is empty/],
+    [["key", "sign", "--key", "k", "--message-file", "", ...here], /--message-file is empty/],
+    [["key", "verify", "--signature", "-", "--message-file", "-"], /only one of the inputs can be -/],
+    [["demo", "--parties", "1"], /--parties is 2 to 7: found 1/],
+    [["demo", "agree-random", "--parties", "8"], /--parties is 2 to 7: found 8/],
+    [["demo", "agree-random", "--message", "m"], /agree-random signs nothing/],
+    [["demo", "ecdsa-2pc", "--parties", "3"], /between two parties: found --parties 3/],
+    [["demo", "--timeout", "0"], /--timeout is a number of seconds/],
   ];
   for (const [args, match] of wrong) {
-    const isSignature = args.includes("verify");
+    const isSignature = args.includes("verify") && !args.includes("-");
     await refused(args, isSignature ? "SIGNATURE_INVALID" : "USAGE", match);
   }
 });
@@ -220,6 +231,11 @@ Deno.test("quorate key list, show, export-public and verify show a key that was 
     (await quorate("key", "export-public", ...key, "--format", "record", ...here)).stdout,
   );
   assert.equal(record.keyId, shown.keyId);
+  const asJson = (await quorate("key", "export-public", ...key, "--json", ...here)).stdout;
+  assert.deepEqual(JSON.parse(asJson), record);
+  const both = await quorate("key", "export-public", ...key, "--json", "--out", pem, ...here);
+  assert.deepEqual(JSON.parse(both.stdout), record);
+  assert.match(Deno.readTextFileSync(pem), /^-----BEGIN PUBLIC KEY-----/);
 
   const verifying = ["key", "verify", "--signature", signature];
   for (const source of [["--public", pem], [...key, ...here]]) {
@@ -232,4 +248,32 @@ Deno.test("quorate key list, show, export-public and verify show a key that was 
     "NOT_QUALIFIED",
     /bob may not sign with treasury/,
   );
+});
+
+Deno.test("quorate key sign does not end with bytes on a terminal", async () => {
+  using cluster = await Cluster.make(["alice", "bob"]);
+  const sign = [
+    "key",
+    "sign",
+    "--key",
+    "k",
+    "--message",
+    "m",
+    "--config",
+    cluster.configPath,
+    "--party",
+    "alice",
+  ];
+  const former = Deno.stdout.isTerminal;
+  Deno.stdout.isTerminal = () => true;
+  try {
+    const { code, stderr } = await quorate(...sign);
+    assert.equal(code, 64);
+    assert.match(stderr, /^error USAGE: the result is not text .* --out, .*--format json\n$/);
+    for (const more of [["--json"], ["--format", "json"], ["--out", "-"]]) {
+      assert.match((await quorate(...sign, ...more)).stderr, /KEY_UNKNOWN/, more.join(" "));
+    }
+  } finally {
+    Deno.stdout.isTerminal = former;
+  }
 });
