@@ -235,6 +235,17 @@ Deno.test("PairState is never printed, and erases itself", () => {
   assert.throws(() => state.expose(), { code: "INVARIANT" });
 });
 
+Deno.test("belongsTo() compares key, epoch and both parties", () => {
+  const [state] = allValues(runPair());
+  assert(state !== undefined);
+  const place = { ...PLACE, self: ALICE, peer: BOB };
+  assert(state.belongsTo(place));
+  assert(!state.belongsTo({ ...place, keyId: keyId(flipped(place.keyId, 31)) }));
+  assert(!state.belongsTo({ ...place, epoch: 1 }));
+  assert(!state.belongsTo({ ...place, self: partyId(3) }));
+  assert(!state.belongsTo({ ...place, peer: partyId(3) }));
+});
+
 Deno.test("PairState.tag is equal at both sides and differs for every set-up, key and epoch", () => {
   const alice = KEY.pairs.get(ALICE)?.get(BOB) as PairState,
     bobs = KEY.pairs.get(BOB)?.get(ALICE) as PairState;
