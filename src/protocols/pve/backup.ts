@@ -114,6 +114,25 @@ export function secretShare({ record, self, share }: KeyShare): SecretShare {
  *
  * @returns the file.
  * @throws UsageError IDENTITY_INVALID where a custodian's key is of small order; USAGE where it would be too large.
+ * @example
+ * ```ts
+ * import { keyId } from "../../base/brands.ts";
+ * import { systemRng as rng } from "../../base/rng.ts";
+ * import { Secret } from "../../base/secret.ts";
+ * import { secp256k1 as group } from "../../math/curve.ts";
+ * import { createBackup, recoverBackup, verifyBackup } from "./backup.ts";
+ * import { generateCustodianKey } from "./custodian.ts";
+ *
+ * using key = generateCustodianKey("x25519", rng);
+ * const x = group.randomScalar(rng);
+ * const expected = { keyId: keyId(rng.bytes(32)), epoch: 0, group, leaf: "alice", publicShare: group.mulBase(x) };
+ * using share = new Secret(group.encodeScalar(x));
+ *
+ * const backup = createBackup({ to: key.publicKey, shares: [{ ...expected, share }], createdAt: 0, rng });
+ * verifyBackup(backup, { to: key.publicKey, shares: [expected] });
+ * const recovered = recoverBackup(backup, { key, shares: [expected] });
+ * if (recovered.shares[0]?.share.expose().toHex() !== share.expose().toHex()) throw new Error("another share");
+ * ```
  */
 export function createBackup(input: BackupInput): Bytes {
   return seal(input, "backup");

@@ -44,7 +44,7 @@ export interface RowScheme {
   first(row: number, seed: Bytes): Bytes;
   /** The ciphertext of the second half. @param scalars encoded, one after the other. */
   second(row: number, seed: Bytes, scalars: Bytes): Bytes;
-  /** The scalars of the first half from what its ciphertext holds. @throws DecodeError */
+  /** The scalars of the first half from what its ciphertext holds; of a text that is none, any. @throws DecodeError */
   scalarsOf(row: number, text: Bytes): readonly Scalar[];
 }
 

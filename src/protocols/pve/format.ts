@@ -162,11 +162,15 @@ export function decodeBackup(bytes: Uint8Array): Backup {
   if (input.left !== expected) {
     throw new DecodeError(`the rows have ${input.left} bytes instead of ${expected}`);
   }
+  // The rows share one copy of the bytes.
+  const body = input.take(expected, "rows");
+  let at = 0;
+  const next = (length: number) => body.subarray(at, at += length);
   const rows = Array.from({ length: ROWS }, (_, row) => {
     const half = openedHalf(challenge, row);
-    const seed = input.take(scheme.seedBytes[half]);
-    const scalars = half === 1 ? input.take(SCALAR_BYTES * shares.length) : EMPTY;
-    return { seed, scalars, sealed: input.take(scheme.sealedBytes[1 - half] as number) };
+    const seed = next(scheme.seedBytes[half]);
+    const scalars = half === 1 ? next(SCALAR_BYTES * shares.length) : EMPTY;
+    return { seed, scalars, sealed: next(scheme.sealedBytes[1 - half] as number) };
   });
   return { ...head, to, proof: { challenge, rows } };
 }

@@ -55,14 +55,19 @@ export interface Hpke {
   open(sharedSecret: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined;
 }
 
+const VERSION = utf8("HPKE-v1");
+const MODE_BASE = 0;
+const HKDF_SHA256 = 0x0001;
+const AES_256_GCM = 0x0002;
+const x25519Hkdf = kemHkdf(0x0020), p256Hkdf = kemHkdf(0x0010);
+
 /** DHKEM(X25519, HKDF-SHA256). */
 export const X25519_KEM: Kem = {
   id: 0x0020,
   publicKeyBytes: 32,
   deriveKeyPair(seed) {
-    const suite = kemSuite(0x0020);
-    const prk = labeledExtract(suite, EMPTY, "dkp_prk", seed);
-    const privateKey = labeledExpand(suite, prk, "sk", EMPTY, 32);
+    const prk = x25519Hkdf.extract(EMPTY, "dkp_prk", seed);
+    const privateKey = x25519Hkdf.expand(prk, "sk", EMPTY, 32);
     erase(prk);
     return { privateKey, publicKey: x25519PublicKey(privateKey) };
   },
@@ -75,10 +80,9 @@ export const P256_KEM: Kem = {
   id: 0x0010,
   publicKeyBytes: 65,
   deriveKeyPair(seed) {
-    const suite = kemSuite(0x0010);
-    const prk = labeledExtract(suite, EMPTY, "dkp_prk", seed);
+    const prk = p256Hkdf.extract(EMPTY, "dkp_prk", seed);
     for (let counter = 0;; counter++) { // a candidate is out of range once in 2^32 times
-      const privateKey = labeledExpand(suite, prk, "candidate", Uint8Array.of(counter), 32);
+      const privateKey = p256Hkdf.expand(prk, "candidate", Uint8Array.of(counter), 32);
       const publicKey = P256_KEM.publicKeyOf(privateKey);
       if (publicKey === undefined) continue;
       erase(prk);
@@ -114,25 +118,25 @@ export function decodeP256(bytes: Uint8Array): Point | undefined {
 
 /** HPKE in base mode. @source RFC 9180, 4.1, 5.1 and 5.2, with sequence number 0 */
 export function makeHpke(kem: Kem, info: Uint8Array): Hpke {
-  const kemId = kemSuite(kem.id);
-  const suite = concat(utf8("HPKE"), u16(kem.id), u16(HKDF_SHA256), u16(AES_256_GCM));
+  const ofKem = kemHkdf(kem.id);
+  const hkdf = labeledHkdf(concat(utf8("HPKE"), u16(kem.id), u16(HKDF_SHA256), u16(AES_256_GCM)));
   const context = concat(
     Uint8Array.of(MODE_BASE),
-    labeledExtract(suite, EMPTY, "psk_id_hash", EMPTY),
-    labeledExtract(suite, EMPTY, "info_hash", info),
+    hkdf.extract(EMPTY, "psk_id_hash", EMPTY),
+    hkdf.extract(EMPTY, "info_hash", info),
   );
 
   function extractAndExpand(shared: Bytes, encapsulation: Uint8Array, recipient: Uint8Array): Bytes {
-    const prk = labeledExtract(kemId, EMPTY, "eae_prk", shared);
-    const secret = labeledExpand(kemId, prk, "shared_secret", concat(encapsulation, recipient), 32);
+    const prk = ofKem.extract(EMPTY, "eae_prk", shared);
+    const secret = ofKem.expand(prk, "shared_secret", concat(encapsulation, recipient), 32);
     erase(shared, prk);
     return secret;
   }
 
   function keySchedule(sharedSecret: Uint8Array): { readonly key: Bytes; readonly nonce: Bytes } {
-    const secret = labeledExtract(suite, sharedSecret, "secret", EMPTY);
-    const key = labeledExpand(suite, secret, "key", context, 32);
-    const nonce = labeledExpand(suite, secret, "base_nonce", context, 12);
+    const secret = hkdf.extract(sharedSecret, "secret", EMPTY);
+    const key = hkdf.expand(secret, "key", context, 32);
+    const nonce = hkdf.expand(secret, "base_nonce", context, 12);
     erase(secret);
     return { key, nonce };
   }
@@ -165,19 +169,25 @@ export function makeHpke(kem: Kem, info: Uint8Array): Hpke {
   };
 }
 
-function kemSuite(id: number): Bytes {
-  return concat(utf8("KEM"), u16(id));
+/** HKDF with the labels of one suite (RFC 9180, 4). */
+interface LabeledHkdf {
+  extract(salt: Uint8Array, label: string, input: Uint8Array): Bytes;
+  expand(pseudoRandomKey: Uint8Array, label: string, info: Uint8Array, length: number): Bytes;
 }
 
-function labeledExtract(suite: Bytes, salt: Uint8Array, label: string, input: Uint8Array): Bytes {
-  return hkdfExtract(salt, concat(VERSION, suite, utf8(label), input));
+function labeledHkdf(suite: Uint8Array): LabeledHkdf {
+  const prefixes = new Map<string, Bytes>();
+  const prefix = (label: string) => {
+    const value = prefixes.get(label) ?? concat(VERSION, suite, utf8(label));
+    prefixes.set(label, value);
+    return value;
+  };
+  return {
+    extract: (salt, label, input) => hkdfExtract(salt, concat(prefix(label), input)),
+    expand: (prk, label, info, length) => hkdfExpand(prk, concat(u16(length), prefix(label), info), length),
+  };
 }
 
-function labeledExpand(suite: Bytes, prk: Bytes, label: string, info: Uint8Array, length: number): Bytes {
-  return hkdfExpand(prk, concat(u16(length), VERSION, suite, utf8(label), info), length);
+function kemHkdf(id: number): LabeledHkdf {
+  return labeledHkdf(concat(utf8("KEM"), u16(id)));
 }
-
-const VERSION = utf8("HPKE-v1");
-const MODE_BASE = 0;
-const HKDF_SHA256 = 0x0001;
-const AES_256_GCM = 0x0002;

@@ -197,7 +197,6 @@ function seededScheme(
   },
 ): RowScheme {
   const scalarsOf = (row: number, s0: Bytes): Scalar[] => {
-    if (s0.length !== SEED_BYTES) throw new DecodeError("a seed of another length");
     const drawn = xof(48 * columns.length, Tag.pveBatchScalars, aad, u16(row), s0);
     const scalars = columns.map(({ group }, j) => group.reduce(drawn.subarray(48 * j, 48 * (j + 1))));
     erase(drawn);
