@@ -2,7 +2,7 @@
  * Publicly verifiable backup of shares to one custodian (SPEC 4.2).
  *
  * Anyone can check, without a secret, that a backup opens under the custodian's key to the share that belongs to a public
- * share of the key's record. It does not show that the custodian still has the private key: a drill does ({@linkcode createDrill}).
+ * share of the key's record. It does not show that the custodian still has the private key: a drill does (`createDrill`).
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { decode, DecodeError } from "../../base/codec.ts";
 import { UsageError } from "../../base/errors.ts";
 import type { Rng } from "../../base/rng.ts";
 import { Secret } from "../../base/secret.ts";
-import type { Point, Scalar } from "../../math/curve.ts";
+import type { Scalar } from "../../math/curve.ts";
 import type { KeyShare, PublicKeyRecord } from "../key_share.ts";
 import {
   checkCustodianGroup,
@@ -135,7 +135,7 @@ export function secretShare({ record, self, share }: KeyShare): SecretShare {
  * ```
  */
 export function createBackup(input: BackupInput): Bytes {
-  return seal(input, "backup");
+  return sealBackup(input, "backup");
 }
 
 /**
@@ -175,48 +175,6 @@ export function recoverBackup(
   }, input);
 }
 
-/** A backup of a random secret, and what it has to give back: for {@linkcode checkDrill}. */
-export function createDrill(
-  input: Pick<BackupInput, "createdAt" | "rng"> & {
-    readonly to: CustodianPublicKey;
-    /** Whatever group the keys are of. */
-    readonly group: LabelledShare["group"];
-    /** An id of its own, so that two drills are not mistaken for each other. */
-    readonly id: LabelledShare["keyId"];
-  },
-): { readonly backup: Bytes; readonly publicShare: Point } {
-  const { group, id: keyId, rng } = input;
-  const x = group.randomScalar(rng);
-  const publicShare = group.mulBase(x);
-  using share = new Secret(group.encodeScalar(x));
-  const shares = [{ keyId, epoch: 0, group, leaf: "drill", publicShare, share }];
-  return { backup: seal({ ...input, shares }, "drill"), publicShare };
-}
-
-/**
- * The custodian's answer to a drill: the secret in it, which is nobody's.
- *
- * @throws UsageError BACKUP_INVALID where it is no drill but a backup, whose share is not the custodian's to show.
- */
-export function answerDrill(bytes: Uint8Array, key: Decapsulator): Bytes {
-  const { shares } = describeBackup(bytes);
-  const recovered = recoverBackup(bytes, { key, shares, purpose: "drill" });
-  return (recovered.shares[0] as SecretShare).share.expose();
-}
-
-/** Whether a custodian's answer is the secret of the drill: it has its key. */
-export function checkDrill(
-  drill: Pick<LabelledShare, "group" | "publicShare">,
-  answer: Uint8Array,
-): boolean {
-  try {
-    return drill.group.mulBase(decode(drill.group.scalarCodec, answer)).equals(drill.publicShare);
-  } catch (error) {
-    if (error instanceof DecodeError) return false;
-    throw error;
-  }
-}
-
 /** A backup that is of what was expected, with what was expected in the order of the backup. */
 export interface MatchedBackup {
   /** As it was read. */
@@ -251,6 +209,21 @@ export function readExpected(bytes: Uint8Array, expected: ExpectedBackup): Match
   const missing = expected.shares.find(({ keyId }) => !shares.some((share) => equal(share.keyId, keyId)));
   if (missing !== undefined) throw invalid(`it has no share of key ${shorten(missing)}`);
   return { backup, head: { purpose, createdAt: backup.createdAt, shares }, to };
+}
+
+/** Makes a backup for any purpose. */
+export function sealBackup(
+  { to: custodian, shares, createdAt, rng }: BackupInput,
+  purpose: BackupPurpose,
+): Bytes {
+  const to = recipientOf(custodian);
+  const fault = sharesFault(shares);
+  if (fault !== undefined) throw new UsageError("USAGE", fault);
+  const head = { purpose, createdAt, shares };
+  const scheme = schemeOf(head, to);
+  checkBackupSize(scheme);
+  const secrets = shares.map(({ group, share }) => decode(group.scalarCodec, share.expose()));
+  return encodeBackup({ ...head, to, proof: prove(scheme, secrets, rng) });
 }
 
 /** Reads a backup. @throws UsageError BACKUP_INVALID where its bytes are not those of one. */
@@ -288,17 +261,6 @@ export function openRows(
     share: new Secret(share.group.encodeScalar(secrets[j] as Scalar)),
   }));
   return { shares, badRows };
-}
-
-function seal({ to: custodian, shares, createdAt, rng }: BackupInput, purpose: BackupPurpose): Bytes {
-  const to = recipientOf(custodian);
-  const fault = sharesFault(shares);
-  if (fault !== undefined) throw new UsageError("USAGE", fault);
-  const head = { purpose, createdAt, shares };
-  const scheme = schemeOf(head, to);
-  checkBackupSize(scheme);
-  const secrets = shares.map(({ group, share }) => decode(group.scalarCodec, share.expose()));
-  return encodeBackup({ ...head, to, proof: prove(scheme, secrets, rng) });
 }
 
 /** @throws UsageError IDENTITY_INVALID or POLICY_INVALID where it cannot be encrypted to. */

@@ -8,10 +8,7 @@ import { p256, secp256k1 } from "../../../src/math/curve.ts";
 import { ed25519 } from "../../../src/math/ed25519.ts";
 import { parsePolicy } from "../../../src/primitives/access.ts";
 import {
-  answerDrill,
-  checkDrill,
   createBackup,
-  createDrill,
   describeBackup,
   expectedShare,
   recoverBackup,
@@ -19,6 +16,7 @@ import {
   secretShare,
   verifyBackup,
 } from "../../../src/protocols/pve/backup.ts";
+import { answerDrill, checkDrill, createDrill } from "../../../src/protocols/pve/drill.ts";
 import { openedHalf } from "../../../src/protocols/pve/cut_and_choose.ts";
 import { BACKUP_LIMITS, decodeBackup, encodeBackup } from "../../../src/protocols/pve/format.ts";
 import type { CustodianPublicKey, CustodianSuite } from "../../../src/protocols/pve/pke.ts";
@@ -283,13 +281,12 @@ Deno.test("createBackup() refuses no shares, too many, and what would be too lar
 });
 
 Deno.test("a drill shows that the custodian has its key, and nothing else passes for one", () => {
-  const group = secp256k1, id = keyId(rng.bytes(32));
-  const drill = createDrill({ to, group, id, createdAt: CREATED_AT, rng });
+  const drill = createDrill({ to, id: keyId(rng.bytes(32)), createdAt: CREATED_AT, rng });
   assert.equal(describeBackup(drill.backup).purpose, "drill");
   const answer = answerDrill(drill.backup, key);
-  assert.ok(checkDrill({ group, publicShare: drill.publicShare }, answer));
+  assert.ok(checkDrill(drill, answer));
   for (const wrong of [flipped(answer), EMPTY, new Uint8Array(32), new Uint8Array(32).fill(255)]) {
-    assert.equal(checkDrill({ group, publicShare: drill.publicShare }, wrong), false);
+    assert.equal(checkDrill(drill, wrong), false);
   }
   assert.throws(() => answerDrill(backup, key), invalid(/it is a backup, and expected was a drill/));
   assert.throws(() => answerDrill(drill.backup, custodian("x25519", "two")), invalid(/custodian/));

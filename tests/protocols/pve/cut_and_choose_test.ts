@@ -285,3 +285,26 @@ Deno.test("prove() shows no secret even when its generator always gives the same
   const elsewhere = prove({ ...scheme, columns: other.columns }, other.secrets, stuck, 16);
   assert.ok(elsewhere.rows.every(({ seed }) => !seeds.includes(seed.toHex())));
 });
+
+Deno.test("prove() erases the seeds and scalars of the halves that stay closed", () => {
+  const { scheme, secrets } = single;
+  const seen: { seed: Bytes; scalars: Bytes }[] = [];
+  const watched: RowScheme = {
+    ...scheme,
+    draw(row, seed) {
+      seen[2 * row] = { seed, scalars: EMPTY };
+      return scheme.draw(row, seed);
+    },
+    second(row, seed, scalars) {
+      seen[2 * row + 1] = { seed, scalars };
+      return scheme.second(row, seed, scalars);
+    },
+  };
+  const { challenge, rows } = prove(watched, secrets, rng, 16);
+  for (const [row, { seed, scalars }] of rows.entries()) {
+    const half = openedHalf(challenge, row);
+    const closed = seen[2 * row + 1 - half] as typeof seen[0] & object;
+    assert.ok(closed.seed.every((byte) => byte === 0) && closed.scalars.every((byte) => byte === 0));
+    assert.ok(seed.some((byte) => byte !== 0) && scalars.length === 32 * half);
+  }
+});
