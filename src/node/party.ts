@@ -34,9 +34,11 @@ import { sync, type SyncResult } from "../protocols/reshare/sync.ts";
 import type { SessionEvent } from "../session/context.ts";
 import { type RunningSession, SessionHost, type StartOptions } from "../session/host.ts";
 import type { KeyEntry } from "../storage/local_store.ts";
-import { Mesh, type MeshEvent } from "../transport/mesh.ts";
+import { printable } from "../session/messages.ts";
+import { Mesh, type MeshEvent, type MeshOptions } from "../transport/mesh.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, formatAddress } from "./config.ts";
+import { explained, withFiles } from "./explain.ts";
 import {
   absentMembers,
   membersNamed,
@@ -162,6 +164,7 @@ export class Party {
    */
   async generateKey(request: GenerateRequest): Promise<PublicKeyInfo & Pick<DkgResult, "outcome">> {
     const { store, party } = this.#local;
+    requireName(request.name);
     const former = formerOf(store.named(request.name));
     if (former?.state === "active" && (former.settled || former.epoch > 0)) {
       throw new UsageError("KEY_EXISTS", `a key ${request.name} exists already: choose another name`);
@@ -313,20 +316,12 @@ export class Party {
     return { ...session, result: session.result.catch((error) => Promise.reject(this.#explained(error))) };
   }
 
-  /** A time-out with what the links know: a party that cannot be reached is another problem than one that is slow. */
   #explained(error: unknown): unknown {
-    if (!(error instanceof TransportError) || error.code !== "TIMEOUT") return error;
-    const reasons = (this.#network?.mesh.status() ?? []).flatMap(({ peer, name, state, lastFault }) =>
-      state === "down" && lastFault !== undefined && error.parties.includes(peer)
-        ? [`${name}: ${lastFault.text}`]
-        : []
-    );
-    if (reasons.length === 0) return error;
-    const { code, party, parties } = error;
-    return new TransportError(code, `${error.message} (${reasons.join("; ")})`, {
-      cause: error,
-      parties,
-      ...(party === undefined ? {} : { party }),
+    return explained(error, {
+      links: this.#network?.mesh.status() ?? [],
+      listen: formatAddress(this.#local.party.listen),
+      turnedAway: this.#network?.turnedAway(),
+      stopped: this.#cancelled,
     });
   }
 
@@ -467,6 +462,8 @@ export function publicKeyInfo(local: LocalParty, name: string): PublicKeyInfo {
 interface Network {
   readonly mesh: Mesh;
   readonly host: SessionHost;
+  /** Why the last stranger was refused. */
+  readonly turnedAway: () => string | undefined;
 }
 
 async function connect(
@@ -477,7 +474,8 @@ async function connect(
   const { config, party } = local;
   const identity = local.identity();
   const rng = options.rng ?? systemRng;
-  const mesh = new Mesh({
+  let turnedAway: string | undefined;
+  const mesh = meshOf(local, {
     roster: config.roster,
     self: party.index,
     listen: formatAddress(party.listen),
@@ -498,7 +496,10 @@ async function connect(
     rng,
     bootId: local.bootId,
     limits: config.transport,
-    ...(options.log === undefined ? {} : { log: options.log }),
+    log: (event) => {
+      if (event.peer === undefined && event.direction === "in") turnedAway = event.text;
+      options.log?.(event);
+    },
   });
   const host = new SessionHost({
     roster: config.roster,
@@ -513,7 +514,26 @@ async function connect(
     ...(options.progress === undefined ? {} : { onEvent: options.progress }),
   });
   await mesh.start();
-  return { mesh, host };
+  return { mesh, host, turnedAway: () => turnedAway };
+}
+
+function meshOf({ config, party }: LocalParty, options: MeshOptions): Mesh {
+  try {
+    return new Mesh(options);
+  } catch (error) {
+    const lists = config.revocationListPath === undefined ? [] : [config.revocationListPath];
+    throw withFiles(error, [party.certPath, party.keyPath, config.authorityPath, ...lists]);
+  }
+}
+
+/** A name stands in lists, logs and questions to operators. @throws UsageError USAGE */
+function requireName(name: string): void {
+  const clean = printable(name, Infinity);
+  if (clean === name && name.trim() === name) return;
+  throw new UsageError(
+    "USAGE",
+    `a key's name has no control characters and no spaces around it: found ${JSON.stringify(clean)}`,
+  );
 }
 
 /** What an earlier run left under a name: the active key, or else the newest attempt. */

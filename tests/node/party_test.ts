@@ -178,6 +178,10 @@ Deno.test("agreeRandom() refuses a wrong length before any connection is made", 
     "USAGE",
     /name/,
   );
+  for (const name of ["a\nb", "\x1b[31mred", "a\u202eb", " a", "a "]) {
+    const request = { name, curve: p256, policy: parsePolicy("2 of (alice, bob)") };
+    await rejects(alice.generateKey(request), "USAGE", /^a key's name has no control characters/);
+  }
   await alice.close();
   assert.deepEqual(log, []);
 });
@@ -192,6 +196,40 @@ Deno.test("a party that never starts is named at the deadline", async () => {
     assert.equal((result as PromiseRejectedResult).reason.code, "TIMEOUT");
     assert.match((result as PromiseRejectedResult).reason.message, /carol/);
   }
+});
+
+Deno.test("the one who is dialled says where it waited, and the last connection that it refused there", async () => {
+  using cluster = await Cluster.make(["alice", "bob"]);
+  const before = await cluster.open("bob", { timeoutMs: 1_000 });
+  await rejects(before.agreeRandom(128), "TIMEOUT", /\(alice has not connected to 127\.0\.0\.1:\d+\)$/);
+  await before.close();
+  const changed = Deno.readTextFileSync(cluster.configPath)
+    .replace(/sha256\/.{44}/, `sha256/${"A".repeat(43)}=`);
+  const bobsPath = `${cluster.configPath}.bob`;
+  Deno.writeTextFileSync(bobsPath, changed);
+  const bob = await openParty(loadConfig(bobsPath), "bob", { command: "test", timeoutMs: 2_000 });
+  const alice = await cluster.open("alice", { timeoutMs: 2_000 });
+  await Promise.all([
+    rejects(
+      bob.agreeRandom(128),
+      "TIMEOUT",
+      /where the last connection was refused: .* pinned keys of alice\)$/,
+    ),
+    rejects(alice.agreeRandom(128), "TIMEOUT", /bob/),
+  ]);
+  await Promise.all([alice.close(), bob.close()]);
+});
+
+Deno.test("a certificate that cannot be used is named with its files", async () => {
+  using cluster = await Cluster.make(["alice", "bob"]);
+  Deno.writeTextFileSync(cluster.config.authorityPath, "junk");
+  const alice = await cluster.open("alice");
+  await rejects(
+    alice.agreeRandom(128),
+    "IDENTITY_INVALID",
+    /; the files are .*cert\.pem, .*key\.pem, .*ca\.pem$/,
+  );
+  await alice.close();
 });
 
 Deno.test("openParty() seals with the first line of a passphrase file", async () => {
@@ -218,7 +256,7 @@ Deno.test("cancel() ends the session at the peers too, and no other begins", asy
   });
   const bob = await cluster.open("bob", { timeoutMs: 60_000 });
   const ends = [
-    rejects(alice.agreeRandom(128), "CANCELLED", /./),
+    rejects(alice.agreeRandom(128), "CANCELLED", /stopped here before it ended: run it again/),
     rejects(bob.agreeRandom(128), "PEER_REFUSED", /alice/),
   ];
   await linked.promise;
