@@ -5,6 +5,7 @@
  */
 
 import type { Command } from "commander";
+import { addKeyDerive } from "./key_derive.ts";
 import { addKeyExport } from "./key_export.ts";
 import { addKeyGenerate } from "./key_generate.ts";
 import { addKeyList, addKeyShow } from "./key_list.ts";
@@ -27,5 +28,6 @@ export function addKey(root: Command): void {
   addKeyRepair(key);
   addKeySync(key);
   addKeyDiscard(key);
+  addKeyDerive(key);
   addKeyExport(key);
 }

@@ -7,6 +7,7 @@
 import { type Command, Option } from "commander";
 import { type Bytes, hex, utf8 } from "../src/base/bytes.ts";
 import type { SignResult } from "../src/node/party.ts";
+import { formatPath } from "../src/protocols/ecdsa/derive.ts";
 import type { EcdsaSignature } from "../src/protocols/ecdsa/signature.ts";
 import { addMessageOptions, digestOf, type MessageOptions } from "./message.ts";
 import { namesOf, optionsOf, withParty } from "./options.ts";
@@ -15,6 +16,7 @@ import { print, requireFileForBytes, requireWritable, writeError, writeResult } 
 interface SignOptions extends MessageOptions {
   readonly key: string;
   readonly signers?: string;
+  readonly path?: string;
   readonly out?: string;
   readonly format: "der" | "compact" | "json";
 }
@@ -25,7 +27,8 @@ export function addKeySign(key: Command): void {
     key.command("sign")
       .description("sign together with a quorum")
       .requiredOption("--key <name>", "name of the key")
-      .option("--signers <names>", "who is at hand, as alice,bob (default: all members)"),
+      .option("--signers <names>", "who is at hand, as alice,bob (default: all members)")
+      .option("--path <path>", "sign with a child of the key, as m/0/5"),
   )
     .option("--out <file>", "file instead of stdout")
     .addOption(
@@ -44,6 +47,7 @@ export function addKeySign(key: Command): void {
           name: options.key,
           digest,
           ...(signers === undefined ? {} : { signers }),
+          ...(options.path === undefined ? {} : { path: options.path }),
         });
         const { signature } = result;
         if (signature === undefined) {
@@ -63,7 +67,7 @@ export function addKeySign(key: Command): void {
 }
 
 function describe(
-  { name, record, signers }: SignResult,
+  { name, record, signers, signingKey }: SignResult,
   signature: EcdsaSignature,
   digest: Bytes,
 ): Record<string, unknown> {
@@ -72,7 +76,8 @@ function describe(
     keyId: hex(record.keyId),
     epoch: record.epoch,
     curve: record.curve.name,
-    publicKey: hex(record.curve.encodePoint(record.publicKey)),
+    publicKey: hex(record.curve.encodePoint(signingKey.publicKey)),
+    ...(signingKey.depth === 0 ? {} : { path: formatPath(signingKey.path) }),
     signers,
     digest: hex(digest),
     r: hex(signature.r),

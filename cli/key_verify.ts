@@ -7,15 +7,18 @@
 import type { Command } from "commander";
 import { fromUtf8 } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
-import { publicKeyInfo } from "../src/node/party.ts";
+import { childKey } from "../src/node/derivation.ts";
 import { parsePublicKey, parseSignature, type PublicKey } from "../src/node/public_key.ts";
 import { addMessageOptions, digestOf, type MessageOptions } from "./message.ts";
-import { type GlobalOptions, optionsOf, withLocal } from "./options.ts";
+import { keyInfoOf } from "./key_derive.ts";
+import { type GlobalOptions, optionsOf } from "./options.ts";
 import { print, readInput } from "./output.ts";
 
 interface VerifyOptions extends MessageOptions {
   readonly key?: string;
   readonly public?: string;
+  readonly record?: string;
+  readonly path?: string;
   readonly signature: string;
 }
 
@@ -26,6 +29,8 @@ export function addKeyVerify(key: Command): void {
       .description("check a signature; needs no other party")
       .option("--key <name>", "name of a key of this party")
       .option("--public <file>", "or a public key: PEM or a JSON Web Key")
+      .option("--record <file>", "or a public record")
+      .option("--path <path>", "the signature is of a child of the key, as m/0/5")
       .requiredOption("--signature <file>", "DER, 64 bytes, or the JSON of key sign"),
   ).action(async (_options: unknown, command: Command) => {
     const options = optionsOf<VerifyOptions>(command);
@@ -47,13 +52,14 @@ export function addKeyVerify(key: Command): void {
 }
 
 async function publicKeyOf(options: GlobalOptions & VerifyOptions): Promise<PublicKey> {
-  const { key, public: file } = options;
-  if ((key === undefined) === (file === undefined)) {
-    throw new UsageError("USAGE", "exactly one of --key and --public is needed");
+  const { key, public: file, record, path } = options;
+  if ([key, file, record].filter((source) => source !== undefined).length !== 1) {
+    throw new UsageError("USAGE", "exactly one of --key, --public and --record is needed");
   }
-  if (file !== undefined) return parsePublicKey(fromUtf8(await readInput(file)) ?? "", file);
-  return await withLocal(options, "key verify", (local) => {
-    const { record } = publicKeyInfo(local, key as string);
-    return { curve: record.curve, point: record.publicKey };
-  });
+  if (file !== undefined) {
+    if (path === undefined) return parsePublicKey(fromUtf8(await readInput(file)) ?? "", file);
+    throw new UsageError("USAGE", "children follow from a record or a key here, not from a public key alone");
+  }
+  const { curve, publicKey } = childKey(await keyInfoOf(options, "key verify"), path ?? "m");
+  return { curve, point: publicKey };
 }

@@ -13,6 +13,7 @@ import type { Curve } from "../math/curve.ts";
 import { type AccessTree, formatPolicy, leavesOf } from "../primitives/access.ts";
 import { agreeRandom } from "../protocols/agree_random.ts";
 import { dkg, type DkgInput, type DkgResult } from "../protocols/dkg/dkg.ts";
+import { type DerivedKey, formatPath } from "../protocols/ecdsa/derive.ts";
 import { pairSetUp } from "../protocols/ecdsa/pair.ts";
 import { sign } from "../protocols/ecdsa/sign.ts";
 import { type SignInput, signProposal } from "../protocols/ecdsa/sign_opening.ts";
@@ -38,6 +39,7 @@ import { printable } from "../session/messages.ts";
 import { Mesh, type MeshEvent, type MeshOptions } from "../transport/mesh.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, formatAddress } from "./config.ts";
+import { childKey } from "./derivation.ts";
 import { explained, withFiles } from "./explain.ts";
 import {
   absentMembers,
@@ -96,6 +98,8 @@ export interface SignRequest {
   readonly digest: Bytes;
   /** Names of those who are at hand. Default: all members. The policy's smallest solution among them signs. */
   readonly signers?: readonly string[];
+  /** Signs with a child of the key, as `m/0/5`. Default: with the key itself. */
+  readonly path?: string;
 }
 
 /** What {@linkcode Party.refreshKey} needs. */
@@ -121,6 +125,8 @@ export interface EpochInfo extends PublicKeyInfo {
 export interface SignResult extends PublicKeyInfo {
   /** The signature; undefined where the others were enough and this party was not needed. */
   readonly signature: EcdsaSignature | undefined;
+  /** The key, or the child of it, that the signature is of. */
+  readonly signingKey: DerivedKey;
   /** Names of those who signed. */
   readonly signers: readonly string[];
 }
@@ -202,9 +208,12 @@ export class Party {
     using _share = share.share;
     const quorum = quorumFor(this.#local, share, request);
     const signers = quorum.active.map((index) => config.roster.nameOf(index));
-    const key = { name: request.name, record: share.record, certificate: entry.certificate, signers };
+    const signingKey = childKey(share, request.path ?? "m");
+    const { record } = share;
+    const key = { name: request.name, record, certificate: entry.certificate, signers, signingKey };
     if (!quorum.active.includes(share.self)) return { ...key, signature: undefined };
-    const input = this.#signInput(share, quorum, request.digest);
+    const { tweak, path } = signingKey;
+    const input = { ...this.#signInput(share, quorum, request.digest), tweak, path: formatPath(path) };
     const payload = payloadHash(signProposal(input).payload);
     const session = await this.#start(sign, input, {
       mend: (peer, done) => {

@@ -32,6 +32,8 @@ export interface SignInput {
   readonly lowS?: boolean;
   /** δ of a derived key: the signature is one of Q + δ·G. Default: 0. */
   readonly tweak?: Scalar;
+  /** How people write the derivation, for a sentence where signers differ in it; the tweak is what counts. Default: `m`. */
+  readonly path?: string;
   /** Default: `"aes"`. */
   readonly sym?: SymSuite;
   /** The state of a pair at the moment of the call: it may be mended while the session opens. */
@@ -65,6 +67,7 @@ export function signProposal(input: SignInput): Proposal {
     participants: input.signers,
     payload: [
       { name: "message digest", value: input.digest },
+      { name: "derivation path", value: utf8((input.path ?? "m").slice(0, PATH_CHARACTERS_SHOWN)) },
       { name: "key derivation", value: record.curve.encodeScalar(tweak) },
       { name: "signers", value: concat(...input.signers.map(u16)) },
       { name: "receivers", value: concat(...receiversOf(input).map(u16)) },
@@ -207,4 +210,6 @@ function shorten(tag: Bytes): Bytes {
 
 // Half a hash is enough to notice a difference between honest parties, and 64 signers stay below the 1 KB of an offer.
 const TAG_BYTES = 16;
+// What is left out of a longer path differs in the tweak.
+const PATH_CHARACTERS_SHOWN = 1000;
 const ABSENT: Bytes = new Uint8Array(TAG_BYTES);

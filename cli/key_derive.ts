@@ -1,0 +1,59 @@
+/**
+ * `quorate key derive`.
+ *
+ * @module
+ */
+
+import { type Command, Option } from "commander";
+import { UsageError } from "../src/base/errors.ts";
+import { childKey, type ChildKeyFormat, childRecordOf, formatChildKey } from "../src/node/derivation.ts";
+import { type PublicKeyInfo, publicKeyInfo } from "../src/node/party.ts";
+import { recordsOf } from "./backup_options.ts";
+import { type GlobalOptions, optionsOf, withLocal } from "./options.ts";
+import { print, requireWritable, writeResult } from "./output.ts";
+
+interface DeriveOptions {
+  readonly key?: string;
+  readonly record?: string;
+  readonly path: string;
+  readonly format: ChildKeyFormat;
+  readonly out?: string;
+}
+
+/** Adds the command. */
+export function addKeyDerive(key: Command): void {
+  key.command("derive")
+    .description("print the public key of a child; needs no other party")
+    .option("--key <name>", "name of a key of this party")
+    .option("--record <file>", "or a public record")
+    .requiredOption("--path <path>", "indices below the key, as m/0/5")
+    .addOption(
+      new Option("--format <form>", "form of the key").choices(["hex", "pem", "jwk", "xpub", "tpub"]).default(
+        "hex",
+      ),
+    )
+    .option("--out <file>", "file instead of stdout")
+    .action(async (_options: unknown, command: Command) => {
+      const options = optionsOf<DeriveOptions>(command);
+      requireWritable(options.out);
+      const info = await keyInfoOf(options, "key derive");
+      const child = childKey(info, options.path);
+      const text = formatChildKey(info, child, options.format);
+      const toStdout = options.out === undefined || options.out === "-";
+      if (!toStdout || options.json !== true) writeResult(options.out, new TextEncoder().encode(text));
+      if (options.json === true) print(true, childRecordOf(info, child), "");
+    });
+}
+
+/** A key of this party, or the one of a record. @throws UsageError USAGE unless exactly one is named. */
+export async function keyInfoOf(
+  options: GlobalOptions & { readonly key?: string; readonly record?: string },
+  command: string,
+): Promise<PublicKeyInfo> {
+  const { key, record } = options;
+  if (record !== undefined && key === undefined) return (await recordsOf([record]))[0] as PublicKeyInfo;
+  if (key === undefined || record !== undefined) {
+    throw new UsageError("USAGE", "exactly one of --key and --record is needed");
+  }
+  return await withLocal(options, command, (local) => publicKeyInfo(local, key));
+}
