@@ -10,10 +10,9 @@ import { keyId } from "../src/base/brands.ts";
 import { UsageError } from "../src/base/errors.ts";
 import { systemRng } from "../src/base/rng.ts";
 import { secp256k1 } from "../src/math/curve.ts";
-import { answerDrill, checkDrill, createDrill, verifyBackup } from "../src/protocols/pve/backup.ts";
-import { describeBackup } from "../src/protocols/pve/backup.ts";
+import { describeBackup, verifyBackup } from "../src/protocols/pve/backup.ts";
 import { custodianName, formatCustodianKey, generateCustodianKey } from "../src/protocols/pve/custodian.ts";
-import type { LabelledShare } from "../src/protocols/pve/format.ts";
+import { answerDrill, checkDrill, createDrill, type Drill } from "../src/protocols/pve/drill.ts";
 import { type CustodianSuite, isSameCustodian } from "../src/protocols/pve/pke.ts";
 import { isThere, writeNew } from "../src/storage/files.ts";
 import { readCustodian, readCustodianSecret } from "./backup_options.ts";
@@ -117,13 +116,13 @@ async function drillAtOnce(publicPath: string, privatePath: string): Promise<voi
   if (!isSameCustodian(key.publicKey, custodian)) {
     throw new UsageError("DRILL_FAILED", `${privatePath} is not the private key of ${publicPath}`);
   }
-  requirePassed({ group: secp256k1, publicShare }, answerDrill(backup, key));
+  requirePassed({ publicShare }, answerDrill(backup, key));
 }
 
-async function newDrill(publicPath: string) {
+async function newDrill(publicPath: string): Promise<Drill> {
   const id = keyId(systemRng.bytes(32));
   const to = await readCustodian(publicPath);
-  return createDrill({ to, group: secp256k1, id, createdAt: Date.now(), rng: systemRng });
+  return createDrill({ to, id, createdAt: Date.now(), rng: systemRng });
 }
 
 async function checkAnswer(publicPath: string, drillPath: string, answer: string): Promise<void> {
@@ -134,10 +133,14 @@ async function checkAnswer(publicPath: string, drillPath: string, answer: string
   if (secret === undefined) {
     throw new UsageError("USAGE", "--answer has 64 hexadecimal digits, as the custodian's step prints them");
   }
-  requirePassed(shares[0] as LabelledShare, secret);
+  const [share] = shares;
+  if (share === undefined || share.group.id !== secp256k1.id) {
+    throw new UsageError("BACKUP_INVALID", `${drillPath} is no drill that was made here`);
+  }
+  requirePassed(share, secret);
 }
 
-function requirePassed(drill: Pick<LabelledShare, "group" | "publicShare">, answer: Uint8Array): void {
+function requirePassed(drill: Pick<Drill, "publicShare">, answer: Uint8Array): void {
   if (checkDrill(drill, answer)) return;
   throw new UsageError(
     "DRILL_FAILED",

@@ -118,13 +118,17 @@ Deno.test("backup: a share is backed up, verified by a stranger, lost, recovered
   const other = cluster.file("other");
   await stranger(["backup", "custodian", "--out", other, "--suite", "p256"], { write: work });
 
-  const listed = async () => JSON.parse((await cluster.one("alice", ["key", "list", "--json"])).stdout)[0];
-  assert.deepEqual([(await listed()).backedUp, (await listed()).backupEpoch], [false, null]);
+  const listed = async () => {
+    const { backedUp, backupEpoch } =
+      JSON.parse((await cluster.one("alice", ["key", "list", "--json"])).stdout)[0];
+    return [backedUp, backupEpoch];
+  };
+  assert.deepEqual(await listed(), [false, null]);
   const backup = cluster.file("alice.pve");
   const toCustodian = ["--custodian", `${custodian}.pub`];
   const create = ["backup", "create", "--key", "treasury", ...toCustodian, "--out", backup];
   await cluster.one("alice", create);
-  assert.deepEqual([(await listed()).backedUp, (await listed()).backupEpoch], [true, 0]);
+  assert.deepEqual(await listed(), [true, 0]);
 
   // Three public files are all that a stranger needs.
   const check = (
@@ -177,7 +181,7 @@ Deno.test("backup: a share is backed up, verified by a stranger, lost, recovered
     (await cluster.one("alice", ["key", "show", "--key", "treasury", "--json"])).stdout,
   );
   assert.deepEqual(shown.pairs.map(({ status }: { status: string }) => status), ["absent", "absent"]);
-  assert.equal((await listed()).backedUp, true);
+  assert.deepEqual(await listed(), [true, 0]);
   const repeated = await cluster.one("alice", [...recover(custodian), "--json"]);
   assert.equal(JSON.parse(repeated.stdout).keys[0].outcome, "unchanged");
   await signs(cluster, { signers: ["alice", "bob"], pem });
@@ -185,7 +189,7 @@ Deno.test("backup: a share is backed up, verified by a stranger, lost, recovered
   // A new epoch makes the backup worthless, and everybody says so.
   await cluster.all(shuffled(names), () => ["key", "refresh", "--key", "treasury"]);
   const renewed = cluster.file("renewed.json", await exported(cluster, "carol", "treasury", "record"));
-  assert.deepEqual([(await listed()).backedUp, (await listed()).backupEpoch], [false, 0]);
+  assert.deepEqual(await listed(), [false, 0]);
   const stale = await stranger(check(backup, custodian, renewed), { read: [work], code: 1 });
   assert.match(stale.stderr, /BACKUP_STALE.*epoch 0.*epoch 1/);
   for (const by of [record, renewed]) {
@@ -286,4 +290,19 @@ Deno.test("backup: all keys of a party at once, for two of three custodians; eac
   ) => [key["key"], key["outcome"]]);
   assert.deepEqual(outcomes, [["treasury", "restored"], ["cold", "unchanged"]]);
   await signs(cluster, { signers: ["alice", "bob"], pem });
+
+  // A child of the key, which anybody derives from the record.
+  const record = records[1] as string, path = ["--path", "m/0/5"];
+  const derived = await stranger(["key", "derive", "--record", record, ...path, "--format", "pem"], {
+    read: [work],
+  });
+  const here = await cluster.one("alice", ["key", "derive", "--key", "treasury", ...path, "--format", "pem"]);
+  assert.equal(here.stdout, derived.stdout);
+  const child = cluster.file("child.pem", derived.stdout);
+  await signs(cluster, { signers: ["alice", "bob"], pem: child, options: path });
+  const verify = ["key", "verify", "--record", record, "--signature", join(work, "message.sig")];
+  const message = ["--message-file", join(work, "message.txt")];
+  await stranger([...verify, ...message, ...path], { read: [work] });
+  const parent = await stranger([...verify, ...message], { read: [work], code: 1 });
+  assert.match(parent.stderr, /SIGNATURE_INVALID/);
 });
