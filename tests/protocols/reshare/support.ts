@@ -258,10 +258,10 @@ export class Keyring {
     for (const input of inputs.values()) assert.deepEqual(definition.proposal(input).participants, parties);
     const offers = new Map([...inputs].map(([party, input]) => [party, definition.offer?.(input) as Bytes]));
     const { start, onPersist, ...rest } = options;
-    return runLocally(parties, (session) => {
+    return runLocally(parties, function* (session): Protocol<O> {
       const input = inputs.get(session.self) as I;
       definition.unsettled?.(input, session.self, session.offers);
-      return start?.(session, input) ?? definition.run(session, input);
+      return yield* start?.(session, input) ?? definition.run(session, input);
     }, {
       rng: this.rng,
       identities: this.identities,

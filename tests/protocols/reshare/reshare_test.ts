@@ -1,0 +1,283 @@
+/**
+ * What is particular to a reshare: what new members are told, who deals, and who leaves.
+ */
+
+import assert from "node:assert/strict";
+import type { PartyId } from "../../../src/base/brands.ts";
+import type { Bytes } from "../../../src/base/bytes.ts";
+import { seededRng } from "../../../src/base/rng.ts";
+import { CURVES, secp256k1 } from "../../../src/math/curve.ts";
+import { parsePolicy } from "../../../src/primitives/access.ts";
+import { hash } from "../../../src/primitives/hash.ts";
+import { Tag } from "../../../src/primitives/tags.ts";
+import { type Endorsed, verifyCertificate } from "../../../src/protocols/dkg/certificate.ts";
+import type { LocalMessage } from "../../../src/protocols/local.ts";
+import {
+  epochEndorsementCodec,
+  type ReshareCommitment,
+  reshareRounds,
+} from "../../../src/protocols/reshare/messages.ts";
+import { reshare } from "../../../src/protocols/reshare/reshare.ts";
+import { sessionId } from "../../../src/base/brands.ts";
+import { allValues } from "../ecdsa/support.ts";
+import { blames, flipped, tamperWith } from "../support.ts";
+import { ALICE, BOB, CAROL, DAVE, Keyring } from "./support.ts";
+
+const THREE = "2 of (alice, bob, carol)";
+const NEXT = "2 of (alice, bob, dave)";
+const rounds = reshareRounds(secp256k1);
+
+/** Changes what a party says in round 1. */
+function says(from: PartyId, change: (message: ReshareCommitment) => ReshareCommitment) {
+  return tamperWith(rounds.commit.broadcast as never, { round: 1, kind: "broadcast", from }, change);
+}
+
+function stating(change: (endorsed: Endorsed) => Endorsed) {
+  return says(BOB, (m) => ({ ...m, statement: m.statement && change(m.statement) }));
+}
+
+const OTHER = "it states another key than it has offered";
+for (
+  const [what, tamper] of [
+    ["the transcript of the key", stating((m) => ({ ...m, transcript: flipped(m.transcript) }))],
+    ["the session of the key", stating((m) => ({ ...m, sid: flipped(m.sid) as never }))],
+    ["the public key", stating((m) => ({ ...m, record: { ...m.record, publicKey: secp256k1.base } }))],
+    [
+      "a public share",
+      stating((m) => ({
+        ...m,
+        record: { ...m.record, publicShares: new Map(m.record.publicShares).set(CAROL, secp256k1.base) },
+      })),
+    ],
+    ["the chain code", stating((m) => ({ ...m, record: { ...m.record, chainCode: new Uint8Array(32) } }))],
+    [
+      "the old policy",
+      stating((m) => ({
+        ...m,
+        record: { ...m.record, policy: parsePolicy("3 of (alice, bob, carol)") },
+      })),
+    ],
+    ["whether it has a share", says(BOB, (m) => ({ ...m, statement: undefined }))],
+  ] as const
+) {
+  Deno.test(`reshare names a dealer that states ${what} otherwise, at old and new members alike`, () => {
+    const outcomes = new Keyring(THREE).reshare(NEXT, [], { tamper });
+    for (const party of [ALICE, DAVE]) {
+      blames(outcomes.get(party), { round: 1, culprits: [BOB], what: OTHER });
+    }
+  });
+}
+
+Deno.test("reshare names a new member that states a key", () => {
+  const ring = new Keyring(THREE);
+  const outcomes = ring.reshare(NEXT, [], {
+    tamper: says(DAVE, (m) => ({
+      ...m,
+      statement: { record: ring.record, sid: sessionId(new Uint8Array(32)), transcript: new Uint8Array(32) },
+    })),
+  });
+  for (const party of [ALICE, BOB]) blames(outcomes.get(party), { round: 1, culprits: [DAVE], what: OTHER });
+});
+
+const PART = "it deals without being asked to, or does not deal although it is";
+for (
+  const [what, from, tamper, round] of [
+    ["does not commit although it is to deal", BOB, says(BOB, (m) => ({ ...m, commitment: undefined })), 1],
+    [
+      "commits without being a dealer",
+      DAVE,
+      says(DAVE, (m) => ({ ...m, commitment: new Uint8Array(32) })),
+      1,
+    ],
+    ["does not open although it is to deal", BOB, opens(BOB, () => undefined), 2],
+    ["opens without being a dealer", DAVE, opens(DAVE, (_, other) => other), 2],
+  ] as const
+) {
+  Deno.test(`reshare names a party that ${what}`, () => {
+    const outcomes = new Keyring(THREE).reshare(NEXT, [], { tamper });
+    blames(outcomes.get(ALICE), { round, culprits: [from], what: PART });
+  });
+}
+
+/** Changes an opening; the second argument is that of alice. */
+function opens(
+  from: PartyId,
+  change: (own: unknown, alice: unknown) => unknown,
+): (message: LocalMessage) => Bytes {
+  let alice: unknown;
+  const look = tamperWith(rounds.open.broadcast as never, { round: 2, kind: "broadcast", from: ALICE }, (
+    m: { opening: unknown },
+  ) => {
+    alice = m.opening;
+    return m;
+  });
+  const act = tamperWith(rounds.open.broadcast as never, { round: 2, kind: "broadcast", from }, (
+    m: { opening: unknown },
+  ) => ({ opening: change(m.opening, alice) }));
+  return (message) => act({ ...message, body: look(message) });
+}
+
+Deno.test("reshare names a witness whose signature is wrong, or that claims a share", () => {
+  const codec = epochEndorsementCodec(secp256k1);
+  const proof = { T: secp256k1.base, s: secp256k1.scalar(1n) };
+  for (
+    const [change, what] of [
+      [
+        (m: { signature: Bytes }) => ({ ...m, signature: flipped(m.signature) }),
+        "signature on the certificate",
+      ],
+      [(m: object) => ({ ...m, proof }), "another form"],
+    ] as const
+  ) {
+    const ring = new Keyring("and(alice, bob)");
+    const tamper = tamperWith(codec, { round: 3, kind: "broadcast", from: ALICE }, change as never);
+    const outcomes = ring.reshare("and(bob, carol)", ["alice"], { tamper });
+    for (const party of [BOB, CAROL]) blames(outcomes.get(party), { round: 3, culprits: [ALICE], what });
+    assert.equal(ring.store(BOB).active()?.share.record.epoch, 0, "the old epoch is still there");
+  }
+});
+
+Deno.test("a new member refuses a key that it cannot accept, and nobody is blamed", () => {
+  const cases = [
+    [{ publicKey: secp256k1.encodePoint(secp256k1.base) }, /the key treasury of alice, bob is .*, not /],
+    [
+      { roster: new Keyring(THREE, { seed: "other identities" }).roster },
+      /has a member alice whose identity key is not/,
+    ],
+  ] as const;
+  for (const [change, words] of cases) {
+    const ring = new Keyring(THREE);
+    const outcomes = ring.run(
+      reshare,
+      (self) => ring.reshareInput(self, NEXT, [], self === DAVE ? change : {}),
+      [ALICE, BOB, DAVE],
+    );
+    const dave = outcomes.get(DAVE);
+    assert.ok(dave?.ok === false && (dave.error as { code: string }).code === "PEER_REFUSED");
+    assert.match((dave.error as Error).message, words);
+  }
+  const ring = new Keyring(THREE);
+  const expected = { publicKey: secp256k1.encodePoint(ring.record.publicKey) };
+  allValues(ring.run(reshare, (self) => ring.reshareInput(self, NEXT, [], expected), [ALICE, BOB, DAVE]));
+});
+
+Deno.test("a new member refuses a key whose id is not the hash of its public key", () => {
+  // All who have shares tell dave the same lie: a key id that is none.
+  const ring = new Keyring(THREE);
+  const outcomes = ring.run(reshare, (self) => {
+    const input = ring.reshareInput(self, NEXT);
+    return {
+      ...input,
+      held: input.held.map(({ state, key }) => ({
+        state,
+        key: "share" in key
+          ? {
+            ...key,
+            share: { ...key.share, record: { ...key.share.record, keyId: new Uint8Array(32) as never } },
+          }
+          : key,
+      })),
+    };
+  }, [ALICE, BOB, DAVE]);
+  const dave = outcomes.get(DAVE);
+  assert.ok(dave?.ok === false);
+  assert.match((dave.error as Error).message, /has a key id that is not its own/);
+});
+
+Deno.test("reshare refuses dealers that do not satisfy the old policy, and tells everybody", () => {
+  const ring = new Keyring(THREE);
+  const words = /only alice has a share of treasury, and its policy is 2 of \(alice, bob, carol\): name more/;
+  for (const outcome of ring.reshare("and(alice, dave)").values()) {
+    assert.ok(!outcome.ok);
+    const error = outcome.error as Error & { code?: string };
+    if (error.code !== undefined) {
+      assert.deepEqual([error.code, words.test(error.message)], ["NOT_QUALIFIED", true]);
+    }
+  }
+  for (const outcome of ring.reshare("and(dave, erin)").values()) {
+    assert.ok(!outcome.ok && (outcome.error as { code: string }).code === "KEY_UNKNOWN");
+  }
+});
+
+Deno.test("reshare refuses a dealer that is named and has no share", () => {
+  for (const outcome of new Keyring(THREE).reshare("and(alice, bob)", ["dave"]).values()) {
+    assert.ok(!outcome.ok && (outcome.error as { code: string }).code === "EPOCH_MISMATCH");
+    assert.match((outcome.error as Error).message, /dave has no share/);
+  }
+});
+
+Deno.test("reshare.proposal() refuses what cannot be, and is the same at all", () => {
+  const ring = new Keyring(THREE);
+  const at = (self: PartyId, dealers: string[] = []) =>
+    reshare.proposal(ring.reshareInput(self, NEXT, dealers));
+  assert.deepEqual(at(ALICE), at(DAVE));
+  assert.notDeepEqual(at(ALICE), at(ALICE, ["carol"]));
+  assert.deepEqual(at(CAROL, ["carol"]).participants, [1, 2, 3, 4]);
+  assert.throws(() => at(CAROL), { code: "NOT_A_MEMBER", message: /neither in the new policy/ });
+  const single = { policy: parsePolicy("or(alice, bob)", { allowSingle: true }) };
+  const members = ring.members(["alice", "bob"]);
+  assert.throws(() => reshare.proposal({ ...ring.reshareInput(ALICE, NEXT), ...single, members }), {
+    code: "POLICY_INVALID",
+  });
+  reshare.proposal({ ...ring.reshareInput(ALICE, NEXT), ...single, members, allowSingle: true });
+});
+
+Deno.test("a reshare that nobody certified is left behind by another one, and by a refresh", () => {
+  const ring = new Keyring(THREE);
+  const hide = { tamper: (message: LocalMessage) => message.round === 3 ? undefined : message.body };
+  ring.reshare(NEXT, [], hide as never);
+  assert.deepEqual([...ring.store(ALICE).rows.keys()], [0, 1]);
+  assert.deepEqual([...ring.store(DAVE).rows.keys()], [1]);
+  // Nothing that is pending hinders the old members, or a reshare to others.
+  for (const { outcome, record } of allValues(ring.refresh())) {
+    assert.deepEqual([outcome, record.epoch], ["dealt", 2]);
+  }
+  ring.holds(2, ["alice", "bob", "carol"]);
+  allValues(ring.reshare("2 of (alice, carol, dave)"));
+  ring.holds(3, ["alice", "carol", "dave"]);
+});
+
+Deno.test("a reshare that some certified is completed by the same command, also where one has left", () => {
+  const ring = new Keyring("and(alice, bob)");
+  const tamper = (message: LocalMessage) =>
+    message.round === 3 && message.receiver === BOB ? undefined : message.body;
+  ring.reshare("and(bob, carol)", ["alice"], { tamper } as never);
+  assert.deepEqual([...ring.store(BOB).rows].map(([epoch, { state }]) => `${state} ${epoch}`), [
+    "active 0",
+    "pending 1",
+  ]);
+  assert.deepEqual([...ring.store(ALICE).rows].map(([epoch, { state }]) => `${state} ${epoch}`), ["left 1"]);
+  for (const { outcome } of allValues(ring.reshare("and(bob, carol)", ["alice"]))) {
+    assert.equal(outcome, "completed");
+  }
+  const record = ring.holds(1, ["bob", "carol"]);
+  verifyCertificate(record, ring.store(ALICE).rows.get(1)?.certificate as Bytes);
+});
+
+/** Hash of all messages of a refresh, a reshare in which two leave, a repair and a sync, and of the certificate. */
+const GOLDEN: Readonly<Record<string, string>> = {
+  secp256k1: "8276872578458c6c4443f6df845675e9e62966e1411fcd2d3df5754ed4299ef3",
+  p256: "b2699dfe2c77f6decb825b7ae55e858708b115b396fee199d20889dfc00d1ff3",
+};
+
+Deno.test("refresh, reshare and repair send the golden messages: a change here is another version of a protocol", () => {
+  for (const curve of Object.values(CURVES)) {
+    const messages: Bytes[] = [];
+    const options = {
+      sid: sessionId(new Uint8Array(32).fill(6)),
+      rng: seededRng("golden"),
+      tamper: (message: LocalMessage) => {
+        messages.push(message.body);
+        return message.body;
+      },
+    };
+    const ring = new Keyring("and(alice, 2 of (bob, carol, dave))", { curve, seed: "golden" });
+    allValues(ring.refresh(options));
+    allValues(ring.reshare("2 of (bob, dave, erin)", ["alice", "carol"], options));
+    ring.store(BOB).rows.clear();
+    allValues(ring.repair("bob", ["dave", "erin"], options));
+    allValues(ring.sync(["bob", "dave"], options));
+    const certificate = ring.store(DAVE).rows.get(2)?.certificate as Bytes;
+    assert.equal(hash(Tag.message, ...messages, certificate).toHex(), GOLDEN[curve.name], curve.name);
+  }
+});
