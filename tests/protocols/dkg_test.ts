@@ -1030,3 +1030,22 @@ Deno.test("dkg never puts a share into an error or a printed result", () => {
 function never(): never {
   throw new Error("this is never reached");
 }
+
+Deno.test("dkg asserts that the session has the parties of the key, and an offer of each", () => {
+  const group = makeGroup("2 of (alice, bob, carol)");
+  for (
+    const change of [
+      { parties: [ALICE, BOB, partyId(4)] },
+      { parties: [ALICE, BOB] },
+      { offers: new Map([[ALICE, EMPTY], [BOB, EMPTY]]) },
+    ]
+  ) {
+    const outcomes = run(group, {}, {
+      start: (session) => dkg.run({ ...session, ...change }, group.input(session.self)),
+    });
+    for (const outcome of outcomes.values()) {
+      assert.ok(!outcome.ok && outcome.error instanceof Error);
+      assert.match(outcome.error.message, /other parties than the key/);
+    }
+  }
+});

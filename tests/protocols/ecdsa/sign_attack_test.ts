@@ -392,6 +392,28 @@ Deno.test("multiplyFault() always sees another input to the multiplication, on b
   }
 });
 
+Deno.test("multiplyFault() draws its shift again where it would not shift, or end in the identity", () => {
+  const curve = secp256k1;
+  const draws = (...first: Bytes[]) => {
+    const rest = seededRng("shift");
+    return { bytes: (length: number) => first.shift() ?? rest.bytes(length) };
+  };
+  const rho = new Uint8Array(16).fill(7);
+  const chi = curve.scalar(11n), r = curve.neg(curve.scalar(BigInt(`0x${rho.toHex()}`)));
+  const message = { R: curve.mulBase(r), pk: curve.mulBase(r), Gamma_u: curve.base, Gamma_v: curve.base };
+  const d = (a: typeof r) => curve.sub(curve.mul(a, chi), curve.scalar(1n));
+  const right = [d(r), d(r)] as const, wrongSign = [d(r), d(r)].map(curve.neg) as [typeof r, typeof r];
+  // R + ρ'·G would be the identity.
+  assert.equal(multiplyFault({ curve, chi, message, d: right, rng: draws(rho) }), undefined);
+  // Without a shift, −d − 2 and Γ give the same x as d and Γ.
+  const mirrored = wrongSign.map((value) => curve.sub(value, curve.scalar(2n))) as [typeof r, typeof r];
+  const unshifted = draws(new Uint8Array(16));
+  assert.match(
+    multiplyFault({ curve, chi, message, d: mirrored, rng: unshifted }) ?? "",
+    /another nonce/,
+  );
+});
+
 Deno.test("sign() releases nothing to a party that is no receiver", () => {
   const key = dealKey(secp256k1, "3 of (alice, bob, carol)");
   const rounds3: LocalMessage[] = [];
@@ -420,13 +442,16 @@ Deno.test("sign() ends where a pair was set up anew, or lost, or burned while th
     assert.equal((errorOf(outcomes, 1) as QuorateError).code, code);
   }
   let burned = false;
+  const rounds = new Set<number>();
   const outcomes = runSign(pairOf(), { digest: DIGEST, burned: () => burned }, {
     tamper: (message) => {
       burned ||= message.from === BOB;
+      rounds.add(message.round);
       return message.body;
     },
   });
   assert.equal((errorOf(outcomes, 1) as QuorateError).code, "PAIR_BURNED");
+  assert.deepEqual([...rounds], [1]);
 });
 
 Deno.test("sumNonces() refuses nonces that add up to nothing", () => {
