@@ -104,12 +104,11 @@ export const P256_KEM: Kem = {
 
 /** Reads 65 bytes SEC1 uncompressed; undefined where they are not a point of P-256. */
 export function decodeP256(bytes: Uint8Array): Point | undefined {
-  if (bytes.length !== 65 || bytes[0] !== 4) return undefined;
   try {
     const point = p256.decodePoint(
       concat(Uint8Array.of(2 + ((bytes[64] as number) & 1)), bytes.subarray(1, 33)),
     );
-    return equal(point.toBytes(false), bytes) ? point : undefined;
+    return equal(point.toBytes(false), bytes) ? point : undefined; // refuses other lengths and forms, and the other y
   } catch (error) {
     if (error instanceof DecodeError) return undefined;
     throw error;

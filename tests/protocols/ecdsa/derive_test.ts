@@ -239,7 +239,9 @@ Deno.test("base58CheckDecode() reads what base58CheckEncode() writes, zeros in f
   // The genesis address of Bitcoin.
   const genesis = "0062e907b15cbf27d5425399ebf6f0fb50ebb88f18";
   assert.equal(base58CheckEncode(Uint8Array.fromHex(genesis)), "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa");
-  assert.equal(base58CheckDecode("z".repeat(1_000_000), 78), undefined);
+  for (const length of [1, 111, 112, 113, 114, 120, 131, 132, 1_000_000]) {
+    assert.equal(base58CheckDecode("z".repeat(length), 78), undefined);
+  }
 });
 
 Deno.test("deriveKey() gives the public keys of SLIP-0010 for nist256p1, also after a retry", () => {

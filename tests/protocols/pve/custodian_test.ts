@@ -19,6 +19,7 @@ import {
   checkCustodianKey,
   type CustodianSuite,
   encapsulationOf,
+  isSameCustodian,
   openWith,
   pkeOf,
   sealedBytes,
@@ -175,6 +176,7 @@ Deno.test("custodianId() differs between keys and suites, and custodianName() be
   const keys = [...SUITES.map((suite) => custodian(suite).publicKey), custodian("x25519", "two").publicKey];
   assert.equal(new Set(keys.map((key) => custodianId(key).toHex())).size, keys.length);
   const { bytes } = custodian("x25519").publicKey;
+  assert.equal(isSameCustodian({ suite: "x25519", bytes }, { suite: "p256", bytes }), false);
   assert.notDeepEqual(custodianId({ suite: "x25519", bytes }), custodianId({ suite: "p256", bytes }));
   for (const key of keys) assert.ok(custodianId(key).toHex().startsWith(custodianName(key)));
 });

@@ -178,6 +178,19 @@ Deno.test("verifyBackup() refuses another policy, another order of keys and anot
   assert.throws(() => answerBackup(single, key), invalid(/for one custodian/));
 });
 
+Deno.test("createBackup() and verifyBackup() refuse a group with a key too few, or one of small order", () => {
+  const { policy, keys } = group;
+  const few = { policy, keys: new Map([...keys].slice(1)) };
+  const small = {
+    policy,
+    keys: new Map([...keys, ["east", { suite: "x25519", bytes: new Uint8Array(32) }] as const]),
+  };
+  for (const [to, code] of [[few, "POLICY_INVALID"], [small, "IDENTITY_INVALID"]] as const) {
+    assert.throws(() => createBackup({ to, shares, createdAt: 0, rng }), refuses(code, /custodian/));
+    assert.throws(() => verifyBackup(backup, { to, shares }), refuses(code, /custodian/));
+  }
+});
+
 Deno.test("answerBackup() answers only its own, valid backups", () => {
   assert.throws(
     () => answerBackup(backup, keyOf("west")),
