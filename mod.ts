@@ -86,6 +86,7 @@ export {
   type StoredDeparture,
   type StoredKey,
 } from "./src/protocols/dkg/stored_key.ts";
+export * from "./src/protocols/ecdsa/derive.ts";
 export * from "./src/protocols/ecdsa/ecdsa2p.ts";
 export { type PairInput, pairSetUp } from "./src/protocols/ecdsa/pair.ts";
 export * from "./src/protocols/ecdsa/pair_state.ts";
@@ -96,6 +97,45 @@ export * from "./src/protocols/ecdsa/signature.ts";
 export * from "./src/protocols/key_share.ts";
 export * from "./src/protocols/local.ts";
 export * from "./src/protocols/protocol.ts";
+export {
+  type BackupInfo,
+  type BackupInput,
+  createBackup,
+  describeBackup,
+  type ExpectedBackup,
+  expectedShare,
+  recoverBackup,
+  type RecoveredShares,
+  type RecoverOptions,
+  type SecretShare,
+  secretShare,
+  verifyBackup,
+} from "./src/protocols/pve/backup.ts";
+export {
+  checkCustodianGroup,
+  type CustodianGroup,
+  CustodianKey,
+  custodianName,
+  type Decapsulator,
+  formatCustodianKey,
+  generateCustodianKey,
+  parseCustodianKey,
+  parseCustodianPrivateKey,
+} from "./src/protocols/pve/custodian.ts";
+export * from "./src/protocols/pve/drill.ts";
+export type {
+  BackupHead,
+  BackupPurpose,
+  BackupRecipient,
+  LabelledShare,
+} from "./src/protocols/pve/format.ts";
+export type { CustodianPublicKey, CustodianSuite } from "./src/protocols/pve/pke.ts";
+export {
+  answerBackup,
+  type CustodianReport,
+  type QuorumRecovery,
+  recoverQuorumBackup,
+} from "./src/protocols/pve/quorum.ts";
 export type { EpochResult } from "./src/protocols/reshare/certify.ts";
 export type { EpochState, HeldEpoch } from "./src/protocols/reshare/held.ts";
 export { refresh, type RefreshInput } from "./src/protocols/reshare/refresh.ts";
@@ -136,6 +176,7 @@ export {
   parseConfig,
   type PartyConfig,
 } from "./src/node/config.ts";
+export * from "./src/node/derivation.ts";
 export * from "./src/node/init.ts";
 export type { RepairRequest, ReshareRequest } from "./src/node/key_epochs.ts";
 export {
@@ -151,3 +192,4 @@ export type { LocalOptions as OpenOptions } from "./src/node/local_party.ts";
 export type { Party, PartyOptions } from "./src/node/party.ts";
 export * from "./src/node/permissions.ts";
 export * from "./src/node/public_key.ts";
+export * from "./src/node/public_record.ts";
