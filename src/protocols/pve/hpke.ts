@@ -45,13 +45,13 @@ export interface Encapsulation {
 export interface Hpke {
   /** The KEM. */
   readonly kem: Kem;
-  /** @returns undefined where the recipient's key has no shared value with anybody. */
+  /** A shared secret for a recipient; undefined where its key has no shared value with anybody. */
   encapsulate(recipient: Uint8Array, seed: Uint8Array): Encapsulation | undefined;
-  /** @returns undefined where the encapsulation is malformed or of small order. */
+  /** The shared secret of an encapsulation; undefined where it is malformed or of small order. */
   decapsulate(privateKey: Uint8Array, recipient: Uint8Array, encapsulation: Uint8Array): Bytes | undefined;
   /** The one message under a shared secret. */
   seal(sharedSecret: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Bytes;
-  /** @returns undefined where the message is not authentic. */
+  /** The message; undefined where it is not authentic. */
   open(sharedSecret: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined;
 }
 

@@ -33,13 +33,13 @@ export interface Pke {
   fault(publicKey: Uint8Array): string | undefined;
   /** Length of an encapsulation to a public key without fault. */
   encapsulationBytes(publicKey: Uint8Array): number;
-  /** @returns undefined where the public key is of small order. */
+  /** A shared secret for the owner of a public key; undefined where that is of small order. */
   encapsulate(publicKey: Uint8Array, seed: Uint8Array): Encapsulation | undefined;
-  /** @returns undefined where the encapsulation is malformed. */
+  /** The shared secret of an encapsulation; undefined where it is malformed. */
   decapsulate(privateKey: Uint8Array, publicKey: Uint8Array, encapsulation: Uint8Array): Bytes | undefined;
   /** Text and tag, under a shared secret that is used once. */
   seal(sharedSecret: Uint8Array, aad: Uint8Array, text: Uint8Array): Bytes;
-  /** @returns undefined where it is not authentic. */
+  /** The text; undefined where it is not authentic. */
   open(sharedSecret: Uint8Array, aad: Uint8Array, sealed: Uint8Array): Bytes | undefined;
 }
 
