@@ -5,10 +5,11 @@
  */
 
 import { type Command, Option } from "commander";
-import type { EpochInfo, RefreshRequest } from "../src/node/party.ts";
+import { backedUpEpoch } from "../src/node/backup.ts";
+import type { EpochInfo, Party, RefreshRequest } from "../src/node/party.ts";
 import { describeKey } from "./key_list.ts";
 import { type GlobalOptions, optionsOf, withParty } from "./options.ts";
-import { print } from "./output.ts";
+import { print, writeError } from "./output.ts";
 
 interface RefreshOptions {
   readonly key: string;
@@ -30,18 +31,22 @@ export function addKeyRefresh(key: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<RefreshOptions>(command);
       await withParty(options, `key refresh --key ${options.key}`, async (party) => {
-        printEpoch(options, await party.refreshKey({ name: options.key, pairs: options.pairs }));
+        printEpoch(options, party, await party.refreshKey({ name: options.key, pairs: options.pairs }));
       });
     });
 }
 
-/** Prints a key in its new epoch. */
-export function printEpoch(options: GlobalOptions, info: EpochInfo): void {
+/** Prints a key in its new epoch, and says where its backups are of an earlier one: they are of no use any more. */
+export function printEpoch(options: GlobalOptions, { local }: Party, info: EpochInfo): void {
   const { value, text } = describeKey(info);
-  const { outcome, member } = info;
+  const { outcome, member, name, record } = info;
   print(
     options.json,
     { ...value, outcome, member },
     member ? text : `${text}this party has no share of it any more\n`,
   );
+  const backedUp = backedUpEpoch(local.store, record.keyId);
+  if (member && backedUp !== undefined && backedUp < record.epoch) {
+    writeError(`the newest backup of ${name} is of epoch ${backedUp} and restores nothing now: run backup create`);
+  }
 }

@@ -27,7 +27,7 @@ export function addKeyRepair(key: Command): void {
       );
       const helpers = namesOf(options.helpers, "--helpers");
       await withParty(options, `key repair --key ${options.key}`, async (party) => {
-        printEpoch(options, await party.repairKey({ name: options.key, lost: options.lost, helpers }));
+        printEpoch(options, party, await party.repairKey({ name: options.key, lost: options.lost, helpers }));
       });
     });
 }
@@ -42,7 +42,7 @@ export function addKeySync(key: Command): void {
       const options = optionsOf<{ readonly key: string; readonly with: string }>(command);
       const parties = namesOf(options.with, "--with");
       await withParty(options, `key sync --key ${options.key}`, async (party) => {
-        printEpoch(options, await party.syncKey({ name: options.key, parties }));
+        printEpoch(options, party, await party.syncKey({ name: options.key, parties }));
       });
     });
 }

@@ -47,7 +47,7 @@ export function addKeyReshare(key: Command): void {
           ...(dealers === undefined ? {} : { dealers }),
           ...(publicKey === undefined ? {} : { publicKey }),
         });
-        printEpoch(options, made);
+        printEpoch(options, party, made);
       });
     });
 }

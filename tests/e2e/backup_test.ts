@@ -85,16 +85,15 @@ function burnDown(cluster: Cluster, party: string): void {
   }
 }
 
-/** The files with one byte flipped at a place, or cut short. */
-function damaged(cluster: Cluster, path: string): [name: string, path: string][] {
+/** Copies of a file: with one bit flipped in the middle, and cut short. */
+function damaged(cluster: Cluster, path: string): string[] {
   const bytes = Deno.readFileSync(path);
   const flipped = bytes.slice();
   flipped[bytes.length >> 1] = (flipped[bytes.length >> 1] as number) ^ 1;
-  const variants: [string, Uint8Array][] = [["flipped", flipped], ["truncated", bytes.slice(0, -100)]];
-  return variants.map(([name, content]) => {
-    const copy = cluster.file(`${name}.pve`);
+  return [flipped, bytes.slice(0, -100)].map((content, i) => {
+    const copy = cluster.file(`damaged-${i}.pve`);
     Deno.writeFileSync(copy, content);
-    return [name, copy];
+    return copy;
   });
 }
 
@@ -141,20 +140,19 @@ Deno.test("backup: a share is backed up, verified by a stranger, lost, recovered
   });
   const { valid, party, keys } = JSON.parse(verified.stdout);
   assert.deepEqual([valid, party, keys[0].key, keys[0].epoch], [true, "alice", "treasury", 0]);
-  const stray = await stranger([...check(backup), "--party", "bob"], { read: [work], code: 65 });
-  assert.match(stray.stderr, /BACKUP_INVALID.*alice.*bob/);
-  const foreign = await stranger(check(backup, other), { read: [work], code: 65 });
-  assert.match(foreign.stderr, /BACKUP_INVALID.*custodian/);
-  for (const [name, path] of damaged(cluster, backup)) {
-    const refused = await stranger(check(path), { read: [work], code: 65 });
-    assert.match(refused.stderr, /BACKUP_INVALID/, name);
-  }
   const forged = cluster.file(
     "forged.json",
     Deno.readTextFileSync(record).replace('"epoch": 0', '"epoch": 1'),
   );
-  const untrue = await stranger(check(backup, custodian, forged), { read: [work], code: 65 });
-  assert.match(untrue.stderr, /RECORD_INVALID/);
+  const refused: [args: string[], sentence: RegExp][] = [
+    [check(backup, other), /BACKUP_INVALID.*custodian/],
+    [check(backup, custodian, forged), /RECORD_INVALID/],
+    ...damaged(cluster, backup).map((path): [string[], RegExp] => [check(path), /BACKUP_INVALID/]),
+  ];
+  await Promise.all(refused.map(async ([args, sentence]) => {
+    const { stderr } = await stranger(args, { read: [work], code: 65 });
+    assert.match(stderr, sentence);
+  }));
 
   // After the fire.
   burnDown(cluster, "alice");
@@ -168,8 +166,6 @@ Deno.test("backup: a share is backed up, verified by a stranger, lost, recovered
   assert.match(unknown.stderr, /--record is missing/);
   const wrongKey = await cluster.one("alice", recover(other, "--record", record), 65);
   assert.match(wrongKey.stderr, /BACKUP_INVALID.*custodian/);
-  const notHers = await cluster.one("carol", recover(custodian, "--record", record), 65);
-  assert.match(notHers.stderr, /BACKUP_INVALID.*alice.*carol/);
   Deno.chmodSync(`${custodian}.key`, 0o644);
   const loose = await cluster.one("alice", recover(custodian, "--record", record), 77);
   assert.match(loose.stderr, /LOOSE_PERMISSIONS.*chmod 0600/);
@@ -187,7 +183,10 @@ Deno.test("backup: a share is backed up, verified by a stranger, lost, recovered
   await signs(cluster, { signers: ["alice", "bob"], pem });
 
   // A new epoch makes the backup worthless, and everybody says so.
-  await cluster.all(shuffled(names), () => ["key", "refresh", "--key", "treasury"]);
+  const refreshed = await cluster.all(shuffled(names), () => ["key", "refresh", "--key", "treasury"]);
+  for (const [party, { stderr }] of refreshed) {
+    assert.equal(/epoch 0 and restores nothing now: run backup create/.test(stderr), party === "alice");
+  }
   const renewed = cluster.file("renewed.json", await exported(cluster, "carol", "treasury", "record"));
   assert.deepEqual(await listed(), [false, 0]);
   const stale = await stranger(check(backup, custodian, renewed), { read: [work], code: 1 });
@@ -221,10 +220,12 @@ Deno.test("backup: all keys of a party at once, for two of three custodians; eac
   }
   const suites: [name: string, suite: string][] = [["c1", "x25519"], ["c2", "p256"], ["c3", "rsa3072"]];
   const group = ["--custodians", "2 of (c1, c2, c3)"];
-  for (const [name, suite] of suites) {
-    await stranger(["backup", "custodian", "--out", join(work, name), "--suite", suite], { write: work });
-    group.push("--custodian", `${name}=${join(work, name)}.pub`);
-  }
+  for (const [name] of suites) group.push("--custodian", `${name}=${join(work, name)}.pub`);
+  await Promise.all(
+    suites.map(([name, suite]) =>
+      stranger(["backup", "custodian", "--out", join(work, name), "--suite", suite], { write: work })
+    ),
+  );
 
   // A drill at once, with the wrong key, and in three steps.
   const [c1, c2] = [join(work, "c1"), join(work, "c2")];
