@@ -164,9 +164,13 @@ const storedKeyCodec: Codec<StoredKey> = {
   },
   read(input) {
     const version = U8.read(input);
-    if (version === VERSION_FIRST) return first.read(input);
-    if (version === VERSION_LATER) return later.read(input);
-    throw new DecodeError("a stored key of an unknown version");
+    if (version !== VERSION_FIRST && version !== VERSION_LATER) {
+      throw new DecodeError("a stored key of an unknown version");
+    }
+    const key = version === VERSION_FIRST ? first.read(input) : later.read(input);
+    if ((version === VERSION_FIRST) === (key.share.record.epoch === 0)) return key;
+    key.share.share[Symbol.dispose]();
+    throw new DecodeError("a stored key whose version does not fit its epoch");
   },
 };
 

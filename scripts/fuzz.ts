@@ -1,0 +1,70 @@
+/**
+ * `deno task fuzz`: damaged encodings of everything that is read from peers, disks and operators.
+ *
+ * Prints how often each reader was fed and how often it accepted, and for a violation the input and the command that repeats
+ * it.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import { fuzz, judge } from "../tests/fuzz/fuzz.ts";
+import { makeTargets, type Target } from "../tests/fuzz/targets.ts";
+
+const USAGE = `deno task fuzz [--seconds N] [--seed S]
+deno task fuzz --replay TARGET:HEX
+
+  --seconds N     how long (30)
+  --seed S        the same seed gives the same inputs; default: a new one, which is printed
+  --replay T:HEX  feeds one input, as a violation printed it`;
+
+async function main(args: string[]): Promise<number> {
+  const options = read(args);
+  if (options === undefined) {
+    console.error(USAGE);
+    return 64;
+  }
+  const targets = await makeTargets(options.seed);
+  if (options.replay !== undefined) return replay(targets, options.replay);
+  console.log(`seed ${options.seed}`);
+  const endsAt = performance.now() + options.seconds * 1000;
+  const { tallies, violation } = fuzz(targets, options.seed, () => performance.now() < endsAt);
+  for (const [name, { cases, accepted }] of tallies) {
+    console.log(`${name.padEnd(16)} ${String(cases).padStart(9)} inputs, ${accepted} accepted`);
+  }
+  if (violation === undefined) return 0;
+  const { target, input, what } = violation;
+  console.error(
+    `VIOLATION, seed ${options.seed}: ${target}: ${what}\ndeno task fuzz --replay '${target}:${input.toHex()}'`,
+  );
+  return 1;
+}
+
+function replay(targets: readonly Target[], text: string): number {
+  const [name, hexadecimal] = text.split(":");
+  const target = targets.find((candidate) => candidate.name === name);
+  if (target === undefined || hexadecimal === undefined || !/^([0-9a-f]{2})*$/.test(hexadecimal)) {
+    console.error(`TARGET is one of ${targets.map(({ name }) => name).join("; ")}`);
+    return 64;
+  }
+  const verdict = judge(target, Uint8Array.fromHex(hexadecimal));
+  console.log(typeof verdict === "string" ? verdict : `VIOLATION: ${verdict.what}`);
+  return typeof verdict === "string" ? 0 : 1;
+}
+
+function read(args: string[]): { seconds: number; seed: string; replay: string | undefined } | undefined {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: { seconds: { type: "string" }, seed: { type: "string" }, replay: { type: "string" } },
+    });
+    const seconds = Number(values.seconds ?? "30");
+    if (!(seconds > 0 && seconds <= 86_400)) return undefined;
+    const seed = values.seed ?? crypto.getRandomValues(new Uint8Array(4)).toHex();
+    return { seconds, seed, replay: values.replay };
+  } catch {
+    return undefined;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
