@@ -19,22 +19,27 @@ import type { TagName } from "./tags.ts";
  * @source SPEC 0.2
  */
 export function hash(tag: TagName, ...parts: readonly Uint8Array[]): Bytes {
-  // One buffer and one call: a call into the native hash costs more than a few hundred bytes of input.
-  const head = prefix(tag);
-  invariant(parts.length <= 0xffff, "a hash has at most 65535 parts");
-  let length = head.length + 2;
-  for (const part of parts) length += 4 + part.length;
-  const framed = new Uint8Array(length);
-  const view = new DataView(framed.buffer);
-  framed.set(head);
-  view.setUint16(head.length, parts.length);
-  let at = head.length + 2;
-  for (const part of parts) {
-    view.setUint32(at, part.length);
-    framed.set(part, at + 4);
-    at += 4 + part.length;
-  }
-  return sha256(framed);
+  return sha256(frame(tag, parts));
+}
+
+/**
+ * {@linkcode hash} of many lists of parts that differ in a few bytes: the parts are changed in place.
+ *
+ * @param parts of the lengths that all the lists have.
+ * @returns `parts`: what is hashed next, not copies; `digest` gives the hash of them as they are. Erase secret ones after.
+ */
+export function preparedHash(
+  tag: TagName,
+  ...parts: readonly Uint8Array[]
+): { readonly parts: readonly Bytes[]; digest(): Bytes } {
+  const framed = frame(tag, parts);
+  let at = prefix(tag).length + 2;
+  const places = parts.map(({ length }) => {
+    const place = framed.subarray(at + 4, at + 4 + length);
+    at += 4 + length;
+    return place;
+  });
+  return { parts: places, digest: () => sha256(framed) };
 }
 
 /**
@@ -64,6 +69,25 @@ export function xof(length: number, tag: TagName, ...parts: readonly Uint8Array[
  */
 export function hashToScalar(curve: Group, tag: TagName, ...parts: readonly Uint8Array[]): Scalar {
   return curve.reduce(xof(48, tag, ...parts));
+}
+
+/** One buffer and one call: a call into the native hash costs more than a few hundred bytes of input. */
+function frame(tag: TagName, parts: readonly Uint8Array[]): Bytes {
+  const head = prefix(tag);
+  invariant(parts.length <= 0xffff, "a hash has at most 65535 parts");
+  let length = head.length + 2;
+  for (const part of parts) length += 4 + part.length;
+  const framed = new Uint8Array(length);
+  const view = new DataView(framed.buffer);
+  framed.set(head);
+  view.setUint16(head.length, parts.length);
+  let at = head.length + 2;
+  for (const part of parts) {
+    view.setUint32(at, part.length);
+    framed.set(part, at + 4);
+    at += 4 + part.length;
+  }
+  return framed;
 }
 
 const prefixes = new Map<TagName, Bytes>();

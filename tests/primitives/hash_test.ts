@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { concat, u16, u32, utf8 } from "../../src/base/bytes.ts";
 import { CURVES } from "../../src/math/curve.ts";
-import { hash, hashToScalar, xof } from "../../src/primitives/hash.ts";
+import { hash, hashToScalar, preparedHash, xof } from "../../src/primitives/hash.ts";
 import { Tag, type TagName } from "../../src/primitives/tags.ts";
 
 const parts = fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 5 });
@@ -80,4 +80,17 @@ Deno.test("Tag holds each tag once, and each is plain text", () => {
   const tags: TagName[] = Object.values(Tag);
   assert.equal(new Set(tags).size, tags.length);
   for (const tag of tags) assert.match(tag, /^[a-z0-9]+(?:[/-][A-Za-z0-9]+)*$/);
+});
+
+Deno.test("preparedHash() gives the hash of its parts as they are", () => {
+  const first = [Uint8Array.of(1, 2), new Uint8Array(0), Uint8Array.of(3)];
+  const prepared = preparedHash(Tag.message, ...first);
+  assert.deepEqual(prepared.digest(), hash(Tag.message, ...first));
+  prepared.parts[0]?.set([7, 8]);
+  prepared.parts[2]?.fill(9);
+  assert.deepEqual(
+    prepared.digest(),
+    hash(Tag.message, Uint8Array.of(7, 8), new Uint8Array(0), Uint8Array.of(9)),
+  );
+  assert.deepEqual(first[0], Uint8Array.of(1, 2), "the given parts are not touched");
 });

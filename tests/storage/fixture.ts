@@ -24,24 +24,26 @@ export function id(text: string): Bytes {
   return sha256(new TextEncoder().encode(text));
 }
 
-/** Key id, epoch, owner, one byte that says whether the share fits, and the share. */
+/** Key id, epoch, owner, one byte that says whether the share fits or is none, and the share. */
 export function fakeKey(
-  input: { name: string; epoch?: number; self?: number; fits?: boolean },
+  input: { name: string; epoch?: number; self?: number; fits?: boolean; departs?: boolean; share?: string },
 ): { keyId: ReturnType<typeof keyId>; epoch: number; name: string; key: Secret } {
-  const { name, epoch = 0, self = 1, fits = true } = input;
-  const bytes = concat(id(name), u32(epoch), u16(self), u8(fits ? 1 : 0), id(`share ${name} ${epoch}`));
+  const { name, epoch = 0, self = 1, fits = true, departs = false, share = `share ${name} ${epoch}` } = input;
+  const bytes = concat(id(name), u32(epoch), u16(self), u8(departs ? 2 : fits ? 1 : 0), id(share));
   return { keyId: keyId(id(name)), epoch, name, key: new Secret(bytes) };
 }
 
 export function inspectFake(encoded: Bytes): KeyFacts {
   if (encoded.length !== 71) throw new DecodeError("71 bytes expected");
   const view = new DataView(encoded.buffer, encoded.byteOffset);
-  if (view.getUint8(38) !== 1) throw new DecodeError("the share does not belong to the record");
+  const kind = view.getUint8(38);
+  if (kind === 0) throw new DecodeError("the share does not belong to the record");
   return {
     keyId: encoded.slice(0, 32),
     epoch: view.getUint32(32),
     curve: "secp256k1",
     self: view.getUint16(36),
+    departs: kind === 2,
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { keyId, sessionId } from "../../src/base/brands.ts";
 import { Secret } from "../../src/base/secret.ts";
-import { CHECK_CRASHES_MAX, PAIR_FAILURES_MAX } from "../../src/storage/local_store.ts";
+import { BURNED_EPOCHS_MAX, CHECK_CRASHES_MAX, PAIR_FAILURES_MAX } from "../../src/storage/local_store.ts";
 import {
   BOB,
   burnRecord,
@@ -255,4 +255,189 @@ Deno.test("a passphrase opens the store that it made, and no other does", () => 
   fails(() => place.open(), "IDENTITY_INVALID", /sealed with a passphrase/);
   using store = place.open(sealing("correct horse"));
   store.openKey(store.active("treasury"))[Symbol.dispose]();
+});
+
+/** Stores the next epoch of a key as PENDING. */
+function pendingEpoch(store: ReturnType<Place["open"]>, epoch: number, change: { departs?: boolean } = {}) {
+  const next = fakeKey({ name: "treasury", epoch, ...change });
+  store.write({ kind: "key-pending", ...next });
+  return next;
+}
+
+Deno.test("an epoch that becomes active erases the earlier ones in one step: share, pair states and marks, on disk too", () => {
+  using place = new Place();
+  {
+    using store = place.open();
+    const key = withKey(store);
+    store.write(checkBegin(key, "running"));
+    const next = pendingEpoch(store, 1);
+    const later = pendingEpoch(store, 2);
+    store.write(pairRecord(next, CAROL));
+    assert.equal(
+      store.pair({ ...key, peer: BOB }).status,
+      "ok",
+      "the old epoch signs until the new one is certified",
+    );
+    store.write({ kind: "key-active", keyId: key.keyId, epoch: 1, certificate: id("c1") });
+    assert.deepEqual(store.named("treasury").map(({ epoch, state }) => [epoch, state]), [[1, "active"], [
+      2,
+      "pending",
+    ]]);
+    fails(() => store.openKey(key), "KEY_UNKNOWN", /epoch 0/);
+    assert.equal(
+      store.pair({ ...next, peer: CAROL }).status,
+      "ok",
+      "pair states of the new epoch were stored beside",
+    );
+    fails(() => store.write(checkBegin(key, "later")), "PAIR_MISSING");
+    using kept = store.openKey(later);
+    assert.ok(kept.expose().length > 0);
+    // The log of changes and the high-water mark are overwritten with the database still open.
+    const sealed = place.query("SELECT length(sealed) AS bytes FROM keys ORDER BY epoch");
+    assert.equal(sealed.length, 2);
+  }
+  assert.deepEqual(place.query("SELECT epoch FROM pairs"), [{ epoch: 1 }]);
+  assert.deepEqual(place.query("SELECT * FROM check_marks"), []);
+  using again = place.open();
+  assert.equal(again.active("treasury").epoch, 1);
+});
+
+Deno.test("no file of the store holds a sealed share any more once it is erased", () => {
+  using place = new Place();
+  using store = place.open();
+  const key = withKey(store);
+  const find = (needle: Uint8Array) =>
+    [...place.snapshot()].filter(([, content]) => content.toHex().includes(needle.toHex())).map(([name]) =>
+      name
+    );
+  const [row] = place.query("SELECT sealed FROM keys");
+  const [pair] = place.query("SELECT sealed FROM pairs");
+  const secrets = [row?.["sealed"], pair?.["sealed"]] as Uint8Array[];
+  for (const sealed of secrets) assert.ok(find(sealed.subarray(-32)).length > 0);
+  pendingEpoch(store, 1);
+  store.write({ kind: "key-active", keyId: key.keyId, epoch: 1, certificate: id("c1") });
+  for (const sealed of secrets) assert.deepEqual(find(sealed.subarray(-32)), []);
+});
+
+Deno.test("a crash before the certificate leaves both epochs, and one after it the new one only", () => {
+  using place = new Place();
+  {
+    using store = place.open();
+    withKey(store);
+    pendingEpoch(store, 1);
+  }
+  {
+    using store = place.open();
+    assert.deepEqual(store.named("treasury").map(({ epoch, state }) => [epoch, state]), [[0, "active"], [
+      1,
+      "pending",
+    ]]);
+    store.write({
+      kind: "key-active",
+      keyId: fakeKey({ name: "treasury" }).keyId,
+      epoch: 1,
+      certificate: id("c"),
+    });
+  }
+  const files = place.snapshot();
+  {
+    using store = place.open();
+    assert.deepEqual(store.named("treasury").map(({ epoch, state }) => [epoch, state]), [[1, "active"]]);
+    pendingEpoch(store, 2);
+    store.write({
+      kind: "key-active",
+      keyId: fakeKey({ name: "treasury" }).keyId,
+      epoch: 2,
+      certificate: id("c"),
+    });
+    pendingEpoch(store, 3);
+  }
+  // An old share does not come back with an old copy of the database.
+  place.restore(files, ["quorate.sqlite"]);
+  fails(() => place.open(), "SHARE_ROLLBACK");
+});
+
+Deno.test("an epoch is stored once: the same share again changes nothing, another one is a bug", () => {
+  using place = new Place();
+  using store = place.open();
+  withKey(store);
+  const next = pendingEpoch(store, 1);
+  store.write({ kind: "key-pending", ...next });
+  const other = fakeKey({ name: "treasury", epoch: 1, share: "another" });
+  assert.throws(() => store.write({ kind: "key-pending", ...other }), /one share/);
+  using kept = store.openKey(next);
+  assert.deepEqual(kept.expose(), next.key.expose());
+});
+
+Deno.test("an epoch below the active one can neither be stored nor activated", () => {
+  using place = new Place();
+  using store = place.open();
+  const key = withKey(store);
+  pendingEpoch(store, 1);
+  pendingEpoch(store, 2);
+  store.write({ kind: "key-active", keyId: key.keyId, epoch: 2, certificate: id("c") });
+  fails(() => pendingEpoch(store, 1), "KEY_EXISTS");
+  fails(
+    () => store.write({ kind: "key-active", keyId: key.keyId, epoch: 1, certificate: id("c") }),
+    "KEY_UNKNOWN",
+  );
+});
+
+Deno.test("a departure erases the share and leaves a sentence; the name is free for another key", () => {
+  using place = new Place();
+  using store = place.open();
+  const key = withKey(store);
+  const next = pendingEpoch(store, 1, { departs: true });
+  assert.equal(store.active("treasury").epoch, 0);
+  store.write({ kind: "key-active", keyId: key.keyId, epoch: 1, certificate: id("c") });
+  assert.deepEqual(store.named("treasury").map(({ epoch, state }) => [epoch, state]), [[1, "left"]]);
+  fails(() => store.active("treasury"), "KEY_UNKNOWN", /left the key treasury in epoch 1/);
+  store.write({ kind: "key-active", keyId: key.keyId, epoch: 1, certificate: id("another") });
+  assert.deepEqual(store.named("treasury")[0]?.certificate, id("c"), "the first certificate stays");
+  store.write({ kind: "key-pending", ...fakeKey({ name: "other" }), name: "treasury" });
+  store.write({
+    kind: "key-active",
+    keyId: fakeKey({ name: "other" }).keyId,
+    epoch: 0,
+    certificate: id("c"),
+  });
+  assert.deepEqual(store.active("treasury").keyId, fakeKey({ name: "other" }).keyId);
+  using kept = store.openKey(next);
+  assert.ok(kept.expose().length > 0);
+});
+
+Deno.test("a party that joins a key and crashes before the certificate is told to run the reshare again", () => {
+  using place = new Place();
+  using store = place.open();
+  pendingEpoch(store, 4);
+  fails(() => store.active("treasury"), "KEY_PENDING", /key reshare again/);
+});
+
+Deno.test("a new epoch lifts a ban, three times for each peer; what a refresh carries on counts as no new one", () => {
+  using place = new Place();
+  using store = place.open();
+  const key = withKey(store);
+  for (let epoch = 0; epoch < BURNED_EPOCHS_MAX; epoch++) {
+    const at = { keyId: key.keyId, epoch, peer: BOB };
+    store.admitPairSetUp(at);
+    store.write(burnRecord({ keyId: key.keyId, epoch }, `s${epoch}`));
+    fails(() => store.admitPairSetUp(at), "PAIR_BURNED");
+    const carried = pendingEpoch(store, epoch + 1);
+    if (epoch === 0) {
+      store.write({ ...burnRecord(carried, "carried"), messageHash: new Uint8Array(32) } as never);
+      fails(() => store.admitPairSetUp({ ...carried, peer: BOB }), "PAIR_BURNED");
+      store.discardPending(carried);
+      pendingEpoch(store, epoch + 1);
+    }
+    store.write({ kind: "key-active", keyId: key.keyId, epoch: epoch + 1, certificate: id("c") });
+  }
+  const at = { keyId: key.keyId, epoch: BURNED_EPOCHS_MAX, peer: BOB };
+  assert.equal(store.pair(at).status, "absent");
+  fails(
+    () => store.admitPairSetUp(at),
+    "PAIR_LIMIT",
+    /banned in 3 epochs: replace that party with key reshare/,
+  );
+  store.admitPairSetUp({ ...at, peer: CAROL });
+  assert.equal(store.burns().length, BURNED_EPOCHS_MAX + 1, "why stays for ever");
 });

@@ -10,7 +10,7 @@
 
 import type { PartyId, SessionId } from "../../base/brands.ts";
 import { type Bytes, erase, u16, u32, u8 } from "../../base/bytes.ts";
-import { hash, xof } from "../../primitives/hash.ts";
+import { hash, preparedHash, xof } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
 import { LEAF_BYTES, LEAVES, SEED_BYTES, TREES } from "../ecdsa/params.ts";
 import { pairSessionId, PairState } from "../ecdsa/pair_state.ts";
@@ -85,23 +85,21 @@ function shifted(
   const pattern = xof(TREES, Tag.pairOtShift, coin, psid);
   const shifts = Array.from(pattern, (byte) => byte % LEAVES);
   const out = new Uint8Array(LEAF_BYTES);
+  // new leaf at z ⊕ p_y = H("pair/ot-refresh"; κ, u32 epoch', psid', u16 y, u8 z ⊕ p_y, old leaf_z)
+  const old = new Uint8Array(SEED_BYTES);
+  const prepared = preparedHash(Tag.pairOtRefresh, coin, u32(epoch), psid, u16(0), u8(0), old);
+  const [, , , tree, place, leaf] = prepared.parts as [Bytes, Bytes, Bytes, Bytes, Bytes, Bytes];
   for (let y = 0; y < TREES; y++) {
+    tree.set(u16(y));
     for (let z = 0; z < LEAVES; z++) {
       const from = (y * LEAVES + z) * SEED_BYTES;
       const to = z ^ (shifts[y] as number);
-      const leaf = hash(
-        Tag.pairOtRefresh,
-        coin,
-        u32(epoch),
-        psid,
-        u16(y),
-        u8(to),
-        leaves.subarray(from, from + SEED_BYTES),
-      );
-      out.set(leaf, (y * LEAVES + to) * SEED_BYTES);
-      erase(leaf);
+      place[0] = to;
+      leaf.set(leaves.subarray(from, from + SEED_BYTES));
+      out.set(prepared.digest(), (y * LEAVES + to) * SEED_BYTES);
     }
   }
+  erase(...prepared.parts);
   erase(pattern);
   return { leaves: out, shifts };
 }
