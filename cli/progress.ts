@@ -32,6 +32,7 @@ interface Live {
 }
 
 const TICK_MS = 1000;
+const COLUMNS_DEFAULT = 80;
 /** Links that are made and ended as they should be; everything else is worth a look. */
 const QUIET = new Set(["LINK_UP", "LISTENING", "SHUTDOWN", "REPLACED", "AGE"]);
 
@@ -130,7 +131,9 @@ export class Progress {
     const seconds = Math.max(0, Math.ceil((endsAt - performance.now()) / 1000));
     const tail = names === "" ? "" : ` deadline ${seconds} s`;
     const text = names === "" ? head : `${head} waiting: ${names}`;
-    this.#write(`\r\x1b[K${cut(text, (this.#columns ?? columnsOfTerminal()) - tail.length - 1)}${tail}`);
+    // A terminal of an unknown size says 0.
+    const columns = (this.#columns ?? columnsOfTerminal()) || COLUMNS_DEFAULT;
+    this.#write(`\r\x1b[K${cut(text, columns - tail.length - 1)}${tail}`);
   }
 
   #withFault(name: string): string {
@@ -157,6 +160,6 @@ function columnsOfTerminal(): number {
   try {
     return Deno.consoleSize().columns;
   } catch {
-    return 80;
+    return COLUMNS_DEFAULT;
   }
 }

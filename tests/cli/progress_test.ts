@@ -90,7 +90,7 @@ Deno.test("Progress keeps one live line on a terminal, and is off it when a sess
   let shown = "";
   const progress = new Progress(cluster.config, "alice", {
     terminal: true,
-    columns: 80,
+    columns: 0,
     write: (text) => shown += text,
   });
   progress.session(EVENT);
