@@ -144,7 +144,7 @@ Deno.test("quorate refuses files, keys and configurations that cannot be used, e
   await refused([...verifying, nowhere, "--public", nowhere], "FILE_UNREADABLE", /nowhere/);
   const signature = `${cluster.root}/m.sig`;
   Deno.writeFileSync(signature, new Uint8Array(64).fill(1));
-  await refused([...verifying, signature], "USAGE", /exactly one of --key and --public/);
+  await refused([...verifying, signature], "USAGE", /exactly one of --key, --public and --record/);
   await refused(
     [...verifying, signature, "--public", cluster.configPath],
     "FILE_UNREADABLE",
@@ -209,7 +209,7 @@ Deno.test("quorate key list, show, export-public and verify show a key that was 
 
   assert.match(
     (await quorate("key", "list", ...here)).stdout,
-    /^treasury {2}p256 {2}active {2}epoch 0 {2}[0-9a-f]{16}\n$/,
+    /^treasury {2}p256 {2}active {2}epoch 0 {2}[0-9a-f]{16} {2}not backed up\n$/,
   );
   const [listed] = JSON.parse((await quorate("key", "list", "--json", ...here)).stdout);
   assert.equal(listed.state, "active");
