@@ -19,19 +19,25 @@ export function writeResult(out: string | undefined, content: Uint8Array): void 
 }
 
 /**
- * Refuses an output path before any work is done for it, as far as this process may look.
+ * Refuses an output path before any work is done for it: what is signed cannot be taken back because a disk is read-only.
  *
  * @throws UsageError FILE_UNWRITABLE
  */
 export function requireWritable(out: string | undefined): void {
   if (out === undefined || out === "-") return;
   const directory = directoryOf(out);
-  const problem = look(directory) === "nothing"
-    ? `there is no directory ${directory}`
-    : look(out) === "directory"
-    ? "it is a directory"
-    : undefined;
-  if (problem !== undefined) throw new UsageError("FILE_UNWRITABLE", `cannot write ${out}: ${problem}`);
+  const there = look(out);
+  if (look(directory) === "nothing") throw unwritable(out, `there is no directory ${directory}`);
+  if (there === "directory") throw unwritable(out, "it is a directory");
+  // A result is moved into place: it would replace a device or a pipe, not go into it.
+  if (there === "special") throw unwritable(out, "it is no regular file; - is standard output");
+  const probe = `${out}.${Deno.pid}.tmp`;
+  try {
+    Deno.openSync(probe, { write: true, createNew: true }).close();
+    Deno.removeSync(probe);
+  } catch (cause) {
+    throw unwritable(out, reasonOf(cause), cause);
+  }
 }
 
 /**
@@ -87,11 +93,16 @@ function writeAll(content: Uint8Array | string): void {
   for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
 }
 
-function look(path: string): "nothing" | "directory" | "something" {
+function unwritable(out: string, problem: string, cause?: unknown): UsageError {
+  return new UsageError("FILE_UNWRITABLE", `cannot write ${out}: ${problem}`, { cause });
+}
+
+function look(path: string): "nothing" | "directory" | "file" | "special" {
   try {
-    return Deno.statSync(path).isDirectory ? "directory" : "something";
+    const { isDirectory, isFile } = Deno.statSync(path);
+    return isDirectory ? "directory" : isFile ? "file" : "special";
   } catch (error) {
-    // What cannot be looked at is found out when it is written.
-    return error instanceof Deno.errors.NotFound ? "nothing" : "something";
+    // What may not be looked at is found out by the probe.
+    return error instanceof Deno.errors.NotFound ? "nothing" : "file";
   }
 }

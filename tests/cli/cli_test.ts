@@ -56,7 +56,10 @@ Deno.test("quorate refuses wrong arguments with one sentence and exit code 64", 
     [["key", "colour"], /unknown command 'colour'/],
     [["agree-random", "--colour", ...here], /unknown option '--colour'/],
     [["agree-random", "--config", cluster.configPath], /--party is missing/],
-    [["agree-random", "--bits", "many", ...here], /--bits is a whole number of at most 9 digits: found "many"/],
+    [
+      ["agree-random", "--bits", "many", ...here],
+      /--bits is a whole number of at most 9 digits: found "many"/,
+    ],
     [["agree-random", "--bits", "100", ...here], /bits is a multiple of 8 from 128 to 65536: found 100/],
     [["agree-random", "--timeout", "0", ...here], /--timeout is a number of seconds/],
     [["agree-random", "extra", ...here], /too many arguments/],
@@ -131,6 +134,17 @@ Deno.test("quorate refuses files, keys and configurations that cannot be used, e
     /there is no directory/,
   );
   await refused([...sign, "--message", "m", "--out", cluster.root], "FILE_UNWRITABLE", /it is a directory/);
+  const pipe = `${cluster.root}/pipe`;
+  assert.ok((await new Deno.Command("mkfifo", { args: [pipe] }).output()).success);
+  await refused([...sign, "--message", "m", "--out", pipe], "FILE_UNWRITABLE", /it is no regular file/);
+  assert.ok(Deno.statSync(pipe).isFifo, "it is left as it was");
+  await refused(
+    [...sign, "--message", "m", "--out", "/proc/m.sig"],
+    "FILE_UNWRITABLE",
+    /cannot write \/proc\/m/,
+  );
+  await refused([...sign, "--message", "m", "--out", `${cluster.root}/m.sig`], "KEY_UNKNOWN", /no key k/);
+  assert.deepEqual([...Deno.readDirSync(cluster.root)].map(({ name }) => name).toSorted(), ["demo", "pipe"]);
   const generate = ["key", "generate", "--key", "k", ...here, "--policy"];
   await refused([...generate, "3 of (alice, bob)"], "POLICY_INVALID", /./);
   await refused([...generate, "or(alice, bob)"], "POLICY_INVALID", /alone satisfies/);
