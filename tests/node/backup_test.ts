@@ -114,6 +114,8 @@ Deno.test("parsePublicRecord() reads what is exported, and refuses it with any f
       /^file holds no valid public record: ./,
     );
   }
+  const unnamed = JSON.stringify({ ...file, policy: "and(alice, carol)" });
+  await refuses(() => parsePublicRecord(unnamed, "file"), "RECORD_INVALID", /bob is listed as a member/);
   for (const wrong of ["", "no JSON", "[]", text.slice(0, -10)]) {
     await refuses(() => parsePublicRecord(wrong, "file"), "RECORD_INVALID", /the file: /);
   }
