@@ -31,6 +31,8 @@ import {
 export const CHECK_CRASHES_MAX = 4;
 /** Failed set-ups after which a pair is refused in one epoch (SPEC 2.3). */
 export const PAIR_FAILURES_MAX = 3;
+/** Records that replace a sealed secret, which would stay in the write-ahead log. */
+const REPLACING: ReadonlySet<JournalRecord["kind"]> = new Set(["key-active", "burn", "pair"]);
 /** Epochs in which a pair may be burned and be set up anew in the next one (SPEC 2.7). */
 export const BURNED_EPOCHS_MAX = 3;
 
@@ -129,7 +131,7 @@ export class LocalStore implements Journal, Disposable {
           return this.#release(transaction, record);
       }
     });
-    if (record.kind === "key-active" || record.kind === "burn") this.#ledger.overwriteErased();
+    if (REPLACING.has(record.kind)) this.#ledger.overwriteErased();
   }
 
   /** All keys, by name, epoch and time. */
@@ -350,7 +352,8 @@ export class LocalStore implements Journal, Disposable {
     const row = this.#pairRow(transaction, record);
     refuseBurned(row);
     const sealed = this.#ledger.sealer.seal(this.#aad(key, "pair", record.peer), record.state);
-    transaction.put(PAIRS, { ...row, status: "ok", sealed, failures: 0 });
+    // Failures stay counted: each could have been a guess at the state that is kept now (SPEC 2.3).
+    transaction.put(PAIRS, { ...row, status: "ok", sealed });
   }
 
   #putPending(transaction: Transaction, record: Extract<JournalRecord, { kind: "key-pending" }>): void {
