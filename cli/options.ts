@@ -99,7 +99,10 @@ export function namesOf(text: string, option: string): string[] {
 /** A whole number of a text. @throws UsageError USAGE */
 export function wholeNumber(text: string, option: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new UsageError("USAGE", `${option} is a whole number of at most 9 digits: found ${JSON.stringify(text)}`);
+  throw new UsageError(
+    "USAGE",
+    `${option} is a whole number of at most 9 digits: found ${JSON.stringify(text)}`,
+  );
 }
 
 function clusterOf(options: GlobalOptions): { readonly config: Config; readonly party: string } {

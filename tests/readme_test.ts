@@ -30,7 +30,10 @@ Deno.test("README: the worked example ends with a signature that openssl verifie
     `quorate() { '${Deno.execPath()}' run --quiet --frozen --config '${config}' -A '${main}' "$@"; }`;
   const replaced = script.replace(/^quorate\(\) \{.*\}$/m, () => local)
     .replace(/--base-port 9101\b/, `--base-port ${await freeBasePort(3)}`);
-  assert.ok(replaced.startsWith(local) && !replaced.includes("9101"), "the command and the port are replaced");
+  assert.ok(
+    replaced.startsWith(local) && !replaced.includes("9101"),
+    "the command and the port are replaced",
+  );
   const directory = Deno.makeTempDirSync({ prefix: "quorate-readme-" });
   try {
     const { code, stdout, stderr } = await new Deno.Command("bash", {
