@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { Cluster, sameOutput, shuffled } from "./cluster.ts";
+import { Cluster, isRound, sameOutput, shuffled } from "./cluster.ts";
 
 interface Key {
   readonly cluster: Cluster;
@@ -139,3 +139,40 @@ for (const curve of ["secp256k1", "p256"]) {
     }
   });
 }
+
+Deno.test("life: kill -9 in the first and last round of a refresh and of a reshare: the same command succeeds", async () => {
+  using cluster = await Cluster.make(["alice", "bob", "carol"]);
+  const key = await makeKey(cluster, {
+    curve: "secp256k1",
+    policy: "2 of (alice, bob, carol)",
+    members: cluster.names,
+  });
+  const commands = [
+    ["refresh", ["key", "refresh", "--key", "treasury", "--pairs", "rerandomize", "--timeout", "3"]],
+    ["reshare", [
+      "key",
+      "reshare",
+      "--key",
+      "treasury",
+      "--policy",
+      "2 of (carol, bob, alice)",
+      "--timeout",
+      "3",
+    ]],
+  ] as const;
+  for (const [protocol, args] of commands) {
+    for (const round of [1, 3]) {
+      const victim = cluster.start("bob", args, {
+        read: [cluster.work],
+        write: [cluster.work],
+        onProgress: (line) => isRound(line, protocol, round) && victim.kill(),
+      });
+      const others = ["alice", "carol"].map((party) => cluster.start(party, args));
+      await Promise.all([victim, ...others].map((process) => process.finished));
+      const again = await cluster.all(shuffled(cluster.names), () => [...args, "--json"]);
+      const epochs = [...again.values()].map(({ stdout }) => JSON.parse(stdout).epoch);
+      assert.equal(new Set(epochs).size, 1);
+    }
+  }
+  await signs(key, ["bob", "carol"]);
+});

@@ -288,9 +288,9 @@ function statementFaults(
   return faults;
 }
 
-function isOfBase(endorsed: Endorsed, { digest, keyId, curve }: Base): boolean {
-  const { record } = endorsed;
-  return equal(epochDigest(endorsed), digest) && equal(record.keyId, keyId) && record.curve.id === curve.id;
+/** The digest binds the key; its curve is the one that the messages were decoded with. */
+function isOfBase(endorsed: Endorsed, { digest, curve }: Base): boolean {
+  return equal(epochDigest(endorsed), digest) && endorsed.record.curve.id === curve.id;
 }
 
 /** Σ_k D_ik = e_i·X_i, for every helper. Variable time: all of it is public. */
@@ -336,7 +336,7 @@ function refuseUnknown({ roster, lost, keyName }: RepairInput, { members }: Publ
 }
 
 /** The epoch that is repaired. */
-type Base = OfferedEpoch & Pick<HeldOffer, "keyId" | "curve">;
+type Base = OfferedEpoch & Pick<HeldOffer, "curve">;
 
 /** The epoch that all helpers have ACTIVE. @throws UsageError where there is none, or the share cannot or need not be repaired. */
 function baseOf(input: RepairInput, offers: ReadonlyMap<PartyId, Bytes>): Base | undefined {
@@ -356,7 +356,7 @@ function baseOf(input: RepairInput, offers: ReadonlyMap<PartyId, Bytes>): Base |
         },
       );
     }
-    base ??= { ...active, keyId: offer.keyId, curve: offer.curve };
+    base ??= { ...active, curve: offer.curve };
     if (!equal(active.digest, base.digest) || offer.curve.id !== base.curve.id) {
       throw new UsageError(
         "EPOCH_MISMATCH",

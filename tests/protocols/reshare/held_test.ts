@@ -217,6 +217,33 @@ Deno.test("wayOf() refuses different keys, different shares of one number, curve
   });
 });
 
+Deno.test("wayOf() completes no epoch that is older than a certified one, and none that the parties have in different forms", () => {
+  const twin = new Keyring(THREE), fork = new Keyring(THREE);
+  fork.rng.bytes(1);
+  for (const ring of [twin, fork]) refreshWithout(ring, () => true);
+  const later = new Keyring(THREE);
+  for (let epoch = 1; epoch <= 2; epoch++) allValues(later.refresh());
+  const way = (...held: HeldEpoch[][]) =>
+    wayOf({
+      keyName: "treasury",
+      participants: [ALICE, BOB],
+      offers: new Map(held.map((epochs, k) => [k + 1 as PartyId, encodeHeld(epochs)])),
+      isWanted: () => true,
+      joins: () => false,
+      nameOf: (party) => NAMES[party - 1] as string,
+    });
+  const [alice, bob] = [twin.store(ALICE).held(), twin.store(BOB).held()];
+  const complete = way(alice, bob);
+  assert.deepEqual([complete?.kind, complete?.epoch], ["complete", 1]);
+  const deals = way(alice, fork.store(BOB).held());
+  assert.deepEqual([deals?.kind, deals?.epoch], ["deal", 2]);
+  const ahead = [...bob.slice(1), ...later.store(BOB).held()];
+  assert.throws(() => way(alice, ahead), {
+    code: "EPOCH_MISMATCH",
+    message: /in epoch 2 at bob, but alice has no share/,
+  });
+});
+
 Deno.test("wayOf() waits for all offers, and wants somebody with an active share", () => {
   const input = {
     keyName: "treasury",

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import type { PartyId } from "../../../src/base/brands.ts";
 import type { Bytes } from "../../../src/base/bytes.ts";
+import { CheaterError } from "../../../src/base/errors.ts";
 import { CURVES, type Scalar, secp256k1 } from "../../../src/math/curve.ts";
 import { parsePolicy, shareMatrix } from "../../../src/primitives/access.ts";
 import type { LocalMessage } from "../../../src/protocols/local.ts";
+import { encodeHeld } from "../../../src/protocols/reshare/held.ts";
 import {
   repair,
   repairCoefficients,
@@ -262,6 +264,45 @@ Deno.test("a party that lost its share takes no key with other identity keys, no
   assert.ok(strangers?.ok === false);
   assert.match((strangers.error as Error).message, /member alice whose identity key is not the one/);
   assert.equal(ring.store(CAROL).rows.size, 0);
+});
+
+Deno.test("repair names helpers whose certificate is of another session than they state", () => {
+  const ring = new Keyring(THREE);
+  ring.store(CAROL).rows.clear();
+  const outcomes = ring.run(repair, (self) => {
+    const input = ring.repairInput(self, "carol", ["alice", "bob"]);
+    return {
+      ...input,
+      held: input.held.map(({ state, key }) => ({ state, key: { ...key, transcript: new Uint8Array(32) } })),
+    };
+  }, [ALICE, BOB, CAROL]);
+  blames(outcomes.get(CAROL), {
+    round: 1,
+    culprits: [ALICE, BOB],
+    what: "of another session than it states",
+  });
+});
+
+Deno.test("repair names helpers that offer the key on another curve than it is on", () => {
+  // Half of all x coordinates are on the other curve too: some run gets past the decoding of two points.
+  for (let seed = 0;; seed++) {
+    assert.ok(seed < 60, "no run got that far");
+    const ring = new Keyring(THREE, { seed: `curve ${seed}` });
+    ring.store(CAROL).rows.clear();
+    const offers = new Map([
+      [CAROL, new Uint8Array(0)],
+      ...[ALICE, BOB].map((party): [PartyId, Bytes] => {
+        const offer = encodeHeld(ring.store(party).held());
+        offer[32] = CURVES.p256.id;
+        return [party, offer];
+      }),
+    ]);
+    const carol = ring.repair("carol", ["alice", "bob"], { offers }).get(CAROL);
+    assert.ok(carol?.ok === false);
+    if (!(carol.error instanceof CheaterError)) continue;
+    blames(carol, { round: 1, culprits: [ALICE, BOB], what: "another key than it has offered" });
+    return;
+  }
 });
 
 Deno.test("repair.proposal() refuses what cannot be", () => {

@@ -4,19 +4,22 @@
 
 import assert from "node:assert/strict";
 import type { PartyId } from "../../../src/base/brands.ts";
-import type { Bytes } from "../../../src/base/bytes.ts";
+import { type Bytes, EMPTY } from "../../../src/base/bytes.ts";
 import { seededRng } from "../../../src/base/rng.ts";
 import { CURVES, secp256k1 } from "../../../src/math/curve.ts";
 import { parsePolicy } from "../../../src/primitives/access.ts";
 import { hash } from "../../../src/primitives/hash.ts";
 import { Tag } from "../../../src/primitives/tags.ts";
 import { type Endorsed, verifyCertificate } from "../../../src/protocols/dkg/certificate.ts";
+import type { StoredKey } from "../../../src/protocols/dkg/stored_key.ts";
 import type { LocalMessage } from "../../../src/protocols/local.ts";
 import {
   epochEndorsementCodec,
   type ReshareCommitment,
   reshareRounds,
 } from "../../../src/protocols/reshare/messages.ts";
+import { exchange, type Protocol } from "../../../src/protocols/protocol.ts";
+import { encodeHeld, endorsedOf } from "../../../src/protocols/reshare/held.ts";
 import { reshare } from "../../../src/protocols/reshare/reshare.ts";
 import { sessionId } from "../../../src/base/brands.ts";
 import { allValues } from "../ecdsa/support.ts";
@@ -68,15 +71,37 @@ for (
   });
 }
 
-Deno.test("reshare names a new member that states a key", () => {
+Deno.test("reshare names a new member that states a key, be it the right one", () => {
   const ring = new Keyring(THREE);
-  const outcomes = ring.reshare(NEXT, [], {
-    tamper: says(DAVE, (m) => ({
-      ...m,
-      statement: { record: ring.record, sid: sessionId(new Uint8Array(32)), transcript: new Uint8Array(32) },
-    })),
-  });
+  const statement = endorsedOf(ring.store(ALICE).active() as StoredKey);
+  const outcomes = ring.reshare(NEXT, [], { tamper: says(DAVE, (m) => ({ ...m, statement })) });
   for (const party of [ALICE, BOB]) blames(outcomes.get(party), { round: 1, culprits: [DAVE], what: OTHER });
+});
+
+Deno.test("reshare names dealers that offer a digest under another key id than it has", () => {
+  const ring = new Keyring(THREE);
+  const lie = (party: PartyId) => flipped(encodeHeld(ring.store(party).held()));
+  const offers = new Map([[ALICE, lie(ALICE)], [BOB, lie(BOB)], [DAVE, EMPTY]]);
+  const outcomes = ring.reshare(NEXT, [], { offers });
+  blames(outcomes.get(DAVE), { round: 1, culprits: [ALICE, BOB], what: OTHER });
+});
+
+Deno.test("a new member wants the key from a qualified set, whatever those who have shares think of it", () => {
+  const ring = new Keyring(THREE);
+  const outcomes = ring.reshare("and(alice, dave)", [], {
+    start: (session) =>
+      session.self !== ALICE ? undefined : (function* (): Protocol<never> {
+        const statement = endorsedOf(ring.store(ALICE).active() as StoredKey);
+        yield* exchange(rounds.commit, { broadcast: { statement, commitment: new Uint8Array(32) } });
+        throw new Error("alice has said what she wanted");
+      })(),
+    lenient: [ALICE],
+  });
+  const dave = outcomes.get(DAVE);
+  assert.ok(
+    dave?.ok === false && (dave.error as { code: string }).code === "NOT_QUALIFIED",
+    String((dave as never as { error: Error }).error),
+  );
 });
 
 const PART = "it deals without being asked to, or does not deal although it is";

@@ -252,15 +252,19 @@ export class Keyring {
     parties: readonly PartyId[],
     options: Partial<LocalOptions> & {
       readonly start?: (session: Session, input: I) => Protocol<O> | undefined;
+      /** Who does not look at the offers. */
+      readonly lenient?: readonly PartyId[];
     } = {},
   ): Map<PartyId, LocalOutcome<O>> {
     const inputs = new Map(parties.map((party) => [party, inputOf(party)]));
     for (const input of inputs.values()) assert.deepEqual(definition.proposal(input).participants, parties);
     const offers = new Map([...inputs].map(([party, input]) => [party, definition.offer?.(input) as Bytes]));
-    const { start, onPersist, ...rest } = options;
+    const { start, onPersist, lenient, ...rest } = options;
     return runLocally(parties, function* (session): Protocol<O> {
       const input = inputs.get(session.self) as I;
-      definition.unsettled?.(input, session.self, session.offers);
+      if (lenient?.includes(session.self) !== true) {
+        definition.unsettled?.(input, session.self, session.offers);
+      }
       return yield* start?.(session, input) ?? definition.run(session, input);
     }, {
       rng: this.rng,

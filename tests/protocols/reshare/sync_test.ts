@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Bytes, EMPTY } from "../../../src/base/bytes.ts";
 import { decodeStoredDeparture } from "../../../src/protocols/dkg/stored_key.ts";
+import type { PublicKeyRecord } from "../../../src/protocols/key_share.ts";
 import type { LocalMessage } from "../../../src/protocols/local.ts";
 import { type Supply, sync, syncRound } from "../../../src/protocols/reshare/sync.ts";
 import { allValues } from "../ecdsa/support.ts";
@@ -83,6 +84,28 @@ Deno.test("sync erases nothing for an epoch that was not signed by a qualified s
   ring.stores.set(CAROL, stranger.store(CAROL));
   refused(ring.sync(["alice", "carol"]), "EPOCH_MISMATCH", /cannot be checked here: nothing is erased/);
   assert.ok(ring.store(CAROL).active() !== undefined);
+  // The same members have two keys, and this is a move of the other one.
+  const identityOf = (party: number) => new Uint8Array(32).fill(party);
+  const mine = new Keyring(THREE, { seed: "mine", identityOf }),
+    theirs = new Keyring(THREE, { seed: "theirs", identityOf });
+  allValues(theirs.reshare("2 of (alice, bob, dave)"));
+  mine.stores.set(ALICE, theirs.store(ALICE));
+  refused(mine.sync(["alice", "carol"]), "EPOCH_MISMATCH", /cannot be checked here/);
+  // Alice and bob have the right indices, and not the identity keys that carol knows.
+  const others = movedOn();
+  const outcomes = others.run(sync, (self) => {
+    const input = others.syncInput(self, ["alice", "carol"]);
+    const known = new Keyring(THREE, { seed: "other identities" }).record.members;
+    const forged = (record: PublicKeyRecord) => ({ ...record, members: known });
+    return self === ALICE ? input : {
+      ...input,
+      held: input.held.map(({ state, key }) => ({
+        state,
+        key: "share" in key ? { ...key, share: { ...key.share, record: forged(key.share.record) } } : key,
+      })),
+    };
+  }, [ALICE, CAROL]);
+  refused(outcomes, "EPOCH_MISMATCH", /cannot be checked here/);
   // Two moves later the signers are others: dave and erin alone never had a share that carol knows of.
   const far = new Keyring(THREE);
   allValues(far.reshare("and(dave, erin)", ["alice", "bob"]));
