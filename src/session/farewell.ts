@@ -77,7 +77,7 @@ export function withNames(error: CheaterError, roster: Roster): CheaterError {
 export function unknownOutcome(error: QuorateError): TransportError {
   return new TransportError(
     "OUTCOME_UNKNOWN",
-    `a valid signature may exist, because the last round was sent (${error.message}): only the same message may be signed again`,
+    `a valid signature may exist, because the last round was sent (${error.message}): sign the same message again, and put no other in its place`,
     {
       cause: error,
       parties: error instanceof TransportError ? error.parties : [],
