@@ -140,7 +140,7 @@ for (const curve of ["secp256k1", "p256"]) {
   });
 }
 
-Deno.test("life: kill -9 in the first and last round of a refresh and of a reshare: the same command succeeds", async () => {
+Deno.test("life: kill -9 in the last round of a refresh and of a reshare: the same command succeeds", async () => {
   using cluster = await Cluster.make(["alice", "bob", "carol"]);
   const key = await makeKey(cluster, {
     curve: "secp256k1",
@@ -161,18 +161,16 @@ Deno.test("life: kill -9 in the first and last round of a refresh and of a resha
     ]],
   ] as const;
   for (const [protocol, args] of commands) {
-    for (const round of [1, 3]) {
-      const victim = cluster.start("bob", args, {
-        read: [cluster.work],
-        write: [cluster.work],
-        onProgress: (line) => isRound(line, protocol, round) && victim.kill(),
-      });
-      const others = ["alice", "carol"].map((party) => cluster.start(party, args));
-      await Promise.all([victim, ...others].map((process) => process.finished));
-      const again = await cluster.all(shuffled(cluster.names), () => [...args, "--json"]);
-      const epochs = [...again.values()].map(({ stdout }) => JSON.parse(stdout).epoch);
-      assert.equal(new Set(epochs).size, 1);
-    }
+    const victim = cluster.start("bob", args, {
+      read: [cluster.work],
+      write: [cluster.work],
+      onProgress: (line) => isRound(line, protocol, 3) && victim.kill(),
+    });
+    const others = ["alice", "carol"].map((party) => cluster.start(party, args));
+    await Promise.all([victim, ...others].map((process) => process.finished));
+    const again = await cluster.all(shuffled(cluster.names), () => [...args, "--json"]);
+    const epochs = [...again.values()].map(({ stdout }) => JSON.parse(stdout).epoch);
+    assert.equal(new Set(epochs).size, 1);
   }
   await signs(key, ["bob", "carol"]);
 });
