@@ -47,6 +47,8 @@ export function printEpoch(options: GlobalOptions, { local }: Party, info: Epoch
   );
   const backedUp = backedUpEpoch(local.store, record.keyId);
   if (member && backedUp !== undefined && backedUp < record.epoch) {
-    writeError(`the newest backup of ${name} is of epoch ${backedUp} and restores nothing now: run backup create`);
+    writeError(
+      `the newest backup of ${name} is of epoch ${backedUp} and restores nothing now: run backup create`,
+    );
   }
 }
