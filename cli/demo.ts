@@ -69,6 +69,25 @@ async function twoPartyDemo(options: DemoOptions): Promise<void> {
       stage.equalEverywhere(made);
     });
     await signAndVerify(stage, stage.names, "wallet");
+    await refresh(stage, "wallet");
+  });
+}
+
+/** New shares of the same key: what was stolen of an old one is worth nothing any more. */
+async function refresh(stage: Stage, key: string): Promise<void> {
+  await stage.step("Key refresh: new shares, the same public key", async () => {
+    const publicKeys = () =>
+      stage.run(stage.names, () => ["key", "export-public", "--key", key, "--format", "hex"]);
+    const before = await publicKeys();
+    await stage.run(stage.names, () => ["key", "refresh", "--key", key]);
+    const after = await publicKeys();
+    stage.each(after, (out) => `public key ${out.trim()}`);
+    stage.equalEverywhere(before);
+    stage.equalEverywhere(after);
+    if (before.get(stage.names[0] as string)?.stdout !== after.get(stage.names[0] as string)?.stdout) {
+      throw new TransportError("PEER_ABORTED", "the refresh changed the public key");
+    }
+    say("the public key is the one from before");
   });
 }
 
