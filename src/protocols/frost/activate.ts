@@ -11,6 +11,7 @@ import { decode, encode } from "../../base/codec.ts";
 import { CheaterError } from "../../base/errors.ts";
 import { type Endorsement, endorsementCodec } from "../dkg/messages.ts";
 import type { KeyState } from "../dkg/stored_key.ts";
+import { hedgedRng } from "../ecdsa/hedge.ts";
 import { compute, exchange, persist, type Round, type Session, type Step } from "../protocol.ts";
 import { encodeFrostCertificate, endorseFrost, frostEndorsementFault } from "./certificate.ts";
 import { encodeFrostStoredKey, type FrostStoredKey } from "./stored_key.ts";
@@ -32,8 +33,10 @@ export function* storePending(
   const { share, transcript } = made;
   const { record } = share;
   const { id: sid } = session;
+  // The proof's nonce would give the share away if the generator failed: it is hedged with the share.
+  const rng = hedgedRng(session, share);
   const endorsement = yield* compute(
-    () => endorseFrost({ record, sid, transcript }, share, (message) => session.sign(message), session.rng),
+    () => endorseFrost({ record, sid, transcript }, share, (message) => session.sign(message), rng),
     undefined,
   );
   const key: FrostStoredKey = {

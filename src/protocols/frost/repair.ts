@@ -239,9 +239,10 @@ function* receive(session: Session, input: FrostRepairInput): Generator<Step, Fr
   );
   let x = group.scalar(0n); // x_r = Σ σ_k
   for (const { sum } of sums.values()) x = group.add(x, sum);
-  if (!group.mulBase(x).equals(record.publicShares.get(self) as Point)) {
-    throw unattributable(3, "the sums do not make the lost share");
-  }
+  invariant(
+    group.mulBase(x).equals(record.publicShares.get(self) as Point),
+    "the sums that fit the announcements make another share",
+  );
 
   const share: FrostKeyShare = { record, self, share: new Secret(group.encodeScalar(x)) };
   const { keyId, epoch } = record;

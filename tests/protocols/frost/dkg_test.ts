@@ -609,11 +609,11 @@ Deno.test("frostDkg makes the same key from the same seed, and another one from 
 /** Hash of all messages and the certificate, and the key id, per scheme. */
 const GOLDEN = [
   [
-    "b8f874da3ab9c25008d78b21090c260cc582932d5cd6caedb756588533044e1b",
+    "8fb8ef52be487f62451243b7ca900392c6a75f09cb01670cb58fccde1f7e186a",
     "89399ce905cd6f8f70dc10bedf03fe01a03c4f3656262f05acb563317bb11a44",
   ],
   [
-    "04504bb0b56a67d88188dc0e503d9215405492330edb850ba326fe4c1fbd7978",
+    "1249f909f57b2792352beec7bc2dc617f366a2f8ef9cef447d10d6ed9e63597a",
     "d4d195e117623a5852ef37cc78685a8b2995ed03d9160171d0b5a0625ab3834b",
   ],
 ];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type PartyId, partyId, sessionId } from "../../../src/base/brands.ts";
 import { type Bytes, concat, equal, hex, utf8 } from "../../../src/base/bytes.ts";
-import { DecodeError, encode } from "../../../src/base/codec.ts";
+import { decode, DecodeError, encode } from "../../../src/base/codec.ts";
 import { sha256 } from "../../../src/base/crypto.ts";
 import { CheaterError, UsageError } from "../../../src/base/errors.ts";
 import type { Rng } from "../../../src/base/rng.ts";
@@ -222,18 +222,81 @@ for (const scheme of SCHEMES) {
   });
 }
 
+Deno.test("frostRefresh refuses dealings that cancel, or that make a share 0", () => {
+  const { group: parties, stores } = storedFrostKey("ed25519", "and(alice, bob)");
+  const { suite } = newestOf(stores, ALICE).key.share.record;
+  const { group } = suite;
+  const { commit, open } = frostRefreshRounds(suite, 2);
+  const rounds = { open: open.broadcast ?? never(), share: open.direct ?? never() };
+  const options = {
+    sid: sessionId(new Uint8Array(32).fill(8)),
+    rng: { bytes: (length: number) => new Uint8Array(length).fill(7) },
+  };
+  // Alice deals a·X: what bob gets is 2·a. With the same generator and session she deals it again.
+  let a = group.scalar(0n);
+  valuesOf(runFrostRefresh(parties, (party) => stores.of(party), {
+    ...options,
+    tamper: ({ kind, from, body }) => {
+      if (kind === "direct" && from === ALICE) {
+        a = group.mul(decode(rounds.share, body).share, group.invertVartime(group.scalar(2n)));
+      }
+      return body;
+    },
+  }));
+  const x = shareScalar(newestOf(stores, ALICE).key.share);
+  for (const b of [group.neg(a), group.neg(group.add(a, x)), group.scalar(3n)]) {
+    const coefficients = [group.mulBase(b)];
+    const statement = {
+      sid: options.sid,
+      use: "refresh/coeff",
+      prover: BOB,
+      curve: group,
+      points: coefficients,
+    } as const;
+    const opening = { coefficients, proof: prove(statement, [b], parties.rng), salt: new Uint8Array(32) };
+    const committed = concat(
+      encode(group.pointCodec, coefficients[0] as Point),
+      encode(proofCodec(group), opening.proof),
+    );
+    const commitment = hash(
+      Tag.frostRefreshCommit,
+      options.sid,
+      new Uint8Array([0, 2]),
+      committed,
+      opening.salt,
+    );
+    const outcome = runFrostRefresh(parties, (party) => stores.of(party), {
+      ...options,
+      tamper: ({ round, kind, from, body }) => {
+        if (from !== BOB || round === 3) return body;
+        if (round === 1) return encode(commit.broadcast ?? never(), { commitment });
+        return kind === "broadcast" ? encode(rounds.open, opening) : encode(rounds.share, { share: b });
+      },
+    }).get(ALICE);
+    if (b === 3n) blames(outcome, { round: 3, culprits: [2], what: "certificate" }); // nothing is wrong with the dealing
+    else blames(outcome, { round: 2, culprits: [], what: "degenerate sharing", code: "UNATTRIBUTABLE" });
+  }
+});
+
 Deno.test("frostRefresh draws other polynomials in another session, even where the generator repeats itself", () => {
   const { group: parties, stores } = storedFrostKey("ed25519", "and(alice, bob)");
   const stuck: Rng = { bytes: (length) => new Uint8Array(length).fill(7) };
+  const proofs = new Set<string>();
   const sharesOf = (seed: number) =>
     [
       ...valuesOf(runFrostRefresh(parties, (party) => stores.of(party), {
         rng: stuck,
         sid: sessionId(new Uint8Array(32).fill(seed)),
+        tamper: ({ round, body }) => {
+          if (round === 3) proofs.add(hex(body.slice(0, 32)));
+          return body;
+        },
       })).values(),
     ].map(({ share }) => hex(share.share.expose()));
   assert.deepEqual(sharesOf(1), sharesOf(1));
+  proofs.clear();
   assert.equal(new Set([...sharesOf(1), ...sharesOf(2)]).size, 4);
+  assert.equal(proofs.size, 4); // T of the proofs in the endorsements: a nonce known to others would give the share away
 });
 
 /** How a run ends early: at these parties, before this message is sent or this record written. */
@@ -352,6 +415,27 @@ Deno.test("frostWayOf() refuses parties without the newest active epoch, other k
   const tooHigh = offers((party) => party === CAROL ? far(2 + FROST_EPOCH_GAP_MAX) : undefined);
   assert.throws(() => wayWith(record, tooHigh), /carol says that it has epoch 1002/);
 
+  const stale = (party: PartyId) => {
+    const [old] = before.get(party) ?? never();
+    assert.ok(old !== undefined);
+    const { share } = old.key;
+    const at = (state: "active" | "pending", epoch: number): FrostHeldEpoch => ({
+      state,
+      key: { ...old.key, share: { ...share, record: { ...record, epoch } } },
+    });
+    // An attempt that everybody has, and a later epoch that carol does not have.
+    return encodeFrostHeld([
+      at("active", 0),
+      at("pending", 1),
+      ...(party === CAROL ? [] : [at("active", 2)]),
+    ]);
+  };
+  assert.throws(() => wayWith(record, offers(stale)), /carol has no active share of epoch 2/);
+  const active = newestOf(stores, ALICE);
+  const input = { keyName: "treasury", self: ALICE, held: [active] };
+  assert.throws(() => frostRefresh.unsettled?.(input, ALICE, behind), /bob has no active share/);
+  assert.deepEqual(frostRefresh.unsettled?.(input, ALICE, offers(() => undefined)), { mine: [], others: [] });
+
   const pendingOnly = offers((party) => encodeFrostHeld([{ ...newestOf(stores, party), state: "pending" }]));
   assert.throws(
     () => wayWith(record, pendingOnly),
@@ -396,6 +480,7 @@ Deno.test("frostRefresh refuses what it cannot refresh, and offers at most 1 KB"
       { ...input, held: [] },
       { ...input, held: [{ ...epoch, state: "pending" as const }] },
       { ...input, self: BOB },
+      { ...input, held: [epoch, ...storedFrostKey("ed25519", "and(alice, bob)").stores.of(ALICE)] },
     ]
   ) {
     assert.throws(() => frostRefresh.proposal(bad), UsageError);
@@ -434,7 +519,7 @@ Deno.test("frostRefresh sends the golden messages: a change here is another vers
     return hex(sha256(...messages, certificate));
   });
   assert.deepEqual(golden, [
-    "39b5516f8c7d2c691742506507dc91a54cc3ba437a94235e7589e62919dc7a91",
-    "f56a1c21764224ba695d424976da524863d37218860a8696e633a0eb8b3d044a",
+    "a945172fd32a568f6a959a3657ebb83f8fc3bc142fd32f565afbe64801400d84",
+    "badf25ff2cc811eeaf5932345487a4cbd378abb16addab10acc7094b0f1d7332",
   ]);
 });

@@ -188,6 +188,13 @@ for (const scheme of SCHEMES) {
         [CAROL],
       ],
       [
+        "record of another key",
+        1,
+        "not the one that it offered",
+        tamperWith(announce, { from: BOB, round: 1 }, (m) => ({ ...m, record: flipped(m.record, 5) })),
+        [CAROL],
+      ],
+      [
         "record that does not decode",
         1,
         "not the one that it offered",
@@ -458,7 +465,7 @@ Deno.test("frostRepair sends the golden messages: a change here is another versi
     return hex(sha256(...bodies));
   });
   assert.deepEqual(golden, [
-    "600f1535338085439c2cfe877b7566f334e8d0be0e5ea93869a2ba7eda84a94c",
-    "402d44a31e1fac60abf423237d2afa93f8eef58d7dc8b957200ce09eec424d36",
+    "6d69f4c2a2d4412007ceeb2f4eb893c69dff0f800ce7a67bf75599e4d9a8c5cd",
+    "041a679ed546422fea7c4fd2717d3bc1624e8383945cde0493412c1e3f6ae411",
   ]);
 });
