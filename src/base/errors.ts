@@ -39,6 +39,10 @@ export const CODES = {
   SHARE_ROLLBACK: { exit: 65, meaning: "the store is older than the high-water mark beside it" },
   LOOSE_PERMISSIONS: { exit: 77, meaning: "a secret file can be read by others" },
   PARTY_BUSY: { exit: 69, meaning: "another process of this party is running" },
+  STORE_UNAVAILABLE: { exit: 69, meaning: "a shared store cannot be reached, and nothing was written" },
+  STORE_UNSAFE: { exit: 78, meaning: "a shared store is set up in a way that loses acknowledged writes" },
+  RECORD_GAP: { exit: 1, meaning: "rows do not continue their stream" },
+  RECORD_CONFLICT: { exit: 65, meaning: "a row of a stream differs from the one that is stored in its place" },
   // Backups.
   BACKUP_INVALID: { exit: 65, meaning: "a backup fails a check, or is of something else than was asked for" },
   BACKUP_STALE: { exit: 1, meaning: "a backup is of an earlier epoch: its share no longer fits the key" },

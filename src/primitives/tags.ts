@@ -116,6 +116,7 @@ export const Tag = {
   storeItem: "store/item",
   storeRow: "store/row",
   storeState: "store/state",
+  storeRecord: "row",
 } as const;
 
 /** One of the registered tags. */
