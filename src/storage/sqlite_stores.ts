@@ -152,7 +152,7 @@ export class SqliteStore implements Coordination, Records {
         yield event;
         if ("gap" in event) return;
       }
-      if (to === seen) await pause(this.#options.pollMs, undefined, { signal, ref: false }).catch(() => {});
+      if (to === seen) await pause(this.#options.pollMs, undefined, { signal }).catch(() => {});
       seen = to;
     }
   }

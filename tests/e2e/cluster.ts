@@ -122,7 +122,7 @@ export function shuffled<T>(items: readonly T[]): T[] {
     .sort(([a], [b]) => a - b).map(([, item]) => item);
 }
 
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, async () => {
     const server = createServer();
     await new Promise<void>((resolve, reject) =>
