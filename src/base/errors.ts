@@ -41,6 +41,7 @@ export const CODES = {
   PARTY_BUSY: { exit: 69, meaning: "another process of this party is running" },
   STORE_UNAVAILABLE: { exit: 69, meaning: "a shared store cannot be reached, and nothing was written" },
   STORE_UNSAFE: { exit: 78, meaning: "a shared store is set up in a way that loses acknowledged writes" },
+  OUTBOX_FULL: { exit: 69, meaning: "too many records wait for the store of records" },
   RECORD_GAP: { exit: 1, meaning: "rows do not continue their stream" },
   RECORD_CONFLICT: { exit: 65, meaning: "a row of a stream differs from the one that is stored in its place" },
   // Backups.

@@ -45,10 +45,20 @@ export interface LedgerOptions {
   readonly scryptLogN?: number;
 }
 
+/** Which of many rows are meant, in the order of their keys. */
+export interface Page {
+  /** Only rows whose last key column is above this. */
+  readonly above?: number;
+  /** At most so many. */
+  readonly limit?: number;
+  /** From the end. */
+  readonly last?: boolean;
+}
+
 /** Reads and changes within one transaction. */
 export interface Transaction {
   /** Rows whose columns have the given values, in the order of their keys. */
-  find<R extends object>(table: Table<R>, where: Partial<R>): R[];
+  find<R extends object>(table: Table<R>, where: Partial<R>, page?: Page): R[];
   /** Writes a row in the place of the one with the same key. */
   put<R extends object>(table: Table<R>, row: R): void;
   /** Removes a row that is there. */
@@ -114,8 +124,8 @@ export class Ledger implements Disposable {
   }
 
   /** Rows whose columns have the given values, in the order of their keys. */
-  find<R extends object>(table: Table<R>, where: Partial<R>): R[] {
-    return select(this.#database, table, where);
+  find<R extends object>(table: Table<R>, where: Partial<R>, page?: Page): R[] {
+    return select(this.#database, table, where, page);
   }
 
   /** Has the log of earlier changes overwritten too, where erased rows would stay until the file is closed. */
@@ -258,8 +268,8 @@ class Run implements Transaction {
     this.sum = copy(sum);
   }
 
-  find<R extends object>(table: Table<R>, where: Partial<R>): R[] {
-    return select(this.#database, table, where);
+  find<R extends object>(table: Table<R>, where: Partial<R>, page?: Page): R[] {
+    return select(this.#database, table, where, page);
   }
 
   put<R extends object>(table: Table<R>, row: R): void {
@@ -353,15 +363,25 @@ function writeState(handle: DatabaseSync, state: State, sealer: Sealer): void {
   });
 }
 
-function select<R extends object>(handle: DatabaseSync, table: Table<R>, where: Partial<R>): R[] {
-  const names = Object.keys(where);
-  const condition = names.length === 0 ? "" : ` WHERE ${names.map((name) => `${name} = ?`).join(" AND ")}`;
-  const statement = `SELECT ${Object.keys(table.columns).join(", ")} FROM ${table.name}${condition}` +
-    ` ORDER BY ${keyOf(table).join(", ")}`;
-  return guarded(
-    table.name,
-    () => handle.prepare(statement).all(...valuesOf(where)).map((row) => ({ ...row }) as R),
-  );
+function select<R extends object>(
+  handle: DatabaseSync,
+  table: Table<R>,
+  where: Partial<R>,
+  { above, limit, last }: Page = {},
+): R[] {
+  const keys = keyOf(table);
+  const conditions = [
+    ...Object.keys(where).map((name) => `${name} = ?`),
+    ...(above === undefined ? [] : [`${keys.at(-1)} > ?`]),
+  ];
+  const statement = [
+    `SELECT ${Object.keys(table.columns).join(", ")} FROM ${table.name}`,
+    conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`,
+    `ORDER BY ${keys.map((name) => last === true ? `${name} DESC` : name).join(", ")}`,
+    limit === undefined ? "" : "LIMIT ?",
+  ].join(" ");
+  const values = [...valuesOf(where), ...[above, limit].filter((value) => value !== undefined)];
+  return guarded(table.name, () => handle.prepare(statement).all(...values).map((row) => ({ ...row }) as R));
 }
 
 function replaceRow<R extends object>(handle: DatabaseSync, table: Table<R>, row: R): void {

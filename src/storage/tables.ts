@@ -120,6 +120,28 @@ export interface BackupRow {
   readonly time: number;
 }
 
+/** A record that is, or will be, in the store of records. */
+export interface OutboxRow {
+  /** Place in the node's stream, from 1, without gaps. */
+  readonly seq: number;
+  /** As in the store of records. */
+  readonly id: Bytes;
+  /** As in the store of records. */
+  readonly kind: string;
+  /** As in the store of records. */
+  readonly key: string;
+  /** As in the store of records. */
+  readonly body: Bytes;
+}
+
+/** How far the store of records had got in an hour. */
+export interface DeliveryRow {
+  /** Beginning of an hour: milliseconds since 1970. */
+  readonly time: number;
+  /** The last place that it had at its end. */
+  readonly seq: number;
+}
+
 const PAIR_KEY = { keyId: "blob", epoch: "integer", peer: "integer" } as const;
 
 /** Keys. */
@@ -181,11 +203,34 @@ export const BACKUPS: Table<BackupRow> = {
   keyColumns: 3,
 };
 
-/** All tables. The place in the list is part of the stored form of a change: new ones come last. */
-export const TABLES: readonly Table<object>[] = [KEYS, PAIRS, BURNS, MARKS, RELEASES, BACKUPS];
+/** Outbox. */
+export const OUTBOX: Table<OutboxRow> = {
+  name: "outbox",
+  columns: { seq: "integer", id: "blob", kind: "text", key: "text", body: "blob" },
+  keyColumns: 1,
+};
 
-/** Version of the tables. 1 had no backups. */
-export const SCHEMA_VERSION = 2;
+/** Deliveries. */
+export const DELIVERIES: Table<DeliveryRow> = {
+  name: "deliveries",
+  columns: { time: "integer", seq: "integer" },
+  keyColumns: 1,
+};
+
+/** All tables. The place in the list is part of the stored form of a change: new ones come last. */
+export const TABLES: readonly Table<object>[] = [
+  KEYS,
+  PAIRS,
+  BURNS,
+  MARKS,
+  RELEASES,
+  BACKUPS,
+  OUTBOX,
+  DELIVERIES,
+];
+
+/** Version of the tables. 1 had no backups, 2 no outbox. */
+export const SCHEMA_VERSION = 3;
 
 /** Names of the primary key's columns. */
 export function keyOf<R extends object>({ columns, keyColumns }: Table<R>): readonly (keyof R & string)[] {
