@@ -94,7 +94,8 @@ const CHECKS: readonly (readonly [string, Check])[] = [
       }
     })();
     const seen: string[] = [];
-    for (let after: string | undefined;;) {
+    let after: string | undefined;
+    for (;;) {
       const { entries } = await store.list("list/", after, 7);
       if (entries.length === 0) break;
       seen.push(...entries.map(({ key }) => key));
