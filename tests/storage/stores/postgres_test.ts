@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { PostgresStore } from "../../../src/storage/postgres.ts";
 import { known } from "./coordination_contract.ts";
 import { recordsContract, rowOf, rowsOf } from "./records_contract.ts";
-import { installed, type PostgresServer, startPostgres, until } from "./servers.ts";
+import { installed, postgresDirectories, type PostgresServer, startPostgres, until } from "./servers.ts";
 
-const program = installed("postgres", ["/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/17/bin"]);
+const program = installed("postgres", postgresDirectories());
 const ignore = program === undefined;
 
 function clientOf({ host, port, client }: PostgresServer, timeoutMs = 10_000): PostgresStore {

@@ -42,6 +42,16 @@ export function installed(name: string, places: readonly string[] = []): string 
   return found;
 }
 
+/** Where Debian puts the programs of PostgreSQL. */
+export function postgresDirectories(): string[] {
+  try {
+    const root = "/usr/lib/postgresql";
+    return [...Deno.readDirSync(root)].map(({ name }) => `${root}/${name}/bin`);
+  } catch {
+    return [];
+  }
+}
+
 /** Starts three members of etcd that trust one authority. */
 export async function startEtcd(program: string): Promise<EtcdServers> {
   const directory = Deno.makeTempDirSync({ prefix: "quorate-etcd-" });
