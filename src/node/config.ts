@@ -5,7 +5,6 @@
  * @module
  */
 
-import { isIP } from "node:net";
 import { isAbsolute, join } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import { z } from "zod";
@@ -17,14 +16,10 @@ import { AGREE_BITS_MAX, AGREE_BITS_MIN } from "../protocols/agree_random.ts";
 import { makeRoster, type Roster } from "../session/roster.ts";
 import { directoryOf, reasonOf } from "../storage/files.ts";
 import type { TransportLimits } from "../transport/limits.ts";
+import { type Address, address, number, parseAddress, path, text, whole } from "./config_values.ts";
+import { STORES_SHAPE, type StoresConfig, storesOf } from "./store_config.ts";
 
-/** A host and a port. */
-export interface Address {
-  /** Name or IP address, without brackets. */
-  readonly host: string;
-  /** 1 to 65535. */
-  readonly port: number;
-}
+export { type Address, formatAddress, parseAddress } from "./config_values.ts";
 
 /** One party of the cluster. */
 export interface PartyConfig {
@@ -48,6 +43,8 @@ export interface PartyConfig {
   readonly dataDirectory: string;
   /** What its store is sealed with. */
   readonly sealing: { readonly kind: "key" | "passphrase"; readonly path: string };
+  /** Where decisions and records go. */
+  readonly stores: StoresConfig;
 }
 
 /** A checked configuration. */
@@ -117,7 +114,7 @@ export function parseConfig(text: string, path: string, environment: Environment
     file.cluster,
     file.parties.map(({ name, identity }) => ({ name, identity: parseIdentityText(identity, name) })),
   );
-  const parties = file.parties.map((party, i) => partyOf(file, party, partyId(i + 1), at));
+  const parties = file.parties.map((party, i) => partyOf(file, path, party, partyId(i + 1), at));
   return {
     path,
     cluster: file.cluster,
@@ -137,21 +134,6 @@ export function partyConfig(config: Config, name: string): PartyConfig {
   return config.parties[config.roster.named(name).index - 1] as PartyConfig;
 }
 
-/** `host:port`, with brackets around an IPv6 address. */
-export function formatAddress({ host, port }: Address): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** Reads `host:port`; undefined where it is not that. */
-export function parseAddress(text: string): Address | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]{1,253})):(\d{1,5})$/.exec(text);
-  if (match === null) return undefined;
-  const port = Number(match[3]);
-  const host = match[1] ?? match[2] as string;
-  if (port < 1 || port > 65535 || (match[1] !== undefined && isIP(host) !== 6)) return undefined;
-  return { host, port };
-}
-
 /** What a party's name is: it appears in policies, lists, paths and certificates. */
 export const NAME_PATTERN = /^(?!(?:and|or|of|all|\d+)$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/i;
 /** {@linkcode NAME_PATTERN} in words. */
@@ -165,21 +147,6 @@ export const CLUSTER_EXPECTED = "a name of 1 to 64 letters, digits, _, - and .";
 
 const ENVIRONMENT_PREFIX = "QUORATE_";
 const PARTY_PLACEHOLDER = "{party}";
-const ADDRESS_EXPECTED = "HOST:PORT with a port from 1 to 65535";
-
-const text = (expected: string, pattern: RegExp = /./) =>
-  z.string({ error: expected }).max(1024, { error: expected }).regex(pattern, { error: expected });
-const path = (what: string) => text(`the path of ${what}`, /^[^\0\n]+$/);
-const number = (min: number, max: number, what: string) => {
-  const expected = `${what} from ${min} to ${max}`;
-  return z.number({ error: expected }).min(min, { error: expected }).max(max, { error: expected });
-};
-const whole = (min: number, max: number, what: string) =>
-  number(min, max, what).int({ error: `${what} from ${min} to ${max}` });
-const address = () =>
-  z.string({ error: ADDRESS_EXPECTED }).refine((value) => parseAddress(value) !== undefined, {
-    error: ADDRESS_EXPECTED,
-  });
 
 const PARTY = z.strictObject({
   name: text(NAME_EXPECTED, NAME_PATTERN),
@@ -208,6 +175,7 @@ const TRANSPORT = z.strictObject({
 const STORAGE = z.strictObject({
   sealing_key_file: path("a file of 32 bytes").optional(),
   passphrase_file: path("a file with one line").optional(),
+  ...STORES_SHAPE,
 }, { error: "a table" });
 
 const FILE = z.strictObject({
@@ -254,7 +222,7 @@ const OVERRIDES: ReadonlyMap<string, { readonly path: readonly string[]; readonl
 function overridesOf(section: readonly string[], shape: Readonly<Record<string, z.ZodType>>) {
   return Object.entries(shape)
     .map(([key, schema]) => [key, typeOf(schema)] as const)
-    .filter(([, type]) => type === "string" || type === "number")
+    .filter(([, type]) => ["string", "enum", "number"].includes(type))
     .map(([key, type]) => {
       const path = [...section, key];
       return [ENVIRONMENT_PREFIX + path.join("_").toUpperCase(), {
@@ -370,11 +338,13 @@ function refuseDuplicates({ parties, storage }: File, path: string): void {
 
 function partyOf(
   { data_dir, storage }: File,
+  source: string,
   party: File["parties"][number],
   index: PartyId,
   at: (relative: string) => string,
 ): PartyConfig {
-  const own = (template: string) => at(template.replaceAll(PARTY_PLACEHOLDER, party.name));
+  const named = (template: string) => template.replaceAll(PARTY_PLACEHOLDER, party.name);
+  const own = (template: string) => at(named(template));
   const dataDirectory = own(data_dir);
   return {
     index,
@@ -394,6 +364,9 @@ function partyOf(
           : own(storage.sealing_key_file),
       }
       : { kind: "passphrase", path: own(storage.passphrase_file) },
+    stores: storesOf(storage ?? {}, named, at, (key, why) => {
+      throw invalid(source, `storage.${key} is missing: ${why}`);
+    }),
   };
 }
 
