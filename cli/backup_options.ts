@@ -8,7 +8,7 @@ import type { Command } from "commander";
 import { type Bytes, erase, fromUtf8, hex } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
 import { type BackedUpKey, type Custodians, custodiansName, type KeyBackup } from "../src/node/backup.ts";
-import type { PublicKeyInfo } from "../src/node/party.ts";
+import type { KeyInfo } from "../src/node/party.ts";
 import { parsePublicRecord } from "../src/node/public_record.ts";
 import { parsePolicy } from "../src/primitives/access.ts";
 import {
@@ -92,8 +92,8 @@ export function readAnswer(path: string): Bytes {
 }
 
 /** Public records with valid certificates. @throws UsageError FILE_UNREADABLE or RECORD_INVALID */
-export async function recordsOf(paths: readonly string[]): Promise<PublicKeyInfo[]> {
-  const records: PublicKeyInfo[] = [];
+export async function recordsOf(paths: readonly string[]): Promise<KeyInfo[]> {
+  const records: KeyInfo[] = [];
   for (const path of paths) {
     records.push(parsePublicRecord(fromUtf8(await readInput(path)) ?? "", path));
   }

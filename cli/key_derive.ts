@@ -7,7 +7,8 @@
 import { type Command, Option } from "commander";
 import { UsageError } from "../src/base/errors.ts";
 import { childKey, type ChildKeyFormat, childRecordOf, formatChildKey } from "../src/node/derivation.ts";
-import { type PublicKeyInfo, publicKeyInfo } from "../src/node/party.ts";
+import { isFrostInfo } from "../src/node/frost_keys.ts";
+import { type KeyInfo, keyInfo, type PublicKeyInfo } from "../src/node/party.ts";
 import { recordsOf } from "./backup_options.ts";
 import { type GlobalOptions, optionsOf, withLocal } from "./options.ts";
 import { print, requireWritable, writeResult } from "./output.ts";
@@ -36,7 +37,7 @@ export function addKeyDerive(key: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<DeriveOptions>(command);
       requireWritable(options.out);
-      const info = await keyInfoOf(options, "key derive");
+      const info = requireEcdsa(await keyInfoOf(options, "key derive"));
       const child = childKey(info, options.path);
       const text = formatChildKey(info, child, options.format);
       const toStdout = options.out === undefined || options.out === "-";
@@ -49,11 +50,20 @@ export function addKeyDerive(key: Command): void {
 export async function keyInfoOf(
   options: GlobalOptions & { readonly key?: string; readonly record?: string },
   command: string,
-): Promise<PublicKeyInfo> {
+): Promise<KeyInfo> {
   const { key, record } = options;
-  if (record !== undefined && key === undefined) return (await recordsOf([record]))[0] as PublicKeyInfo;
+  if (record !== undefined && key === undefined) return (await recordsOf([record]))[0] as KeyInfo;
   if (key === undefined || record !== undefined) {
     throw new UsageError("USAGE", "exactly one of --key and --record is needed");
   }
-  return await withLocal(options, command, (local) => publicKeyInfo(local, key));
+  return await withLocal(options, command, (local) => keyInfo(local, key));
+}
+
+/** The same key, if it is one that has children. @throws UsageError KEY_SCHEME */
+export function requireEcdsa(info: KeyInfo): PublicKeyInfo {
+  if (!isFrostInfo(info)) return info;
+  throw new UsageError(
+    "KEY_SCHEME",
+    `${info.name} is a key for ${info.record.suite.scheme}, which has no children: only ECDSA keys have`,
+  );
 }

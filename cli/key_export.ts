@@ -6,7 +6,7 @@
 
 import { type Command, Option } from "commander";
 import { utf8 } from "../src/base/bytes.ts";
-import { publicKeyInfo } from "../src/node/party.ts";
+import { keyInfo } from "../src/node/party.ts";
 import { formatPublicKey, type PublicKeyFormat, recordOf } from "../src/node/public_key.ts";
 import { optionsOf, withLocal } from "./options.ts";
 import { print, requireWritable, writeResult } from "./output.ts";
@@ -32,7 +32,7 @@ export function addKeyExport(key: Command): void {
       const options = optionsOf<ExportOptions>(command);
       requireWritable(options.out);
       await withLocal(options, "key export-public", (local) => {
-        const info = publicKeyInfo(local, options.key);
+        const info = keyInfo(local, options.key);
         const text = formatPublicKey(info, options.format);
         const toStdout = options.out === undefined || options.out === "-";
         if (!toStdout || options.json !== true) writeResult(options.out, utf8(text));

@@ -7,7 +7,8 @@
 import type { Command } from "commander";
 import { hex } from "../src/base/bytes.ts";
 import { backedUpEpoch } from "../src/node/backup.ts";
-import { type PublicKeyInfo, publicKeyInfo } from "../src/node/party.ts";
+import { isFrostInfo } from "../src/node/frost_keys.ts";
+import { type KeyInfo, keyInfo } from "../src/node/party.ts";
 import { recordOf } from "../src/node/public_key.ts";
 import type { KeyEntry, LocalStore } from "../src/storage/local_store.ts";
 import { optionsOf, withLocal } from "./options.ts";
@@ -60,10 +61,12 @@ export function addKeyShow(key: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<{ readonly key: string }>(command);
       await withLocal(options, "key show", (local) => {
-        const info = publicKeyInfo(local, options.key);
+        const info = keyInfo(local, options.key);
         const { value, text } = describeKey(info);
         const { keyId, epoch, members } = info.record;
-        const pairs = members.filter(({ index }) => index !== local.party.index).map(({ index, name }) => {
+        // Keys for Ed25519 and BIP340 have no pairs.
+        const paired = isFrostInfo(info) ? [] : members;
+        const pairs = paired.filter(({ index }) => index !== local.party.index).map(({ index, name }) => {
           const { status, state } = local.store.pair({ keyId, epoch, peer: index });
           state?.[Symbol.dispose]();
           return { peer: name, status };
@@ -81,12 +84,11 @@ export function addKeyShow(key: Command): void {
 
 /** A key for JSON and for people. */
 export function describeKey(
-  info: PublicKeyInfo,
+  info: KeyInfo,
 ): { readonly value: Record<string, unknown>; readonly text: string } {
   const value = recordOf(info);
-  const rows = ["key", "curve", "policy", "publicKey", "keyId", "epoch"].map((
-    name,
-  ) => [name, String(value[name])]);
+  const names = ["key", "curve", "scheme", "policy", "publicKey", "keyId", "epoch"];
+  const rows = names.filter((name) => name in value).map((name) => [name, String(value[name])]);
   return { value, text: table(rows) };
 }
 

@@ -4,12 +4,21 @@
  * @module
  */
 
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { fromHex, hex } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
+import { kindOf } from "./key_generate.ts";
 import { printEpoch } from "./key_refresh.ts";
 import { namesOf, optionsOf, wholeNumber, withLocal, withParty } from "./options.ts";
 import { print } from "./output.ts";
+
+interface RepairOptions {
+  readonly key: string;
+  readonly lost: string;
+  readonly helpers: string;
+  readonly curve: string;
+  readonly scheme?: string;
+}
 
 /** Adds `key repair`. */
 export function addKeyRepair(key: Command): void {
@@ -21,13 +30,21 @@ export function addKeyRepair(key: Command): void {
       "--helpers <names>",
       "who helps, as alice,bob: those that could sign without the lost one",
     )
+    .option("--curve <name>", "curve of the key, at the party that lost its share", "secp256k1")
+    .addOption(
+      new Option("--scheme <name>", "its kind of signature, where the curve has several").choices([
+        "ecdsa",
+        "bip340",
+      ]),
+    )
     .action(async (_options: unknown, command: Command) => {
-      const options = optionsOf<{ readonly key: string; readonly lost: string; readonly helpers: string }>(
-        command,
-      );
+      const options = optionsOf<RepairOptions>(command);
       const helpers = namesOf(options.helpers, "--helpers");
+      const { key: name, lost } = options;
+      const kind = kindOf(options);
       await withParty(options, `key repair --key ${options.key}`, async (party) => {
-        printEpoch(options, party, await party.repairKey({ name: options.key, lost: options.lost, helpers }));
+        const scheme = "scheme" in kind ? { scheme: kind.scheme } : {};
+        printEpoch(options, party, await party.repairKey({ name, lost, helpers, ...scheme }));
       });
     });
 }

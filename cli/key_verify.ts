@@ -5,12 +5,25 @@
  */
 
 import type { Command } from "commander";
-import { fromUtf8 } from "../src/base/bytes.ts";
+import { type Bytes, fromUtf8 } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
 import { childKey } from "../src/node/derivation.ts";
-import { parsePublicKey, parseSignature, type PublicKey } from "../src/node/public_key.ts";
-import { addMessageOptions, digestOf, type MessageOptions } from "./message.ts";
-import { keyInfoOf } from "./key_derive.ts";
+import { isFrostInfo } from "../src/node/frost_keys.ts";
+import {
+  type FrostPublicKey,
+  parseFrostSignature,
+  parsePublicKey,
+  parseSignature,
+  type PublicKey,
+} from "../src/node/public_key.ts";
+import {
+  addMessageOptions,
+  frostMessageOf,
+  type Message,
+  messageOf,
+  type MessageOptions,
+} from "./message.ts";
+import { keyInfoOf, requireEcdsa } from "./key_derive.ts";
 import { type GlobalOptions, optionsOf } from "./options.ts";
 import { print, readInput } from "./output.ts";
 
@@ -28,7 +41,10 @@ export function addKeyVerify(key: Command): void {
     key.command("verify")
       .description("check a signature; needs no other party")
       .option("--key <name>", "name of a key of this party")
-      .option("--public <file>", "or a public key: PEM or a JSON Web Key")
+      .option(
+        "--public <file>",
+        "or a public key: PEM, a JSON Web Key, or the hexadecimal digits of a BIP340 key",
+      )
       .option("--record <file>", "or a public record")
       .option("--path <path>", "the signature is of a child of the key, as m/0/5")
       .requiredOption("--signature <file>", "DER, 64 bytes, or the JSON of key sign"),
@@ -37,10 +53,9 @@ export function addKeyVerify(key: Command): void {
     if ([options.signature, options.messageFile, options.public].filter((path) => path === "-").length > 1) {
       throw new UsageError("USAGE", "only one of the inputs can be -: standard input is read once");
     }
-    const digest = await digestOf(options);
-    const signature = parseSignature(await readInput(options.signature), options.signature);
-    const { curve, point } = await publicKeyOf(options);
-    const valid = curve.verifyEcdsa({ publicKey: point, digest, signature, lowS: false });
+    const message = await messageOf(options);
+    const bytes = await readInput(options.signature);
+    const valid = isValid(await publicKeyOf(options), message, bytes, options.signature);
     if (!valid) {
       throw new UsageError(
         "SIGNATURE_INVALID",
@@ -51,7 +66,22 @@ export function addKeyVerify(key: Command): void {
   });
 }
 
-async function publicKeyOf(options: GlobalOptions & VerifyOptions): Promise<PublicKey> {
+function isValid(key: PublicKey | FrostPublicKey, message: Message, signature: Bytes, what: string): boolean {
+  if ("suite" in key) {
+    const { suite, point } = key;
+    return suite.verify(point, frostMessageOf(message, suite.scheme), parseFrostSignature(signature, what));
+  }
+  const { curve, point } = key;
+  const { digest } = message;
+  return curve.verifyEcdsa({
+    publicKey: point,
+    digest,
+    signature: parseSignature(signature, what),
+    lowS: false,
+  });
+}
+
+async function publicKeyOf(options: GlobalOptions & VerifyOptions): Promise<PublicKey | FrostPublicKey> {
   const { key, public: file, record, path } = options;
   if ([key, file, record].filter((source) => source !== undefined).length !== 1) {
     throw new UsageError("USAGE", "exactly one of --key, --public and --record is needed");
@@ -60,6 +90,10 @@ async function publicKeyOf(options: GlobalOptions & VerifyOptions): Promise<Publ
     if (path === undefined) return parsePublicKey(fromUtf8(await readInput(file)) ?? "", file);
     throw new UsageError("USAGE", "children follow from a record or a key here, not from a public key alone");
   }
-  const { curve, publicKey } = childKey(await keyInfoOf(options, "key verify"), path ?? "m");
+  const info = await keyInfoOf(options, "key verify");
+  if (isFrostInfo(info) && path === undefined) {
+    return { suite: info.record.suite, point: info.record.publicKey };
+  }
+  const { curve, publicKey } = childKey(requireEcdsa(info), path ?? "m");
   return { curve, point: publicKey };
 }

@@ -5,9 +5,10 @@
  */
 
 import type { Command } from "commander";
-import { type Bytes, fromHex } from "../src/base/bytes.ts";
+import { type Bytes, fromHex, utf8 } from "../src/base/bytes.ts";
 import { sha256 } from "../src/base/crypto.ts";
 import { UsageError } from "../src/base/errors.ts";
+import type { FrostScheme } from "../src/protocols/frost/suite.ts";
 import { readInput } from "./output.ts";
 
 /** The three ways to name it. */
@@ -28,8 +29,16 @@ export function addMessageOptions(command: Command): Command {
     .option("--digest <hex>", "the SHA-256 digest of the message, where the message is not at hand");
 }
 
-/** The digest of what the options name. @throws UsageError USAGE or FILE_UNREADABLE */
-export async function digestOf({ message, messageFile, digest }: MessageOptions): Promise<Bytes> {
+/** What is signed or verified. */
+export interface Message {
+  /** Its bytes; undefined where only the digest was given. */
+  readonly bytes: Bytes | undefined;
+  /** SHA-256 of them. */
+  readonly digest: Bytes;
+}
+
+/** What the options name. @throws UsageError USAGE or FILE_UNREADABLE */
+export async function messageOf({ message, messageFile, digest }: MessageOptions): Promise<Message> {
   const given = [message, messageFile, digest].filter((value) => value !== undefined).length;
   if (given !== 1) {
     throw new UsageError(
@@ -37,9 +46,23 @@ export async function digestOf({ message, messageFile, digest }: MessageOptions)
       `exactly one of --message, --message-file and --digest is needed: found ${given}`,
     );
   }
-  if (message !== undefined) return sha256(new TextEncoder().encode(message));
-  if (messageFile !== undefined) return sha256(await readInput(messageFile));
-  const bytes = fromHex(digest as string);
+  if (digest !== undefined) return { bytes: undefined, digest: digestFrom(digest) };
+  const bytes = message === undefined ? await readInput(messageFile as string) : utf8(message);
+  return { bytes, digest: sha256(bytes) };
+}
+
+/** What a scheme signs of it: Ed25519 the message itself, BIP340 its digest. @throws UsageError KEY_SCHEME */
+export function frostMessageOf({ bytes, digest }: Message, scheme: FrostScheme): Bytes {
+  if (scheme === "bip340") return digest;
+  if (bytes !== undefined) return bytes;
+  throw new UsageError(
+    "KEY_SCHEME",
+    "a key for Ed25519 signs the message itself, not a digest of it: give --message or --message-file",
+  );
+}
+
+function digestFrom(digits: string): Bytes {
+  const bytes = fromHex(digits);
   if (bytes?.length === 32) return bytes;
-  throw new UsageError("USAGE", `--digest has 64 hexadecimal digits: found ${JSON.stringify(digest)}`);
+  throw new UsageError("USAGE", `--digest has 64 hexadecimal digits: found ${JSON.stringify(digits)}`);
 }

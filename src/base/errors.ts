@@ -31,6 +31,7 @@ export const CODES = {
   // Keys and storage.
   KEY_UNKNOWN: { exit: 64, meaning: "no key of that name is stored here" },
   KEY_EXISTS: { exit: 1, meaning: "a key of that name exists already" },
+  KEY_SCHEME: { exit: 64, meaning: "the key makes another kind of signature than the command is for" },
   KEY_PENDING: { exit: 1, meaning: "the key has no certificate of all parties yet" },
   EPOCH_MISMATCH: { exit: 1, meaning: "the parties have a key in different epochs" },
   SIGNATURE_INVALID: { exit: 1, meaning: "the signature does not verify under the key" },

@@ -8,14 +8,16 @@
  */
 
 import { type Bytes, equal, equalSecret, hex, u8 } from "../base/bytes.ts";
-import { UsageError } from "../base/errors.ts";
+import type { PartyId } from "../base/brands.ts";
+import { invariant, UsageError } from "../base/errors.ts";
 import { type Rng, systemRng } from "../base/rng.ts";
 import type { Secret } from "../base/secret.ts";
 import { formatPolicy } from "../primitives/access.ts";
 import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
-import { encodeStoredKey, type StoredKey, storedKeyOf } from "../protocols/dkg/stored_key.ts";
-import type { KeyShare, Member } from "../protocols/key_share.ts";
+import { encodeStoredKey, storedKeyOf } from "../protocols/dkg/stored_key.ts";
+import { encodeFrostStoredKey, frostStoredKeyOf } from "../protocols/frost/stored_key.ts";
+import type { Member } from "../protocols/key_share.ts";
 import {
   type BackupInfo,
   createBackup,
@@ -40,7 +42,8 @@ import { answerBackup, type CustodianReport, recoverQuorumBackup } from "../prot
 import type { Roster } from "../session/roster.ts";
 import type { KeyEntry, LocalStore } from "../storage/local_store.ts";
 import type { LocalParty } from "./local_party.ts";
-import type { PublicKeyInfo } from "./party.ts";
+import { type KeyInfo, keyInfo } from "./party.ts";
+import { isFrostInfo } from "./frost_keys.ts";
 
 /** Who opens a backup: one custodian, or a quorum of several. */
 export type Custodians = CustodianPublicKey | CustodianGroup;
@@ -70,7 +73,7 @@ export interface KeyBackup {
 /** Which backup is expected. */
 export interface ExpectedKeyBackup {
   /** Public records of the keys in it, with valid certificates. */
-  readonly records: readonly PublicKeyInfo[];
+  readonly records: readonly KeyInfo[];
   /** Whose shares. Default: those of the member that the backup names. */
   readonly party?: string;
   /** Names of the keys that matter, where others may be in it of which there is no record. Default: all. */
@@ -120,7 +123,7 @@ export function createKeyBackup(
   }
   const shares: SecretShare[] = [];
   try {
-    for (const entry of entries) shares.push(secretShare(local.openKey(entry).share));
+    for (const entry of entries) shares.push(shareOf(local, entry));
     const createdAt = Date.now();
     const bytes = createBackup({ to, shares, createdAt, rng: request.rng ?? systemRng });
     verifyBackup(bytes, { to, shares });
@@ -209,7 +212,7 @@ function expectedOf(
 ): {
   readonly party: string;
   readonly shares: readonly LabelledShare[];
-  readonly found: readonly PublicKeyInfo[];
+  readonly found: readonly KeyInfo[];
 } {
   const party = wanted ?? info.shares[0]?.leaf ?? "";
   const twice = records.find((one, i) =>
@@ -236,7 +239,7 @@ function expectedOf(
 }
 
 /** The records of the keys in a backup that this party still has. */
-function ownRecords(local: LocalParty, { shares }: BackupInfo): PublicKeyInfo[] {
+function ownRecords(local: LocalParty, { shares }: BackupInfo): KeyInfo[] {
   return shares.map(({ keyId }) => {
     const entry = local.store.keys().findLast((row) => row.state === "active" && equal(row.keyId, keyId));
     if (entry === undefined) {
@@ -247,9 +250,7 @@ function ownRecords(local: LocalParty, { shares }: BackupInfo): PublicKeyInfo[] 
         } any more; key export-public --format record writes one at another member`,
       );
     }
-    const { share } = local.openKey(entry);
-    share.share[Symbol.dispose]();
-    return { name: entry.name, record: share.record, certificate: entry.certificate };
+    return keyInfo(local, entry.name);
   });
 }
 
@@ -293,18 +294,34 @@ function open(
 
 /** A recovered share that may be stored, and how far the same epoch is here already. */
 interface Restorable {
-  readonly key: PublicKeyInfo;
-  readonly stored: StoredKey;
+  readonly key: KeyInfo;
+  /** The stored form. Secret: disposed when it was put. */
+  readonly stored: Secret;
   readonly here: KeyEntry["state"] | undefined;
 }
 
-function restorable(local: LocalParty, key: PublicKeyInfo, { shares }: RecoveredShares): Restorable {
-  const { name, record, certificate } = key;
+/** A share of any active key as it is backed up. */
+function shareOf(local: LocalParty, entry: KeyEntry): SecretShare {
+  const share = local.openShare(entry);
+  invariant(share !== undefined, "an active key has a share");
+  return secretShare(share);
+}
+
+/** The stored form of a share that came back. @throws UsageError STORE_CORRUPT */
+function storedOf(key: KeyInfo, self: PartyId, share: Secret): Secret {
+  const { name: keyName, certificate } = key;
+  return isFrostInfo(key)
+    ? encodeFrostStoredKey(
+      frostStoredKeyOf({ keyName, certificate, share: { record: key.record, self, share } }),
+    )
+    : encodeStoredKey(storedKeyOf({ keyName, certificate, share: { record: key.record, self, share } }));
+}
+
+function restorable(local: LocalParty, key: KeyInfo, { shares }: RecoveredShares): Restorable {
+  const { name, record } = key;
   const { keyId, epoch } = record;
   const { store, party } = local;
-  const found = shares.find((share) => equal(share.keyId, keyId)) as SecretShare;
-  const share: KeyShare = { record, self: party.index, share: found.share };
-  const stored = storedKeyOf({ keyName: name, share, certificate });
+  const { share } = shares.find((share) => equal(share.keyId, keyId)) as SecretShare;
   const held = store.keys().filter((entry) => equal(entry.keyId, keyId));
   const newest = held.findLast(({ state }) => state !== "pending");
   if (newest !== undefined && newest.epoch > epoch) {
@@ -319,16 +336,13 @@ function restorable(local: LocalParty, key: PublicKeyInfo, { shares }: Recovered
   }
   const same = held.find((entry) => entry.epoch === epoch);
   if (same !== undefined) refuseOther(local, same, share);
-  return { key, stored, here: same?.state };
+  return { key, stored: storedOf(key, party.index, share), here: same?.state };
 }
 
 /** An epoch has one share per party: another one is never overwritten. */
-function refuseOther(local: LocalParty, entry: KeyEntry, { share }: KeyShare): void {
-  const held = local.openStored(entry);
-  if ("share" in held) {
-    using mine = held.share.share;
-    if (equalSecret(mine.expose(), share.expose())) return;
-  }
+function refuseOther(local: LocalParty, entry: KeyEntry, share: Secret): void {
+  using mine = local.openShare(entry)?.share;
+  if (mine !== undefined && equalSecret(mine.expose(), share.expose())) return;
   throw new UsageError(
     "KEY_EXISTS",
     `another share of ${entry.name} is stored here in epoch ${entry.epoch}: nothing was restored`,
@@ -338,11 +352,11 @@ function refuseOther(local: LocalParty, entry: KeyEntry, { share }: KeyShare): v
 /** A share that is there without its certificate is completed by it. */
 function put(store: LocalStore, { key: { name, record, certificate }, stored, here }: Restorable): void {
   const { keyId, epoch } = record;
-  using key = encodeStoredKey(stored);
+  using key = stored;
   if (here === undefined) store.write({ kind: "key-pending", keyId, epoch, name, key });
   if (here !== "active") store.write({ kind: "key-active", keyId, epoch, certificate });
 }
 
-function keyOf({ name, record }: PublicKeyInfo): BackedUpKey {
+function keyOf({ name, record }: KeyInfo): BackedUpKey {
   return { name, keyId: record.keyId, epoch: record.epoch };
 }

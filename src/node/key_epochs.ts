@@ -8,6 +8,7 @@ import type { PartyId } from "../base/brands.ts";
 import { type Bytes, EMPTY, equal } from "../base/bytes.ts";
 import { UsageError } from "../base/errors.ts";
 import { type AccessTree, leavesOf } from "../primitives/access.ts";
+import type { FrostScheme } from "../protocols/frost/suite.ts";
 import type { Member } from "../protocols/key_share.ts";
 import { activeShare, type HeldEpoch } from "../protocols/reshare/held.ts";
 import type { RepairInput } from "../protocols/reshare/repair.ts";
@@ -105,6 +106,8 @@ export interface RepairRequest {
   readonly lost: string;
   /** Names of those who help. */
   readonly helpers: readonly string[];
+  /** Which signatures the key makes, where it is for Ed25519 or BIP340: the party that lost its share cannot know. */
+  readonly scheme?: FrostScheme;
 }
 
 /** The input of a repair at this party. */

@@ -17,6 +17,13 @@ import {
   type StoredDeparture,
   type StoredKey,
 } from "../protocols/dkg/stored_key.ts";
+import {
+  decodeFrostStoredKey,
+  type FrostStoredKey,
+  isFrostStoredKey,
+} from "../protocols/frost/stored_key.ts";
+import type { FrostKeyShare } from "../protocols/frost/key.ts";
+import type { KeyShare } from "../protocols/key_share.ts";
 import { readSecretFile, reasonOf } from "../storage/files.ts";
 import { type KeyEntry, type KeyFacts, LocalStore } from "../storage/local_store.ts";
 import { type LockHolder, lockParty, type PartyLock } from "../storage/lock.ts";
@@ -62,10 +69,32 @@ export class LocalParty implements Disposable {
     this.#lock = lock;
   }
 
-  /** A key with its secret share: the caller disposes `share.share`. @throws UsageError */
+  /** An ECDSA key with its secret share: the caller disposes `share.share`. @throws UsageError KEY_SCHEME */
   openKey(entry: KeyEntry): StoredKey {
     using encoded = this.store.openKey(entry);
-    return decodeStoredKey(encoded.expose());
+    if (!isFrostStoredKey(encoded.expose())) return decodeStoredKey(encoded.expose());
+    throw new UsageError(
+      "KEY_SCHEME",
+      `${entry.name} is a key for ${entry.curve}: this is for ECDSA keys`,
+    );
+  }
+
+  /** A key for Ed25519 or BIP340 with its secret share: the caller disposes `share.share`. @throws UsageError KEY_SCHEME */
+  openFrostKey(entry: KeyEntry): FrostStoredKey {
+    using encoded = this.store.openKey(entry);
+    if (isFrostStoredKey(encoded.expose())) return decodeFrostStoredKey(encoded.expose());
+    throw new UsageError(
+      "KEY_SCHEME",
+      `${entry.name} is an ECDSA key on ${entry.curve}: this is for keys for Ed25519 and BIP340`,
+    );
+  }
+
+  /** The share of any key, with its record; undefined where this party left the key. The caller disposes the share. */
+  openShare(entry: KeyEntry): KeyShare | FrostKeyShare | undefined {
+    using encoded = this.store.openKey(entry);
+    const bytes = encoded.expose();
+    if (isFrostStoredKey(bytes)) return decodeFrostStoredKey(bytes).share;
+    return isStoredDeparture(bytes) ? undefined : decodeStoredKey(bytes).share;
   }
 
   /** What is stored of a key in one epoch, which may be that this party left it. The caller disposes a share in it. */
@@ -174,6 +203,11 @@ function sealingOf({ name, sealing }: PartyConfig): SealingSource {
 }
 
 function inspect(encoded: Bytes): KeyFacts {
+  if (isFrostStoredKey(encoded)) {
+    const { share: { record, self, share } } = decodeFrostStoredKey(encoded);
+    share[Symbol.dispose]();
+    return { keyId: record.keyId, epoch: record.epoch, curve: record.suite.scheme, self };
+  }
   if (isStoredDeparture(encoded)) {
     const { record, self } = decodeStoredDeparture(encoded);
     const { keyId, epoch, curve } = record;

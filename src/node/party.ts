@@ -10,7 +10,7 @@ import type { Bytes } from "../base/bytes.ts";
 import { CheaterError, TransportError, UsageError } from "../base/errors.ts";
 import { systemRng } from "../base/rng.ts";
 import type { Curve } from "../math/curve.ts";
-import { type AccessTree, formatPolicy, leavesOf } from "../primitives/access.ts";
+import { type AccessTree, leavesOf } from "../primitives/access.ts";
 import { agreeRandom } from "../protocols/agree_random.ts";
 import { dkg, type DkgInput, type DkgResult } from "../protocols/dkg/dkg.ts";
 import { type DerivedKey, formatPath } from "../protocols/ecdsa/derive.ts";
@@ -26,6 +26,7 @@ import {
   quorumOf,
 } from "../protocols/key_share.ts";
 import { type Definition, payloadHash } from "../protocols/protocol.ts";
+import type { FrostScheme } from "../protocols/frost/suite.ts";
 import type { EpochResult } from "../protocols/reshare/certify.ts";
 import { activeShare } from "../protocols/reshare/held.ts";
 import { refresh, type RefreshInput } from "../protocols/reshare/refresh.ts";
@@ -41,6 +42,19 @@ import { systemClock } from "./clock.ts";
 import { type Config, formatAddress } from "./config.ts";
 import { childKey } from "./derivation.ts";
 import { explained, withFiles } from "./explain.ts";
+import {
+  type FrostGenerateRequest,
+  type FrostKeyInfo,
+  frostKeyInfo,
+  type FrostSignRequest,
+  type FrostSignResult,
+  generateFrostKey,
+  isFrostKey,
+  refreshFrostKey,
+  repairFrostKey,
+  signWithFrost,
+  type StartSession,
+} from "./frost_keys.ts";
 import {
   absentMembers,
   membersNamed,
@@ -59,6 +73,7 @@ import {
   readSecretText,
 } from "./local_party.ts";
 import { PairStates } from "./pair_states.ts";
+import { quorumAmong } from "./signers.ts";
 
 /** How a party is opened. */
 export interface PartyOptions extends LocalOptions {
@@ -79,6 +94,9 @@ export interface PublicKeyInfo {
   /** The certificate of all parties. */
   readonly certificate: Bytes;
 }
+
+/** Any key as everybody may know it. */
+export type KeyInfo = PublicKeyInfo | FrostKeyInfo;
 
 /** What {@linkcode Party.generateKey} needs. */
 export interface GenerateRequest {
@@ -111,7 +129,10 @@ export interface RefreshRequest {
 }
 
 /** A key in a new epoch. */
-export interface EpochInfo extends PublicKeyInfo {
+export type EpochInfo = KeyInfo & EpochOutcome;
+
+/** What became of a key in a new epoch. */
+export interface EpochOutcome {
   /**
    * Whether this run dealt the shares, completed an epoch that an earlier one left, restored a share, helped to, or found that
    * there was nothing to do.
@@ -170,11 +191,7 @@ export class Party {
    */
   async generateKey(request: GenerateRequest): Promise<PublicKeyInfo & Pick<DkgResult, "outcome">> {
     const { store, party } = this.#local;
-    requireName(request.name);
-    const former = formerOf(store.named(request.name));
-    if (former?.state === "active" && (former.settled || former.epoch > 0)) {
-      throw new UsageError("KEY_EXISTS", `a key ${request.name} exists already: choose another name`);
-    }
+    const former = this.#former(request.name);
     const stored = former === undefined ? undefined : this.#local.openKey(former);
     using _stored = stored?.share.share;
     const input: DkgInput = {
@@ -197,6 +214,27 @@ export class Party {
   }
 
   /**
+   * Makes a key for Ed25519 or BIP340 with all parties of its policy, which is a threshold. A generation that crashed is completed
+   * by running it again at all parties.
+   *
+   * @throws UsageError POLICY_INVALID or KEY_EXISTS before any connection is made.
+   */
+  async generateFrostKey(
+    request: FrostGenerateRequest,
+  ): Promise<FrostKeyInfo & { readonly outcome: DkgResult["outcome"] }> {
+    return await generateFrostKey(this.#local, this.#starter, request, this.#former(request.name));
+  }
+
+  /**
+   * Signs with a key for Ed25519 or BIP340 together with others.
+   *
+   * @throws UsageError NOT_QUALIFIED before any connection is made where the signers do not satisfy the policy.
+   */
+  async signMessage(request: FrostSignRequest): Promise<FrostSignResult> {
+    return await signWithFrost(this.#local, this.#starter, request);
+  }
+
+  /**
    * Signs a digest together with others.
    *
    * @throws UsageError NOT_QUALIFIED before any connection is made where the signers do not satisfy the policy.
@@ -206,7 +244,7 @@ export class Party {
     const entry = store.active(request.name);
     const { share } = this.#local.openKey(entry);
     using _share = share.share;
-    const quorum = quorumFor(this.#local, share, request);
+    const quorum = quorumAmong(share.record, request, this.#local.party.name, quorumOf);
     const signers = quorum.active.map((index) => config.roster.nameOf(index));
     const signingKey = childKey(share, request.path ?? "m");
     const { record } = share;
@@ -236,7 +274,11 @@ export class Party {
    */
   async refreshKey(request: RefreshRequest): Promise<EpochInfo> {
     const { store, party } = this.#local;
-    store.active(request.name);
+    if (isFrostKey(store.active(request.name))) {
+      const refreshed = await refreshFrostKey(this.#local, this.#starter, request.name);
+      const outcome = refreshed.outcome === "refreshed" ? "dealt" : refreshed.outcome;
+      return { ...refreshed, outcome, member: true };
+    }
     using held = openHeld(this.#local, request.name);
     const place = activeShare(held.epochs)?.share.record;
     const input: RefreshInput = {
@@ -256,6 +298,7 @@ export class Party {
    */
   async reshareKey(request: ReshareRequest): Promise<EpochInfo> {
     const { name } = request;
+    this.#requireEcdsa(name, "another policy is for a new key");
     using held = openHeld(this.#local, name);
     const input = reshareInput(this.#local, held, request);
     const parties = [...input.members, ...input.witnesses].map(({ index }) => index);
@@ -270,6 +313,12 @@ export class Party {
   /** Restores the share of a party that lost it, with the help of others: run at all of them. */
   async repairKey(request: RepairRequest): Promise<EpochInfo> {
     const { name } = request;
+    const here = this.#local.store.named(name).findLast(({ state }) => state === "active");
+    const scheme = here !== undefined && isFrostKey(here) ? here.curve as FrostScheme : request.scheme;
+    if (scheme !== undefined) {
+      const outcome = request.lost === this.#local.party.name ? "restored" : "helped";
+      return { ...await repairFrostKey(this.#local, this.#starter, request, scheme), outcome, member: true };
+    }
     using held = openHeld(this.#local, name);
     const input = repairInput(this.#local, held, request);
     repair.proposal(input);
@@ -287,6 +336,7 @@ export class Party {
    * cannot be run again because somebody who took part in it is gone.
    */
   async syncKey(request: { readonly name: string; readonly parties: readonly string[] }): Promise<EpochInfo> {
+    this.#requireEcdsa(request.name, "run key refresh again at all its members, or key repair");
     const parties = membersNamed(this.#local.config.roster, request.parties).map(({ index }) => index);
     return await this.#sync(request.name, parties);
   }
@@ -325,6 +375,27 @@ export class Party {
     return { ...session, result: session.result.catch((error) => Promise.reject(this.#explained(error))) };
   }
 
+  readonly #starter: StartSession = (definition, input) => this.#start(definition, input);
+
+  /** What an earlier run left under the name of a new key. @throws UsageError USAGE or KEY_EXISTS */
+  #former(name: string): KeyEntry | undefined {
+    requireName(name);
+    const former = formerOf(this.#local.store.named(name));
+    if (former?.state === "active" && (former.settled || former.epoch > 0)) {
+      throw new UsageError("KEY_EXISTS", `a key ${name} exists already: choose another name`);
+    }
+    return former;
+  }
+
+  #requireEcdsa(name: string, instead: string): void {
+    const frost = this.#local.store.named(name).find((entry) => isFrostKey(entry));
+    if (frost === undefined) return;
+    throw new UsageError(
+      "KEY_SCHEME",
+      `${name} is a key for ${frost.curve}, whose members are fixed: ${instead}`,
+    );
+  }
+
   #explained(error: unknown): unknown {
     return explained(error, {
       links: this.#network?.mesh.status() ?? [],
@@ -340,7 +411,7 @@ export class Party {
     definition: Definition<I, EpochResult>,
     input: I,
     setUpPairs: boolean,
-  ): Promise<EpochInfo> {
+  ): Promise<PublicKeyInfo & EpochOutcome> {
     definition.proposal(input);
     const session = await this.#start(definition, input);
     const { record, share, certificate, outcome } = await session.result;
@@ -461,6 +532,11 @@ export async function openParty(config: Config, name: string, options: PartyOpti
 }
 
 /** What everybody may know of an active key. @throws UsageError KEY_UNKNOWN or KEY_PENDING */
+export function keyInfo(local: LocalParty, name: string): KeyInfo {
+  return isFrostKey(local.store.active(name)) ? frostKeyInfo(local, name) : publicKeyInfo(local, name);
+}
+
+/** What everybody may know of an active ECDSA key. @throws UsageError KEY_UNKNOWN, KEY_PENDING or KEY_SCHEME */
 export function publicKeyInfo(local: LocalParty, name: string): PublicKeyInfo {
   const entry = local.store.active(name);
   const { share } = local.openKey(entry);
@@ -549,41 +625,4 @@ function requireName(name: string): void {
 function formerOf(entries: readonly KeyEntry[]): KeyEntry | undefined {
   return entries.findLast((entry) => entry.state === "active") ??
     entries.findLast((entry) => entry.epoch === 0);
-}
-
-/** Who signs, of those at hand. @throws UsageError NOT_A_MEMBER, NOT_QUALIFIED or USAGE */
-function quorumFor(
-  { party }: LocalParty,
-  { record }: KeyShare,
-  { name, signers }: SignRequest,
-): Quorum {
-  const members = new Map(record.members.map((member) => [member.name, member.index]));
-  const wanted = (signers ?? [...members.keys()]).map((signer) => {
-    const index = members.get(signer);
-    if (index === undefined) {
-      throw new UsageError(
-        "NOT_A_MEMBER",
-        `${signer} has no share of the key ${name}: ${[...members.keys()].join(", ")} have`,
-        { party: signer },
-      );
-    }
-    return index;
-  });
-  const quorum = quorumOf(record, wanted);
-  if (quorum === undefined) {
-    throw new UsageError(
-      "NOT_QUALIFIED",
-      `${(signers ?? []).join(", ")} may not sign with ${name}: its policy is ${formatPolicy(record.policy)}`,
-    );
-  }
-  if (!wanted.includes(party.index)) {
-    throw new UsageError(
-      "USAGE",
-      `${party.name} is not among the signers: ${(signers ?? []).join(", ")} are`,
-      {
-        party: party.name,
-      },
-    );
-  }
-  return quorum;
 }

@@ -11,12 +11,14 @@ import { type Curve, CURVES, type Point } from "../math/curve.ts";
 import { fromPem, toPem } from "../pki/pem.ts";
 import { identityText } from "../pki/identity.ts";
 import { formatPolicy } from "../primitives/access.ts";
-import type { PublicKeyInfo } from "./party.ts";
+import { FROST_SUITES, type FrostSuite } from "../protocols/frost/suite.ts";
+import { type FrostKeyInfo, isFrostInfo } from "./frost_keys.ts";
+import type { KeyInfo } from "./party.ts";
 
 /** Forms of a public key. */
 export type PublicKeyFormat = "pem" | "hex" | "jwk" | "record";
 
-/** A point and its curve. */
+/** A key for ECDSA: a point and its curve. */
 export interface PublicKey {
   /** The curve. */
   readonly curve: Curve;
@@ -24,8 +26,22 @@ export interface PublicKey {
   readonly point: Point;
 }
 
-/** The text of a public key: SubjectPublicKeyInfo, compressed point, JSON Web Key, or the whole public record. */
-export function formatPublicKey(info: PublicKeyInfo, format: PublicKeyFormat): string {
+/** A key for Ed25519 or BIP340: a point and its scheme. */
+export interface FrostPublicKey {
+  /** The scheme. */
+  readonly suite: FrostSuite;
+  /** Q; of BIP340 the one with even y, where only its x was given. */
+  readonly point: Point;
+}
+
+/**
+ * The text of a public key: SubjectPublicKeyInfo, hexadecimal (the compressed point; 32 bytes for Ed25519 and BIP340), JSON Web Key,
+ * or the whole public record.
+ *
+ * @throws UsageError KEY_SCHEME where its kind does not have the form.
+ */
+export function formatPublicKey(info: KeyInfo, format: PublicKeyFormat): string {
+  if (isFrostInfo(info)) return formatFrostKey(info, format);
   const { curve, publicKey } = info.record;
   switch (format) {
     case "pem":
@@ -40,7 +56,9 @@ export function formatPublicKey(info: PublicKeyInfo, format: PublicKeyFormat): s
 }
 
 /** The public record as JSON: what everybody may know of a key. */
-export function recordOf({ name, record, certificate }: PublicKeyInfo): Record<string, unknown> {
+export function recordOf(info: KeyInfo): Record<string, unknown> {
+  if (isFrostInfo(info)) return frostRecordOf(info);
+  const { name, record, certificate } = info;
   const { curve } = record;
   return {
     version: 1,
@@ -62,14 +80,18 @@ export function recordOf({ name, record, certificate }: PublicKeyInfo): Record<s
 }
 
 /**
- * Reads a public key: PEM or a JSON Web Key.
+ * Reads a public key: PEM, a JSON Web Key, or for BIP340 the 64 hexadecimal digits of its x.
  *
  * @param what for the message: the name of the file.
  * @throws UsageError FILE_UNREADABLE
  */
-export function parsePublicKey(text: string, what: string): PublicKey {
+export function parsePublicKey(text: string, what: string): PublicKey | FrostPublicKey {
   const trimmed = text.trim();
+  if (/^[0-9a-f]{64}$/i.test(trimmed)) return bip340Key(trimmed, what);
   const spki = trimmed.startsWith("-----") ? fromPem("PUBLIC KEY", trimmed, what) : spkiOfJwk(trimmed, what);
+  if (spki.length === ED25519_SPKI.length + 32 && ED25519_SPKI.every((byte, at) => byte === spki[at])) {
+    return frostKey("ed25519", spki.subarray(ED25519_SPKI.length), what);
+  }
   for (const curve of Object.values(CURVES)) {
     const prefix = SPKI_PREFIX[curve.name];
     if (spki.length !== prefix.length + 65 || !prefix.every((byte, at) => byte === spki[at])) continue;
@@ -95,6 +117,69 @@ export function parseSignature(bytes: Uint8Array, what: string): Bytes {
   const compact = fromJson(bytes) ?? fromDer(bytes) ?? (bytes.length === 64 ? copy(bytes) : undefined);
   if (compact !== undefined) return compact;
   throw new UsageError("SIGNATURE_INVALID", `${what} holds no signature: expected is DER, 64 bytes, or JSON`);
+}
+
+/**
+ * Reads a signature for Ed25519 or BIP340: JSON with a field `compact`, or 64 bytes.
+ *
+ * @throws UsageError SIGNATURE_INVALID where it is neither.
+ */
+export function parseFrostSignature(bytes: Uint8Array, what: string): Bytes {
+  const signature = fromJson(bytes) ?? (bytes.length === 64 ? copy(bytes) : undefined);
+  if (signature !== undefined) return signature;
+  throw new UsageError("SIGNATURE_INVALID", `${what} holds no signature: expected is 64 bytes, or JSON`);
+}
+
+// RFC 8410: id-Ed25519, and a BIT STRING with the key.
+const ED25519_SPKI = Uint8Array.fromHex("302a300506032b6570032100");
+
+function formatFrostKey(info: FrostKeyInfo, format: PublicKeyFormat): string {
+  const { suite, publicKey } = info.record;
+  const key = suite.publicKeyBytes(publicKey);
+  if (format === "hex") return hex(key) + "\n";
+  if (format === "record") return JSON.stringify(frostRecordOf(info), undefined, 2) + "\n";
+  if (suite.scheme !== "ed25519") {
+    throw new UsageError("KEY_SCHEME", `a public key for BIP340 is the x of a point: --format hex prints it`);
+  }
+  if (format === "pem") return toPem("PUBLIC KEY", concat(ED25519_SPKI, key));
+  const x = key.toBase64({ alphabet: "base64url", omitPadding: true });
+  return JSON.stringify({ kty: "OKP", crv: "Ed25519", x }) + "\n";
+}
+
+function frostRecordOf({ name, record, certificate }: FrostKeyInfo): Record<string, unknown> {
+  const { suite, suite: { group } } = record;
+  return {
+    version: 1,
+    key: name,
+    keyId: hex(record.keyId),
+    epoch: record.epoch,
+    curve: group.name,
+    scheme: suite.scheme,
+    policy: formatPolicy(record.policy),
+    publicKey: hex(suite.publicKeyBytes(record.publicKey)),
+    // Of BIP340 the public key above has only the x.
+    point: hex(group.encodePoint(record.publicKey)),
+    members: record.members.map(({ index, name, identity }) => ({
+      index,
+      name,
+      identity: identityText(identity),
+      publicShare: hex(group.encodePoint(record.publicShares.get(index) as Point)),
+    })),
+    certificate: hex(certificate),
+  };
+}
+
+function bip340Key(digits: string, what: string): FrostPublicKey {
+  return frostKey("bip340", concat(Uint8Array.of(2), Uint8Array.fromHex(digits)), what);
+}
+
+function frostKey(scheme: FrostSuite["scheme"], encoded: Uint8Array, what: string): FrostPublicKey {
+  const suite = FROST_SUITES[scheme];
+  try {
+    return { suite, point: suite.group.decodePoint(encoded) };
+  } catch {
+    throw notAKey(what);
+  }
 }
 
 // RFC 5480: id-ecPublicKey with the curve's object identifier, and a BIT STRING with an uncompressed point.
@@ -127,7 +212,7 @@ function spkiOfJwk(text: string, what: string): Bytes {
 function notAKey(what: string): UsageError {
   return new UsageError(
     "FILE_UNREADABLE",
-    `${what} holds no public key on secp256k1 or p256: expected is PEM or a JSON Web Key, as key export-public prints with --format pem and jwk`,
+    `${what} holds no public key on secp256k1, p256 or ed25519: expected is PEM or a JSON Web Key, as key export-public prints with --format pem and jwk, or the 64 hexadecimal digits of a BIP340 key`,
   );
 }
 

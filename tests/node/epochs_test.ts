@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isFrostInfo } from "../../src/node/frost_keys.ts";
 import { sessionId } from "../../src/base/brands.ts";
 import { hex } from "../../src/base/bytes.ts";
 import { sha256 } from "../../src/base/crypto.ts";
@@ -79,6 +80,7 @@ Deno.test("Party refreshes a key: new shares, one epoch, and bans are lifted", a
 
   const [info] = values(await cluster.all(TWO, (party) => party.refreshKey({ name: NAME })));
   assert.equal(info?.record.epoch, 2);
+  assert.ok(!isFrostInfo(info));
   verifyCertificate(info.record, info.certificate);
   await signs(cluster, TWO, publicKey);
   const again = await cluster.open("bob");

@@ -6,7 +6,12 @@ import { sha256 } from "../../src/base/crypto.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { CURVES } from "../../src/math/curve.ts";
 import type { PublicKeyInfo } from "../../src/node/party.ts";
-import { formatPublicKey, parsePublicKey, parseSignature } from "../../src/node/public_key.ts";
+import {
+  formatPublicKey,
+  parsePublicKey,
+  parseSignature,
+  type PublicKey,
+} from "../../src/node/public_key.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
 
 const NODE_NAMES = { secp256k1: "secp256k1", p256: "prime256v1" } as const;
@@ -54,7 +59,7 @@ Deno.test("formatPublicKey() writes PEM and JWK that node:crypto reads, and pars
     assert.ok(pem.equals(jwk));
     assert.equal(pem.asymmetricKeyDetails?.namedCurve, NODE_NAMES[name]);
     for (const format of ["pem", "jwk"] as const) {
-      const { curve, point } = parsePublicKey(formatPublicKey(info, format), "file");
+      const { curve, point } = parseEcdsaKey(formatPublicKey(info, format), "file");
       assert.equal(curve.name, name);
       assert.ok(point.equals(info.record.publicKey));
     }
@@ -87,7 +92,7 @@ Deno.test("parsePublicKey() refuses what is no point of a known curve", () => {
 Deno.test("parseSignature() reads DER, 64 bytes and JSON of one signature as the same", () => {
   for (const name of ["secp256k1", "p256"] as const) {
     const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: NODE_NAMES[name] });
-    const { curve, point } = parsePublicKey(
+    const { curve, point } = parseEcdsaKey(
       publicKey.export({ type: "spki", format: "pem" }).toString(),
       "key",
     );
@@ -127,3 +132,9 @@ Deno.test("parseSignature() refuses what is not canonical DER, 64 bytes or JSON"
   }
   assert.equal(parseSignature(Uint8Array.fromHex("3006020101020102"), "m.sig").length, 64);
 });
+
+function parseEcdsaKey(text: string, what: string): PublicKey {
+  const key = parsePublicKey(text, what);
+  assert.ok("curve" in key);
+  return key;
+}

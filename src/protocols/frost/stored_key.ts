@@ -9,6 +9,8 @@ import type { Bytes } from "../../base/bytes.ts";
 import { type Codec, decode, DecodeError, encode, fixed, map, struct, text, U8 } from "../../base/codec.ts";
 import { Secret } from "../../base/secret.ts";
 import { KEY_NAME_BYTES_MAX } from "../dkg/stored_key.ts";
+import { type Endorsement, endorsementCodec } from "../dkg/messages.ts";
+import { verifyFrostCertificate } from "./certificate.ts";
 import { type FrostKeyShare, frostShareCodec } from "./key.ts";
 
 /** What the journal record "key-pending" holds for a FROST key. */
@@ -25,6 +27,29 @@ export interface FrostStoredKey {
   readonly transcript: Bytes;
   /** This party's endorsement, encoded: after a crash the same bytes are sent again. */
   readonly endorsement: Bytes;
+}
+
+/**
+ * What is stored of a share that came back with its certificate, from a backup.
+ *
+ * @throws UsageError STORE_CORRUPT where the certificate is not one of the record.
+ */
+export function frostStoredKeyOf(
+  input: { readonly keyName: string; readonly share: FrostKeyShare; readonly certificate: Bytes },
+): FrostStoredKey {
+  const { keyName, share } = input;
+  const { record, self } = share;
+  const { sid, origin, transcript, endorsements } = verifyFrostCertificate(record, input.certificate);
+  const place = record.members.findIndex(({ index }) => index === self);
+  const own = endorsements[place] as Endorsement;
+  return {
+    keyName,
+    share,
+    sid,
+    origin,
+    transcript,
+    endorsement: encode(endorsementCodec(record.suite.group), own),
+  };
 }
 
 /** The canonical bytes of a stored key: format 129. Secret. */

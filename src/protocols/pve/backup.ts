@@ -13,7 +13,7 @@ import { decode, DecodeError } from "../../base/codec.ts";
 import { UsageError } from "../../base/errors.ts";
 import type { Rng } from "../../base/rng.ts";
 import { Secret } from "../../base/secret.ts";
-import type { Scalar } from "../../math/curve.ts";
+import type { Group, Scalar } from "../../math/curve.ts";
 import type { KeyShare, PublicKeyRecord } from "../key_share.ts";
 import {
   checkCustodianGroup,
@@ -93,19 +93,27 @@ export interface RecoverOptions {
   readonly allRows?: boolean;
 }
 
+/** What a backup takes from the public record of a key, whatever it signs. */
+export type BackedUpRecord =
+  & Pick<PublicKeyRecord, "keyId" | "epoch" | "members" | "publicShares">
+  & ({ readonly curve: Group } | { readonly suite: { readonly group: Group } });
+
 /** What a public record says of the share of one member. @throws UsageError NOT_A_MEMBER */
-export function expectedShare(record: PublicKeyRecord, party: PartyId): LabelledShare {
+export function expectedShare(record: BackedUpRecord, party: PartyId): LabelledShare {
   const member = record.members.find(({ index }) => index === party);
   const publicShare = record.publicShares.get(party);
   if (member === undefined || publicShare === undefined) {
     throw new UsageError("NOT_A_MEMBER", `party ${party} has no share of this key`);
   }
-  const { keyId, epoch, curve: group } = record;
+  const { keyId, epoch } = record;
+  const group = "suite" in record ? record.suite.group : record.curve;
   return { keyId, epoch, group, leaf: member.name, publicShare };
 }
 
 /** A share as it is backed up. The secret stays that of the key share. */
-export function secretShare({ record, self, share }: KeyShare): SecretShare {
+export function secretShare(
+  { record, self, share }: { readonly record: BackedUpRecord } & Pick<KeyShare, "self" | "share">,
+): SecretShare {
   return { ...expectedShare(record, self), share };
 }
 

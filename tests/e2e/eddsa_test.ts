@@ -1,0 +1,211 @@
+/**
+ * Keys for Ed25519 and BIP340 with real processes, through their whole life. The signatures are those of RFC 8032 and BIP340: other
+ * programs verify them.
+ */
+
+import assert from "node:assert/strict";
+import { createHash, createPublicKey, verify } from "node:crypto";
+import { schnorr } from "@noble/curves/secp256k1.js";
+import { Cluster, sameOutput, shuffled } from "./cluster.ts";
+
+const ALL = ["alice", "bob", "carol"] as const;
+
+async function generate(
+  cluster: Cluster,
+  kind: readonly string[],
+  policy: string,
+  members: readonly string[],
+) {
+  return sameOutput(
+    await cluster.all(
+      shuffled(members),
+      () => ["key", "generate", "--key", "seal", ...kind, "--policy", policy],
+    ),
+  ).trim();
+}
+
+async function sign(cluster: Cluster, signers: readonly string[], message: string): Promise<Uint8Array> {
+  const out = cluster.file("seal.sig");
+  await cluster.all(shuffled(signers), (party) => [
+    ...["key", "sign", "--key", "seal", "--signers", signers.join(), "--message-file", message],
+    ...(party === signers[0] ? ["--out", out] : ["--json"]),
+  ]);
+  return Deno.readFileSync(out);
+}
+
+Deno.test("eddsa: an Ed25519 key signs, is refreshed, backed up, recovered and repaired, and stays the same", async () => {
+  using cluster = await Cluster.make(ALL);
+  const hex = await generate(cluster, ["--curve", "ed25519"], "2 of (alice, bob, carol)", ALL);
+  assert.match(hex, /^[0-9a-f]{64}$/);
+  const { stdout: pem } = await cluster.one("alice", ["key", "export-public", "--key", "seal"]);
+  const { stdout: jwk } = await cluster.one("bob", [
+    "key",
+    "export-public",
+    "--key",
+    "seal",
+    "--format",
+    "jwk",
+  ]);
+  const key = createPublicKey(pem);
+  assert.ok(key.equals(createPublicKey({ key: JSON.parse(jwk), format: "jwk" })));
+  assert.equal(key.asymmetricKeyType, "ed25519");
+  const pemPath = cluster.file("seal.pem", pem);
+  const record = cluster.file("seal.json");
+
+  const signs = async (signers: readonly string[]) => {
+    const text = `${signers.join()} ${Math.random()}\n`;
+    const message = cluster.file("message.txt", text);
+    const signature = await sign(cluster, signers, message);
+    assert.equal(signature.length, 64);
+    assert.ok(verify(null, new TextEncoder().encode(text), key, signature));
+    const openssl = await new Deno.Command("openssl", {
+      args: [
+        ...["pkeyutl", "-verify", "-pubin", "-inkey", pemPath, "-rawin", "-in", message],
+        ...["-sigfile", cluster.file("seal.sig")],
+      ],
+    }).output();
+    assert.ok(openssl.success, new TextDecoder().decode(openssl.stderr));
+    for (const source of [["--public", pemPath], ["--key", "seal"]]) {
+      await cluster.one("alice", [
+        ...["key", "verify", ...source, "--message-file", message, "--signature", cluster.file("seal.sig")],
+      ]);
+    }
+  };
+  await signs(["alice", "carol"]);
+
+  const refreshed = await cluster.all(shuffled(ALL), () => ["key", "refresh", "--key", "seal", "--json"]);
+  const shown = JSON.parse(sameOutput(refreshed));
+  assert.deepEqual([shown.epoch, shown.publicKey, shown.outcome], [1, hex, "dealt"]);
+  await signs(["bob", "carol"]);
+
+  // A share that is in a backup, lost and recovered signs again.
+  const [secret, open, backup] = ["c.key", "c.pub", "bob.pve"].map((file) => cluster.file(file)) as [
+    string,
+    string,
+    string,
+  ];
+  await cluster.one("bob", ["backup", "custodian", "--out", secret.replace(/\.key$/, "")]);
+  await cluster.one("bob", ["backup", "create", "--key", "seal", "--custodian", open, "--out", backup]);
+  await cluster.one("carol", [
+    "key",
+    "export-public",
+    "--key",
+    "seal",
+    "--format",
+    "record",
+    "--out",
+    record,
+  ]);
+  await cluster.one("bob", [
+    ...["backup", "verify", "--backup", backup, "--custodian", open, "--record", record],
+  ]);
+  lose(cluster, "bob");
+  await cluster.one("bob", [
+    ...["backup", "recover", "--backup", backup, "--custodian-key", secret, "--record", record],
+  ]);
+  await signs(["alice", "bob"]);
+
+  // And so does one that the others repair.
+  lose(cluster, "carol");
+  const repair = ["key", "repair", "--key", "seal", "--lost", "carol", "--helpers", "alice,bob", "--json"];
+  await cluster.all(shuffled(ALL), (party) => party === "carol" ? [...repair, "--curve", "ed25519"] : repair);
+  await signs(["bob", "carol"]);
+
+  const list = JSON.parse((await cluster.one("bob", ["key", "list", "--json"])).stdout);
+  assert.deepEqual(list.map((row: Record<string, unknown>) => [row["curve"], row["epoch"], row["state"]]), [
+    ["ed25519", 1, "active"],
+  ]);
+  await refusals(cluster, pemPath);
+});
+
+/** What these keys do not have is said before anybody is asked. */
+async function refusals(cluster: Cluster, pemPath: string): Promise<void> {
+  const message = cluster.file("message.txt");
+  const digest = "0".repeat(64);
+  const cases: (readonly [string[], RegExp])[] = [
+    [["key", "sign", "--key", "seal", "--digest", digest, "--json"], /signs the message itself/],
+    [["key", "sign", "--key", "seal", "--message", "m", "--format", "der", "--json"], /no DER form/],
+    [["key", "sign", "--key", "seal", "--message", "m", "--path", "m/0", "--json"], /no children/],
+    [["key", "derive", "--key", "seal", "--path", "m/0"], /no children/],
+    [["key", "reshare", "--key", "seal", "--policy", "2 of (alice, bob)"], /members are fixed/],
+    [["key", "sync", "--key", "seal", "--with", "bob"], /members are fixed/],
+  ];
+  for (const [args, expected] of cases) {
+    const { stderr } = await cluster.one("alice", args, 64);
+    assert.match(stderr, expected);
+  }
+  const big = cluster.file("big.bin", "x".repeat(48 * 1024 + 1));
+  const { stderr } = await cluster.one("alice", [
+    "key",
+    "sign",
+    "--key",
+    "seal",
+    "--message-file",
+    big,
+    "--json",
+  ], 64);
+  assert.match(stderr, /at most 49152 bytes/);
+  const alone = ["key", "sign", "--key", "seal", "--signers", "alice", "--message", "m", "--json"];
+  assert.match((await cluster.one("alice", alone, 2)).stderr, /may not sign/);
+  await cluster.one("alice", [
+    ...[
+      "key",
+      "verify",
+      "--public",
+      pemPath,
+      "--message",
+      "another",
+      "--signature",
+      cluster.file("seal.sig"),
+    ],
+  ], 1);
+  assert.ok(message);
+  const nested = "and(alice, 2 of (bob, carol))";
+  const bad = ["key", "generate", "--key", "nested", "--curve", "ed25519", "--policy", nested];
+  assert.match((await cluster.one("alice", bad, 64)).stderr, /2 of \(a, b, c\)/);
+  const wrong = [
+    "key",
+    "generate",
+    "--key",
+    "x",
+    "--curve",
+    "p256",
+    "--scheme",
+    "bip340",
+    "--policy",
+    nested,
+  ];
+  assert.match((await cluster.one("alice", wrong, 64)).stderr, /is for --curve secp256k1/);
+}
+
+Deno.test("eddsa: a BIP340 key of two parties signs what noble verifies under its x", async () => {
+  using cluster = await Cluster.make(["alice", "bob"]);
+  const both = ["alice", "bob"];
+  const x = await generate(
+    cluster,
+    ["--curve", "secp256k1", "--scheme", "bip340"],
+    "2 of (alice, bob)",
+    both,
+  );
+  assert.match(x, /^[0-9a-f]{64}$/);
+  const message = cluster.file("message.txt", "bip340\n");
+  const signature = await sign(cluster, both, message);
+  const digest = createHash("sha256").update("bip340\n").digest();
+  assert.ok(schnorr.verify(signature, digest, Uint8Array.fromHex(x)));
+  const xPath = cluster.file("seal.hex", x);
+  const args = ["--message-file", message, "--signature", cluster.file("seal.sig")];
+  await cluster.one("bob", ["key", "verify", "--public", xPath, ...args]);
+  await cluster.one("bob", ["key", "verify", "--key", "seal", ...args]);
+  const { stderr } = await cluster.one("alice", ["key", "export-public", "--key", "seal"], 64);
+  assert.match(stderr, /--format hex/);
+  await cluster.all(both, () => ["key", "refresh", "--key", "seal"]);
+  const again = await sign(cluster, both, message);
+  assert.ok(schnorr.verify(again, digest, Uint8Array.fromHex(x)));
+});
+
+function lose(cluster: Cluster, party: string): void {
+  const directory = cluster.config.parties.find(({ name }) => name === party)?.dataDirectory as string;
+  for (const { name } of [...Deno.readDirSync(directory)]) {
+    if (/^(quorate\.sqlite|high-water)/.test(name)) Deno.removeSync(`${directory}/${name}`);
+  }
+}
