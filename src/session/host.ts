@@ -89,6 +89,8 @@ export class SessionHost {
   readonly #queue = new Map<string, ProtocolSession[]>();
   readonly #buffered = new Map<PartyId, Map<string, BufferedOpen>>();
 
+  readonly #used = new Set<string>();
+
   readonly #unsaid = new Map<PartyId, Unsaid[]>();
   #dropped = 0;
 
@@ -157,6 +159,7 @@ export class SessionHost {
         over: (value) => {
           if (sidKey !== undefined) this.#bySid.delete(sidKey);
           this.#sessions.delete(session);
+          this.#keepUsed(session);
           quietly(() => observer.settled?.(value));
         },
         unsaid: (peer, bootId, frame) => this.#keepUnsaid(peer, bootId, frame),
@@ -254,6 +257,18 @@ export class SessionHost {
         return;
       case "frame":
         this.#onFrame(event.peer, event.frame);
+    }
+  }
+
+  /**
+   * A peer whose link comes back says all of its session again, also when that session is over here: its OPEN must not open the
+   * next one, with an offer of yesterday.
+   */
+  #keepUsed(session: ProtocolSession): void {
+    for (const [peer, nonce] of session.usedNonces()) this.#used.add(`${peer}/${hex(nonce)}`);
+    for (const oldest of this.#used) {
+      if (this.#used.size <= SessionLimits.usedNoncesMax) return;
+      this.#used.delete(oldest);
     }
   }
 
@@ -356,6 +371,10 @@ export class SessionHost {
     }
     if (!verifyEntry(this.#options.roster.get(peer).identity, peer, prop, entryOf(open))) {
       return this.#closeLink(peer, UNSIGNED);
+    }
+    if (this.#used.has(`${peer}/${hex(open.nonce)}`)) {
+      this.#dropped++;
+      return;
     }
     const key = hex(prop);
     const target = this.#byProp.get(key);

@@ -18,6 +18,8 @@ export const SessionLimits = {
   openBufferedMax: 16,
   /** How long such an OPEN is kept. */
   openKeptMs: 30_000,
+  /** OPENs of sessions that are over here, remembered as used. */
+  usedNoncesMax: 256,
   /** Farewells kept for a peer whose link is down, as long as it may wait for them. */
   unsaidMax: 16,
   /** Sessions that open or run at once. */

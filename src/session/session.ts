@@ -177,6 +177,12 @@ export class ProtocolSession {
     return this.#opening.knows(peer, open);
   }
 
+  /** What the peers opened this session with, once it has run: good for no other one. */
+  usedNonces(): [peer: PartyId, nonce: Bytes][] {
+    if (this.#running === undefined) return [];
+    return this.peers().map((peer) => [peer, this.#opening.nonceOf(peer) ?? NO_NONCE]);
+  }
+
   /** A verified READY for this proposal. */
   receiveReady(peer: PartyId, ready: ReadyMessage): void {
     if (this.#phase !== "opening") return;

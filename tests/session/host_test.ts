@@ -3,7 +3,9 @@ import type { PartyId } from "../../src/base/brands.ts";
 import type { QuorateError } from "../../src/base/errors.ts";
 import { agreeRandom } from "../../src/protocols/agree_random.ts";
 import type { Definition } from "../../src/protocols/protocol.ts";
-import { type Slot, World } from "../sim/world.ts";
+import { SessionLimits } from "../../src/session/limits.ts";
+import { FrameType } from "../../src/session/links.ts";
+import { type Passing, type Slot, World } from "../sim/world.ts";
 
 function startAll(world: World, bits = 256, skip: readonly PartyId[] = []): Map<PartyId, Slot<unknown>> {
   const slots = new Map<PartyId, Slot<unknown>>();
@@ -73,4 +75,45 @@ Deno.test("SessionHost: a party that starts late is waited for, one that never s
     assert.equal(error.code, "TIMEOUT");
     assert.match(error.message, /^carol did not answer before the first round/);
   }
+});
+
+Deno.test("SessionHost: an OPEN of a session that is over opens no other one, until very many were used", () => {
+  const opens: Passing[] = [];
+  const world = new World({
+    seed: "used",
+    parties: 2,
+    intercept(passing) {
+      if (passing.frame.type === FrameType.OPEN && passing.from === 1) opens.push(passing);
+      return [{ frame: passing.frame }];
+    },
+  });
+  const [, bob] = world.parties as [PartyId, PartyId];
+  const input = { bits: 256, participants: world.parties };
+  // What bob does when alice's OPEN comes once more: nothing, or wait for the rest of that session.
+  const seen: number[] = [];
+  const looking: typeof agreeRandom = {
+    ...agreeRandom,
+    unsettled(_input, _self, offers) {
+      seen.push(offers.size);
+      return { mine: [], others: [] };
+    },
+  };
+  const again = () => {
+    const dropped = world.host(bob).dropped;
+    world.inject(opens[0] as Passing);
+    world.run(world.now + 1_000);
+    seen.length = 0;
+    world.start(bob, looking, input);
+    world.run(world.now + 100_000);
+    return { dropped: world.host(bob).dropped - dropped, seen: Math.max(...seen) };
+  };
+  startAll(world);
+  world.run();
+  assert.deepEqual(again(), { dropped: 1, seen: 1 });
+
+  for (let i = 0; i < SessionLimits.usedNoncesMax; i++) {
+    startAll(world);
+    world.run(world.now + 100_000);
+  }
+  assert.deepEqual(again(), { dropped: 0, seen: 2 });
 });
