@@ -4,7 +4,7 @@
  */
 
 import type { PartyId } from "../../src/base/brands.ts";
-import { type Bytes, concat, copy, hex, u8 } from "../../src/base/bytes.ts";
+import { type Bytes, concat, copy, equal, hex, u8 } from "../../src/base/bytes.ts";
 import { type Codec, decode, encode } from "../../src/base/codec.ts";
 import type { Rng } from "../../src/base/rng.ts";
 import type { Definition, Protocol, Round, Session, Step } from "../../src/protocols/protocol.ts";
@@ -27,7 +27,8 @@ import {
   readyCodec,
   readyDigest,
 } from "../../src/session/messages.ts";
-import type { Wrap } from "./scenarios.ts";
+import type { Lies } from "./lies.ts";
+import type { Wrap } from "./scenario.ts";
 import type { Interceptor, Passing, World } from "./world.ts";
 
 /** A kind of message: of round 0, or of a round (an echo message has a number above 128). */
@@ -43,9 +44,11 @@ export interface Attack {
   /** The honest party that is treated otherwise, where the lie is to one. */
   readonly target: PartyId;
   readonly place: Place;
+  /** Is called when something is sent that is not what an honest party would send. */
+  readonly note?: () => void;
 }
 
-/** Envelopes of an earlier honest session of the same parties, by `from/round/to`. */
+/** Envelopes of an earlier honest session of the same parties, by `from/round/to`; what is in them by `from/round/to/body`. */
 export type Corpus = ReadonlyMap<string, Bytes>;
 
 interface Context extends Attack {
@@ -159,42 +162,57 @@ export function placesOf(rounds: readonly Round[], adversary: string, n: number)
     const echo = round.number | 0x80;
     if (table.place(echo, TO_ALL) !== undefined) places.push({ kind: "broadcast", round: echo });
   }
-  const { at } = ADVERSARIES[adversary] as Adversary;
+  const { at } = ADVERSARIES[adversary] ?? HONEST;
   return places.filter((place) => at(place, rounds, n));
 }
 
 /** The corrupt party's network side. */
 export function intercept(attack: Attack, rounds: readonly Round[], rng: Rng, corpus: Corpus): Interceptor {
-  const { onFrame } = ADVERSARIES[attack.adversary] as Adversary;
-  const { onEcho } = ADVERSARIES[attack.adversary] as Adversary;
+  const { onFrame, onEcho } = ADVERSARIES[attack.adversary] ?? HONEST;
   const done = new Set<string>();
   const bodies = new Map<string, Bytes>();
   const table = new RoundTable(rounds);
   return (passing, world) => {
     const said = envelopeAt(attack.place, passing, table);
     if (said !== undefined) bodies.set(`${hex(passing.frame.session)}/${passing.from}`, said.body);
-    if (passing.from !== attack.corrupt || onFrame === undefined) return asIs(passing);
+    if (passing.from !== attack.corrupt) return asIs(passing);
     if (WITHOUT_A_WORD.has(attack.adversary) && FAREWELLS.has(passing.frame.type)) return [];
+    // Who tells a lie of its protocol does not end the session when it finds that lie in what it received.
+    if (!(attack.adversary in ADVERSARIES) && passing.frame.type === FrameType.ABORT) return [];
+    if (onFrame === undefined) return asIs(passing);
     const envelope = said;
     const once = (what: string) => {
       const key = `${hex(passing.frame.session)}/${passing.to}/${what}`;
       return done.has(key) ? false : (done.add(key), true);
     };
     const context = { ...attack, world, rng, rounds, corpus, once, bodies };
-    if (envelope !== undefined || isRound0(attack.place, passing)) return onFrame(passing, context, envelope);
+    if (envelope !== undefined || isRound0(attack.place, passing)) {
+      const sent = onFrame(passing, context, envelope);
+      if (!isAsIs(passing, sent)) attack.note?.();
+      return sent;
+    }
     const echo = onEcho === undefined ? undefined : echoOf(attack.place, passing, table);
     return echo === undefined || onEcho === undefined ? asIs(passing) : onEcho(passing, context, echo);
   };
 }
 
 /** The corrupt party's protocol side. */
-export function corruptDefinition(attack: Attack, rng: Rng, corpus: Corpus): Wrap {
-  const { onBody } = ADVERSARIES[attack.adversary] as Adversary;
+export function corruptDefinition(attack: Attack, rng: Rng, corpus: Corpus, lies: Lies = {}): Wrap {
+  const own = (lies as Readonly<Record<string, Lies[keyof Lies]>>)[attack.adversary];
+  if (own !== undefined) {
+    const { corrupt, target, note = () => {} } = attack;
+    return (definition) => own.wrap(definition, { corrupt, target, note });
+  }
+  const { onBody } = ADVERSARIES[attack.adversary] ?? HONEST;
   const { kind, round } = attack.place;
   const lie = <T>(codec: Codec<T>): Codec<T> => ({
     ...codec,
-    write: (out, value) =>
-      out.put((onBody as NonNullable<typeof onBody>)(encode(codec, value), { ...attack, rng, corpus })),
+    write(out, value) {
+      const body = encode(codec, value);
+      const told = onBody?.(body, { ...attack, rng, corpus }) ?? body;
+      if (!equal(told, body)) attack.note?.();
+      out.put(told);
+    },
   });
   return <I, O>(definition: Definition<I, O>): Definition<I, O> => {
     if (onBody === undefined || (kind !== "broadcast" && kind !== "direct")) return definition;
@@ -228,6 +246,8 @@ function lieIn(
   // Only what is written changes: what comes in is read as before.
   return codec === undefined ? step : { ...step, round: { ...step.round, [kind]: lie(codec) } };
 }
+
+const HONEST: Adversary = { at: () => false };
 
 /** Who withholds something does not say goodbye either. */
 const WITHOUT_A_WORD: ReadonlySet<string> = new Set([
@@ -281,6 +301,12 @@ function echoOf({ round }: Place, { frame }: Passing, table: RoundTable): Envelo
   if (frame.type !== FrameType.ENVELOPE) return undefined;
   const head = envelopeHead(frame.payload);
   return table.place(head.round, head.to)?.echoOf === round ? openEnvelope(frame.payload, true) : undefined;
+}
+
+function isAsIs({ frame }: Passing, sent: Sent): boolean {
+  const [only, ...others] = sent;
+  return only !== undefined && others.length === 0 && (only.delayMs ?? 0) === 0 &&
+    equal(only.frame.payload, frame.payload);
 }
 
 function asIs({ frame }: Passing): Sent {
@@ -342,10 +368,12 @@ function otherBody(
   { corpus, corrupt, place }: Pick<Context, "rng" | "corpus" | "corrupt" | "place">,
 ): Bytes {
   for (const [key, raw] of corpus) {
-    const [from, round, to] = key.split("/").map(Number);
+    const [at, isBody] = key.split("/body");
+    const [from, round, to] = (at as string).split("/").map(Number);
     if (from !== corrupt || round !== place.round || (to === TO_ALL) !== (place.kind === "broadcast")) {
       continue;
     }
+    if (isBody !== undefined) return raw;
     for (const hasEcho of [false, true]) {
       try {
         const other = openEnvelope(raw, hasEcho).body;
@@ -365,6 +393,7 @@ function equivocate(passing: Passing, context: Context, envelope: Envelope | und
 
 /** Another body for one receiver, so late that everybody else's next round is there before it. */
 function equivocateLate(passing: Passing, context: Context, envelope: Envelope | undefined): Sent {
+  if (envelope === undefined || equal(otherBody(envelope.body, context), envelope.body)) return asIs(passing);
   return equivocate(passing, context, envelope).map(({ frame }) => ({
     frame,
     delayMs: passing.to === context.target ? 2_500 : 0,

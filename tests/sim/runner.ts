@@ -7,7 +7,7 @@ import type { Bytes } from "../../src/base/bytes.ts";
 import { CheaterError, type QuorateError, TransportError } from "../../src/base/errors.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { type CurveName, CURVES } from "../../src/math/curve.ts";
-import { envelopeHead } from "../../src/session/envelope.ts";
+import { envelopeHead, openEnvelope } from "../../src/session/envelope.ts";
 import { RoundTable } from "../../src/session/envelope_store.ts";
 import { type Evidence, verifyEvidence } from "../../src/session/evidence.ts";
 import { SessionLimits } from "../../src/session/limits.ts";
@@ -21,6 +21,7 @@ import {
   type Place,
   placesOf,
 } from "./adversary.ts";
+import { type Ending, LIE_NAMES, type Lies } from "./lies.ts";
 import { makeScenario, type ProtocolName, PROTOCOLS, type Scenario, type Unit } from "./scenarios.ts";
 import { World } from "./world.ts";
 
@@ -58,7 +59,12 @@ export interface Filter {
   readonly adversary?: string;
 }
 
-export const ADVERSARY_NAMES: readonly string[] = ["none", "crash", ...Object.keys(ADVERSARIES)];
+export const ADVERSARY_NAMES: readonly string[] = [
+  "none",
+  "crash",
+  ...Object.keys(ADVERSARIES),
+  ...LIE_NAMES,
+];
 export const SIZES = [2, 3, 5] as const;
 
 /** A random plan. */
@@ -147,33 +153,67 @@ export function execute(plan: Plan): Verdict {
 }
 
 function executeAttack(plan: Plan): Verdict {
-  const scenario = makeScenario(plan.protocol, plan.parties, CURVES[plan.curve]);
+  const honestly = plan.adversary === "none";
+  const corrupt = partyId(plan.corrupt);
+  const faulty = honestly ? undefined : corrupt;
+  const scenario = makeScenario(
+    plan.protocol,
+    plan.parties,
+    CURVES[plan.curve],
+    faulty === undefined ? {} : { faulty },
+  );
+  let told = false;
   const attack: Attack = {
     adversary: plan.adversary,
-    corrupt: partyId(plan.corrupt),
+    corrupt,
     target: partyId(plan.target),
     place: plan.place,
+    note: () => {
+      told = true;
+    },
   };
-  const honestly = plan.adversary === "none";
   const corpus = honestly ? new Map() : honestRun(plan.protocol, plan.parties).corpus;
   const lies = seededRng(`lies/${plan.seed}`);
+  let isOver = honestly;
+  const lie = intercept(attack, scenario.rounds, lies, corpus);
   const world = new World({
     seed: plan.seed,
     parties: plan.parties,
     timeoutMs: TIMEOUT_MS,
     onRecord: (party, record) => scenario.record(party, record),
-    ...(honestly ? {} : { intercept: intercept(attack, scenario.rounds, lies, corpus) }),
+    intercept: (passing, inWorld) => isOver ? [{ frame: passing.frame }] : lie(passing, inWorld),
   });
   const units = startAll(
     world,
     scenario,
-    (party) => !honestly && party === attack.corrupt ? corruptDefinition(attack, lies, corpus) : undefined,
+    (party) => party === faulty ? corruptDefinition(attack, lies, corpus, scenario.lies) : undefined,
   );
   world.run(TEN_MINUTES);
-  const faulty = honestly ? undefined : attack.corrupt;
   const honest = units.filter(({ party }) => party !== faulty);
-  const judged = judge({ plan, scenario, world, units: honest, faulty, startedAt: 0 });
-  return { ...judged, trace: world.trace };
+  const judged = judge({ plan, scenario, world, units: honest, faulty, startedAt: 0, told });
+  const trace = world.trace;
+  isOver = true;
+  const violations = [...judged.violations, ...(honestly ? [] : runAgain(plan, scenario, world, faulty))];
+  return { ...judged, violations, trace };
+}
+
+/** The same command again, by everybody, with what is stored by now: it must come to its end. */
+function runAgain(
+  plan: Plan,
+  scenario: Scenario,
+  world: World,
+  faulty: PartyId | undefined,
+): string[] {
+  if (scenario.again?.isDue() !== true) return [];
+  const startedAt = world.now;
+  const units = startAll(world, scenario);
+  world.run(startedAt + TEN_MINUTES);
+  const honestly = { ...plan, adversary: "none" };
+  const { violations } = judge({ plan: honestly, scenario, world, units, faulty, startedAt, told: false });
+  const fault = scenario.again.fault();
+  return [...violations, ...(fault === undefined ? [] : [fault])].map((violation) =>
+    `run again: ${violation}`
+  );
 }
 
 function executeCrash(plan: Plan): Verdict {
@@ -190,16 +230,28 @@ function executeCrash(plan: Plan): Verdict {
   const units = startAll(world, scenario);
   world.run(200_000);
   const others = units.filter(({ party }) => party !== crashed);
-  const judged = judge({ plan, scenario, world, units: others, faulty: crashed, startedAt: 0 });
+  const judged = judge({ plan, scenario, world, units: others, faulty: crashed, startedAt: 0, told: true });
   const violations = [...judged.violations];
   const half = scenario.halfDone(world.parties);
   if (half !== undefined) violations.push(`after the crash: ${half}`);
+  if (scenario.again !== undefined) {
+    violations.push(...runAgain(plan, scenario, world, undefined));
+    return { ...judged, violations, trace: world.trace };
+  }
   // The same command again, at every party.
   const startedAt = world.now;
   const again = startAll(world, scenario);
   world.run(TEN_MINUTES);
   const honestly = { ...plan, adversary: "none" };
-  const second = judge({ plan: honestly, scenario, world, units: again, faulty: undefined, startedAt });
+  const second = judge({
+    plan: honestly,
+    scenario,
+    world,
+    units: again,
+    faulty: undefined,
+    startedAt,
+    told: false,
+  });
   for (const violation of second.violations) violations.push(`run again: ${violation}`);
   return { ...judged, violations, trace: world.trace };
 }
@@ -214,13 +266,15 @@ function startAll(
 }
 
 function judge(
-  { plan, scenario, world, units, faulty, startedAt }: {
+  { plan, scenario, world, units, faulty, startedAt, told }: {
     readonly plan: Plan;
     readonly scenario: Scenario;
     readonly world: World;
     readonly units: readonly Unit[];
     readonly faulty: PartyId | undefined;
     readonly startedAt: number;
+    /** Whether anything was said that an honest party would not have said. */
+    readonly told: boolean;
   },
 ): Omit<Verdict, "trace"> {
   const violations: string[] = [];
@@ -249,7 +303,11 @@ function judge(
       const { error, evidence } = outcome;
       const cause = error.code === "OUTCOME_UNKNOWN" ? error.cause as QuorateError : error;
       failures.push({ unit, error: cause, evidence });
-      violations.push(...faultsOf(unit, cause, evidence, world, isFaulty));
+      const hasLeft = (party: number) =>
+        group.some(({ party: other, slot }) =>
+          other === party && slot.outcome?.ok === false && (slot.endedAt ?? 0) < (endedAt ?? 0)
+        );
+      violations.push(...faultsOf(unit, cause, evidence, world, isFaulty, hasLeft));
       named ||= namesFaulty(cause, isFaulty);
     }
     finished += values.length;
@@ -257,7 +315,7 @@ function judge(
     const fault = scenario.fault(values);
     if (fault !== undefined) violations.push(`S1/S2: ${fault}`);
     const participants = group[0]?.participants ?? [];
-    const met = expectation(plan, scenario, participants);
+    const met = expectation(plan, scenario, participants, told);
     if (met !== undefined && !met.holds(failures.map(({ error }) => error), values.length)) {
       const got = failures.map(({ unit, error }) => `${unit.party}: ${error.code} ${error.message}`).join(
         "; ",
@@ -276,6 +334,7 @@ function faultsOf(
   evidence: readonly Evidence[],
   world: World,
   isFaulty: (party: number) => boolean,
+  hasLeft: (party: number) => boolean,
 ): string[] {
   const faults: string[] = [];
   const say = (what: string) => faults.push(`${what} at party ${party}: ${error.code} ${error.message}`);
@@ -288,7 +347,10 @@ function faultsOf(
     }
   }
   const names = ["TIMEOUT", "LINK_FLAP", "PEER_RESTARTED", "ROUND0_SPLIT"].includes(error.code);
-  if (names && error instanceof TransportError && !error.parties.every(isFaulty)) {
+  // Who comes to round 0 after the others have left it, for what they saw there, rightly says that they do not answer.
+  const isLate = error.code === "TIMEOUT" && error.message.includes("before the first round");
+  const mayBeNamed = (party: number) => isFaulty(party) || (isLate && hasLeft(party));
+  if (names && error instanceof TransportError && !error.parties.every(mayBeNamed)) {
     say("S4: an honest party is named");
   }
   for (const item of evidence) {
@@ -321,7 +383,8 @@ interface Expectation {
 function expectation(
   plan: Plan,
   scenario: Scenario,
-  participants: readonly number[],
+  participants: readonly PartyId[],
+  told: boolean,
 ): Expectation | undefined {
   const { adversary, corrupt, target, place, parties, protocol } = plan;
   const isIt = (party: number) => party === corrupt;
@@ -336,15 +399,31 @@ function expectation(
     what: "the culprit is named",
     holds: (errors) => errors.some((e) => e instanceof CheaterError && e.culprits.some(isIt)),
   };
+  if (adversary === "crash") return undefined;
+  const lie = (scenario.lies as Readonly<Record<string, Lies[keyof Lies]>> | undefined)?.[adversary];
+  if (lie !== undefined) {
+    const endings: Readonly<Record<Ending, Expectation | undefined>> = {
+      culprit,
+      fail,
+      finish,
+      any: undefined,
+    };
+    return told ? endings[lie.ends] : finish;
+  }
   const others = participants.filter((party) => party !== corrupt);
   const isHit = adversary === "drop-half"
     ? others.some((party) => (party - target) % 2 === 0)
-    : !TO_ONE.has(adversary) || others.includes(target);
-  if (!participants.includes(corrupt) || !isHit) return adversary === "crash" ? undefined : finish;
+    : !TO_ONE.has(adversary) || others.some((party) => party === target);
+  const isThere = participants.some((party) => party === corrupt);
+  if (!isThere || !isHit || !told) return finish;
+  const hit = TO_ONE.has(adversary) ? [partyId(target)] : others;
+  if (CHANGES.has(adversary) && scenario.isChecked?.(place, partyId(corrupt), hit) === false) {
+    return undefined;
+  }
   const table = new RoundTable(scenario.rounds);
   const isEchoed = place.kind === "broadcast" && table.echoed.includes(place.round);
   const isLast = place.round === scenario.rounds.at(-1)?.number;
-  const exact = protocol === "agree-random" || protocol === "dkg";
+  const exact = EXACT.has(protocol);
   switch (adversary) {
     case "none":
     case "late":
@@ -397,7 +476,9 @@ function namesFaulty(error: QuorateError, isFaulty: (party: number) => boolean):
 
 function placesFor(protocol: ProtocolName, parties: number, adversary: string): Place[] {
   if (adversary === "none" || adversary === "crash") return [ANY];
-  return placesOf(makeScenario(protocol, parties, CURVES.secp256k1).rounds, adversary, parties);
+  const { rounds, lies = {} } = makeScenario(protocol, parties, CURVES.secp256k1);
+  const lie = (lies as Readonly<Record<string, Lies[keyof Lies]>>)[adversary];
+  return lie === undefined ? placesOf(rounds, adversary, parties) : [lie.place];
 }
 
 function planOf(protocol: ProtocolName, parties: number, adversary: string, place: Place): Plan {
@@ -416,7 +497,7 @@ function planOf(protocol: ProtocolName, parties: number, adversary: string, plac
 
 const honestRuns = new Map<string, { readonly corpus: Corpus; readonly steps: number }>();
 
-/** What an honest session looks like: for replays, and for how many steps there are to crash at. */
+/** What an honest session looks like, of the epoch before where there is one: for replays, and for how many steps there are to crash at. */
 function honestRun(
   protocol: ProtocolName,
   parties: number,
@@ -425,7 +506,8 @@ function honestRun(
   const known = honestRuns.get(key);
   if (known !== undefined) return known;
   const corpus = new Map<string, Bytes>();
-  const scenario = makeScenario(protocol, parties, CURVES.secp256k1);
+  const scenario = makeScenario(protocol, parties, CURVES.secp256k1, { earlier: true });
+  const table = new RoundTable(scenario.rounds);
   const world = new World({
     seed: "corpus",
     parties,
@@ -434,6 +516,8 @@ function honestRun(
       if (frame.type === FrameType.ENVELOPE) {
         const { from, round, to } = envelopeHead(frame.payload);
         corpus.set(`${from}/${round}/${to}`, frame.payload);
+        const { body } = openEnvelope(frame.payload, table.place(round, to)?.echoOf !== undefined);
+        corpus.set(`${from}/${round}/${to}/body`, body);
       }
       return [{ frame }];
     },
@@ -454,6 +538,18 @@ const TEN_MINUTES = 600_000;
 /** What a dispute, a last word and a round trip may add. */
 const GRACE_MS = SessionLimits.echoDisputeMs + SessionLimits.lastWordMs + 2_000;
 const ANY: Place = { kind: "open", round: 0 };
+/** Where every byte that is sent is checked, and a wrong one names its sender. */
+const EXACT: ReadonlySet<ProtocolName> = new Set(["agree-random", "dkg", "refresh", "reshare", "repair"]);
+/** What is said is another thing, and not only sent at another time or not at all. */
+const CHANGES: ReadonlySet<string> = new Set([
+  "flip",
+  "zeros",
+  "ones",
+  "other",
+  "flip-one",
+  "equivocate",
+  "replay-round",
+]);
 const ABSENCE: ReadonlySet<string> = new Set(["TIMEOUT", "LINK_FLAP"]);
 const TO_ONE: ReadonlySet<string> = new Set([
   "drop-one",

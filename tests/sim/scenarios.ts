@@ -17,39 +17,33 @@ import { PairState } from "../../src/protocols/ecdsa/pair_state.ts";
 import { sign } from "../../src/protocols/ecdsa/sign.ts";
 import type { EcdsaSignature } from "../../src/protocols/ecdsa/signature.ts";
 import { quorumOf } from "../../src/protocols/key_share.ts";
-import type { Definition, JournalRecord, Round } from "../../src/protocols/protocol.ts";
+import type { Definition } from "../../src/protocols/protocol.ts";
 import { dealKey, type DealtKey } from "../protocols/ecdsa/support.ts";
-import { NAMES, type Slot, type World } from "./world.ts";
+import { type EpochOptions, refreshing, repairing, resharing } from "./epoch_scenarios.ts";
+import { same, type Scenario, startLater, type Unit, type Wrap } from "./scenario.ts";
+import { NAMES } from "./world.ts";
 
-export const PROTOCOLS = ["agree-random", "agree-nonce", "dkg", "pair", "ecdsa-sign"] as const;
+export const PROTOCOLS = [
+  "agree-random",
+  "agree-nonce",
+  "dkg",
+  "pair",
+  "ecdsa-sign",
+  "refresh",
+  "reshare",
+  "repair",
+] as const;
 export type ProtocolName = typeof PROTOCOLS[number];
 
-/** One session at one party. */
-export interface Unit {
-  readonly party: PartyId;
-  readonly participants: readonly PartyId[];
-  readonly slot: Slot<unknown>;
-}
-
-/** A definition as the corrupt party runs it. */
-export type Wrap = <I, O>(definition: Definition<I, O>) => Definition<I, O>;
-
-/** One protocol with everything that its parties have; fresh for each run. */
-export interface Scenario {
-  readonly protocol: ProtocolName;
-  readonly rounds: readonly Round[];
-  /** Starts all sessions of a party. */
-  start(world: World, party: PartyId, wrap?: Wrap, delayMs?: number): Unit[];
-  /** What is wrong with the results of honest parties of one session, in words. */
-  fault(values: readonly unknown[]): string | undefined;
-  /** A party's durable state takes a record. */
-  record(party: PartyId, record: JournalRecord): void;
-  /** What is half done in the durable states of these parties, in words. */
-  halfDone(parties: readonly PartyId[]): string | undefined;
-}
+export type { Scenario, Unit, Wrap };
 
 /** Makes a scenario for n parties. */
-export function makeScenario(protocol: ProtocolName, n: number, curve: Curve): Scenario {
+export function makeScenario(
+  protocol: ProtocolName,
+  n: number,
+  curve: Curve,
+  options: EpochOptions = {},
+): Scenario {
   const parties = Array.from({ length: n }, (_, i) => partyId(i + 1));
   switch (protocol) {
     case "agree-random":
@@ -62,6 +56,12 @@ export function makeScenario(protocol: ProtocolName, n: number, curve: Curve): S
       return pairs(n, curve);
     case "ecdsa-sign":
       return signing(n, curve);
+    case "refresh":
+      return refreshing(n, curve, options);
+    case "reshare":
+      return resharing(n, curve, options);
+    case "repair":
+      return repairing(n, curve, options);
   }
 }
 
@@ -103,12 +103,11 @@ function keyGeneration(parties: readonly PartyId[], curve: Curve): Scenario {
     protocol: "dkg",
     rounds: dkg.rounds(inputOf(parties[0] as PartyId)),
     start(world, party, wrap = same, delayMs = 0) {
-      const slot: Slot<unknown> = {};
-      world.at(delayMs, () => {
-        if (!world.isAlive(party)) return;
-        Object.assign(slot, { inner: world.start(party, wrap(dkg), inputOf(party)) });
-      });
-      return [{ party, participants: parties, slot: deferred(slot) }];
+      const slot = startLater(world, party, delayMs, () => ({
+        definition: wrap(dkg),
+        input: inputOf(party),
+      }));
+      return [{ party, participants: parties, slot }];
     },
     fault(values) {
       const results = values as DkgResult[];
@@ -233,22 +232,3 @@ function dealtKey(n: number, curve: Curve): DealtKey {
 }
 
 export const CURVES_SIMULATED: readonly Curve[] = [secp256k1, p256];
-
-function same<T>(definition: T): T {
-  return definition;
-}
-
-/** A slot whose session begins later, with what is stored by then. */
-function deferred(slot: Slot<unknown> & { inner?: Slot<unknown> }): Slot<unknown> {
-  return {
-    get outcome() {
-      return slot.inner?.outcome as never;
-    },
-    get settled() {
-      return slot.inner?.settled as never;
-    },
-    get endedAt() {
-      return slot.inner?.endedAt as never;
-    },
-  };
-}

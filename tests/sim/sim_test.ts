@@ -20,6 +20,9 @@ const SEEDS: Readonly<Record<ProtocolName, number>> = {
   dkg: 15,
   pair: 3,
   "ecdsa-sign": 20,
+  refresh: 10,
+  reshare: 10,
+  repair: 10,
 };
 const EVERY: readonly Filter[] = [
   { protocol: "agree-random", parties: 2 },

@@ -83,10 +83,17 @@ export class MemoryStore {
   }
 
   held(): HeldEpoch[] {
-    return [...this.rows].sort(([a], [b]) => a - b).map(([, { state, encoded }]) => ({
+    return [...this.rows.keys()].sort((a, b) => a - b).map((epoch) => this.heldAt(epoch) as HeldEpoch);
+  }
+
+  heldAt(epoch: number): HeldEpoch | undefined {
+    const row = this.rows.get(epoch);
+    if (row === undefined) return undefined;
+    const { state, encoded } = row;
+    return {
       state,
       key: isStoredDeparture(encoded) ? decodeStoredDeparture(encoded) : decodeStoredKey(encoded),
-    }));
+    };
   }
 
   active(): StoredKey | undefined {
@@ -186,6 +193,14 @@ export class Keyring {
       store.rows.set(0, { state: "active", encoded: copy(encoded.expose()), certificate });
     }
     return { record, certificate };
+  }
+
+  /** The same key; what the parties store from now on is its own. */
+  fork(stores: ReadonlyMap<PartyId, MemoryStore> = this.stores): Keyring {
+    const copies = new Map([...this.stores].map(([party, own]) => [party, stores.get(party) ?? own]));
+    return Object.assign(Object.create(Keyring.prototype), this, {
+      stores: new Map([...copies].map(([party, store]) => [party, store.clone()])),
+    });
   }
 
   store(party: PartyId): MemoryStore {
