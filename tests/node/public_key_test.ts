@@ -78,13 +78,18 @@ Deno.test("formatPublicKey() writes the compressed point and the whole record", 
 
 Deno.test("parsePublicKey() refuses what is no point of a known curve", () => {
   const pem = formatPublicKey(infoOf("p256"), "pem");
-  const ed25519 = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" }).toString();
+  const x25519 = generateKeyPairSync("x25519").publicKey.export({ type: "spki", format: "pem" }).toString();
   const p384 = generateKeyPairSync("ec", { namedCurve: "secp384r1" }).publicKey
     .export({ type: "spki", format: "pem" }).toString();
   const body = Uint8Array.fromBase64(pem.split("\n").slice(1, 3).join(""));
   body[90] = (body[90] as number) ^ 1;
   const offCurve = `-----BEGIN PUBLIC KEY-----\n${body.toBase64()}\n-----END PUBLIC KEY-----\n`;
-  for (const text of ["", "{}", "nonsense", ed25519, p384, offCurve]) {
+  // y = 0 is a point of order 4: it verifies signatures that nobody made.
+  const order4 = [...Uint8Array.fromHex("302a300506032b6570032100"), ...new Uint8Array(32)];
+  const torsion = `-----BEGIN PUBLIC KEY-----\n${
+    Uint8Array.from(order4).toBase64()
+  }\n-----END PUBLIC KEY-----\n`;
+  for (const text of ["", "{}", "nonsense", x25519, p384, offCurve, "f".repeat(64), torsion]) {
     refused(() => parsePublicKey(text, "key.pem"), "FILE_UNREADABLE", /key\.pem holds no public key/);
   }
 });
