@@ -94,10 +94,30 @@ export type { SymSuite } from "./src/protocols/ecdsa/params.ts";
 export { sign } from "./src/protocols/ecdsa/sign.ts";
 export type { SignInput } from "./src/protocols/ecdsa/sign_opening.ts";
 export * from "./src/protocols/ecdsa/signature.ts";
+export { type FrostCertificate, verifyFrostCertificate } from "./src/protocols/frost/certificate.ts";
+export { frostDkg, type FrostDkgInput, type FrostDkgResult } from "./src/protocols/frost/dkg.ts";
+export type { FrostHeldEpoch } from "./src/protocols/frost/held.ts";
+export {
+  type FrostKeyRecord,
+  type FrostKeyShare,
+  frostQuorumOf,
+  type Threshold,
+  thresholdOf,
+} from "./src/protocols/frost/key.ts";
+export {
+  frostRefresh,
+  type FrostRefreshInput,
+  type FrostRefreshResult,
+} from "./src/protocols/frost/refresh.ts";
+export { frostRepair, type FrostRepairInput, type FrostRepairResult } from "./src/protocols/frost/repair.ts";
+export { frostSign, type FrostSignInput } from "./src/protocols/frost/sign.ts";
+export { decodeFrostStoredKey, type FrostStoredKey } from "./src/protocols/frost/stored_key.ts";
+export { FROST_SUITES, type FrostScheme, type FrostSuite } from "./src/protocols/frost/suite.ts";
 export * from "./src/protocols/key_share.ts";
 export * from "./src/protocols/local.ts";
 export * from "./src/protocols/protocol.ts";
 export {
+  type BackedUpRecord,
   type BackupInfo,
   type BackupInput,
   createBackup,
@@ -176,12 +196,21 @@ export {
   parseConfig,
   type PartyConfig,
 } from "./src/node/config.ts";
+export type { CoordinationConfig, RecordsConfig, StoresConfig, TlsFiles } from "./src/node/store_config.ts";
 export * from "./src/node/derivation.ts";
+export type {
+  FrostGenerateRequest,
+  FrostKeyInfo,
+  FrostSignRequest,
+  FrostSignResult,
+} from "./src/node/frost_keys.ts";
 export * from "./src/node/init.ts";
 export type { RepairRequest, ReshareRequest } from "./src/node/key_epochs.ts";
 export {
   type EpochInfo,
+  type EpochOutcome,
   type GenerateRequest,
+  type KeyInfo,
   openParty,
   type PublicKeyInfo,
   type RefreshRequest,
