@@ -43,36 +43,15 @@ export function startParty(
 ): PartyProcess {
   partyConfig(config, party);
   const flags = permissionFlags(config, party, { read: options.read ?? [], write: options.write ?? [] });
-  const startedAt = performance.now();
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      "--frozen",
-      "--config",
-      PROJECT,
-      "--no-prompt",
-      ...flags,
-      MAIN,
-      ...args,
-      "--config",
-      config.path,
-      "--party",
-      party,
-    ],
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const finished = (async () => {
-    const [stdout, stderr, status] = await Promise.all([
-      collect(child.stdout),
-      collect(child.stderr, options.onProgress),
-      child.status,
-    ]);
-    return { code: status.code, stdout, stderr, elapsedMs: performance.now() - startedAt };
-  })();
-  return { pid: child.pid, finished, kill: () => child.kill("SIGKILL") };
+  return start([...flags, MAIN, ...args, "--config", config.path, "--party", party], options.onProgress);
+}
+
+/** Runs a command of somebody who is no party, and may read the named paths alone. */
+export async function runStranger(
+  args: readonly string[],
+  options: { readonly read: readonly string[] },
+): Promise<Finished> {
+  return await start([`--allow-read=${options.read.join(",")}`, MAIN, ...args]).finished;
 }
 
 /** Starts the same command at several parties at once and waits for all of them. */
@@ -88,6 +67,25 @@ export async function runParties(
   const finished = new Map<string, Finished>();
   for (const [party, process] of started) finished.set(party, await process.finished);
   return finished;
+}
+
+function start(args: readonly string[], onProgress?: (line: string) => void): PartyProcess {
+  const startedAt = performance.now();
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--frozen", "--config", PROJECT, "--no-prompt", ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const finished = (async () => {
+    const [stdout, stderr, status] = await Promise.all([
+      collect(child.stdout),
+      collect(child.stderr, onProgress),
+      child.status,
+    ]);
+    return { code: status.code, stdout, stderr, elapsedMs: performance.now() - startedAt };
+  })();
+  return { pid: child.pid, finished, kill: () => child.kill("SIGKILL") };
 }
 
 async function collect(stream: ReadableStream<Uint8Array>, onLine?: (line: string) => void): Promise<string> {
