@@ -194,7 +194,8 @@ export class ProtocolSession {
 
   /** An envelope with this session's id. */
   receiveEnvelope(peer: PartyId, raw: Bytes): void {
-    if (this.#store === undefined || !["opening", "running", "disputing"].includes(this.#phase)) return;
+    const listens = ["opening", "running", "disputing"].includes(this.#phase) || this.#isDoubted(peer);
+    if (this.#store === undefined || !listens) return;
     this.#safely(() => this.#judge(peer, (this.#store as EnvelopeStore).accept(peer, raw)));
   }
 
@@ -208,6 +209,7 @@ export class ProtocolSession {
         return this.#equivocated(acceptance.evidence);
       case "stored":
         if (this.#phase === "running") this.#running?.received(acceptance.stored);
+        else this.#speaks(peer);
     }
   }
 
@@ -215,6 +217,20 @@ export class ProtocolSession {
   receiveDone(peer: PartyId): void {
     this.#doneBy.add(peer);
     if (this.#phase === "lingering" && this.#everybodyDone()) this.#finish();
+    this.#speaks(peer);
+  }
+
+  /** Whether the silence of a peer is another one's claim. */
+  #isDoubted(peer: PartyId): boolean {
+    return this.#phase === "expiring" && !this.#isOverdue && this.#expired.includes(peer);
+  }
+
+  /** Who speaks after another one claimed that it is silent is not: what ended the session is that claim. */
+  #speaks(peer: PartyId): void {
+    const [claim] = this.#words.values();
+    if (!this.#isDoubted(peer) || this.#words.has(peer) || claim === undefined) return;
+    this.#words.set(peer, claim);
+    if (this.#expired.every((party) => this.#words.has(party))) this.#conclude();
   }
 
   /** True iff a SESSION_REFUSED is about this attempt, not an earlier one of the same proposal. */

@@ -119,6 +119,29 @@ Deno.test("deadline: own computing is not the peers' silence, but every session 
   }
 });
 
+Deno.test("abort: who speaks after a peer called it silent is not named; after the own deadline it is", () => {
+  for (const how of ["envelope", "done", "deadline", "other"] as const) {
+    const lonely = new Lonely();
+    const slot = lonely.start(word);
+    const sid = lonely.openWithAll();
+    if (how === "deadline") {
+      lonely.receiveEnvelope(BOB, sid, { body: wordBody("b") });
+      lonely.pass(TIMEOUT_MS);
+    } else lonely.receiveAbort(BOB, sid, { code: "TIMEOUT", parties: [CAROL] });
+    assert.equal(stateOf(slot), "running");
+    if (how === "done") lonely.receive(CAROL, FrameType.DONE, encode(doneCodec, { sid }), sid.slice(0, 16));
+    else lonely.receiveEnvelope(how === "other" ? BOB : CAROL, sid, { body: wordBody("w") });
+    if (how === "deadline" || how === "other") {
+      assert.equal(stateOf(slot), "running");
+      lonely.pass(SessionLimits.lastWordMs);
+    }
+    const { code, message } = failureOf(slot);
+    const isNamed = how === "deadline" || how === "other";
+    assert.equal(code, isNamed ? "TIMEOUT" : "PEER_ABORTED", how);
+    assert.match(message, isNamed ? /^carol did not answer/ : /^bob ended the session \(TIMEOUT: /);
+  }
+});
+
 Deno.test("abort: a TIMEOUT that names somebody who is missing here too ends the wait for that one", () => {
   const lonely = new Lonely();
   lonely.down(CAROL);
