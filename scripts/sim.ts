@@ -17,10 +17,9 @@ import {
   parsePlan,
   type Plan,
   randomPlan,
-  SIZES,
   type Verdict,
 } from "../tests/sim/runner.ts";
-import { type ProtocolName, PROTOCOLS } from "../tests/sim/scenarios.ts";
+import { type ProtocolName, PROTOCOLS, SIZES } from "../tests/sim/scenarios.ts";
 import type { Answer } from "../tests/sim/worker.ts";
 
 const USAGE =

@@ -11,6 +11,8 @@ import type { Curve, Point, Scalar } from "../../src/math/curve.ts";
 import { leavesOf, parsePolicy } from "../../src/primitives/access.ts";
 import { type Endorsed, verifyCertificate } from "../../src/protocols/dkg/certificate.ts";
 import type { StoredKey } from "../../src/protocols/dkg/stored_key.ts";
+import { frostEpochDigest } from "../../src/protocols/frost/held.ts";
+import { decodeFrostStoredKey, isFrostStoredKey } from "../../src/protocols/frost/stored_key.ts";
 import { encodeRecord, type PublicKeyRecord } from "../../src/protocols/key_share.ts";
 import type { Definition, JournalRecord, Round, Session } from "../../src/protocols/protocol.ts";
 import type { EpochResult } from "../../src/protocols/reshare/certify.ts";
@@ -267,15 +269,18 @@ function resultsFault(ring: Keyring, results: readonly (EpochResult | RepairResu
   return undefined;
 }
 
+/** What parties have on disk. */
+type Stores = Pick<Keyring, "store">;
+
 /**
  * S5, at every moment: those members of the newest certified epoch all have its shares, and no epoch number is certified twice.
  *
  * @param parties whose stores tell the truth.
  */
-export function epochsFault(ring: Keyring, parties: readonly PartyId[]): string | undefined {
+export function epochsFault(ring: Stores, parties: readonly PartyId[]): string | undefined {
   const digests = new Map<number, string>();
   const newest = newestCertified(ring, parties);
-  let record: PublicKeyRecord | undefined;
+  let record: PublicPart["record"] | undefined;
   for (const party of parties) {
     for (const [epoch, { state, encoded }] of ring.store(party).rows) {
       if (state === "pending") continue;
@@ -297,7 +302,7 @@ export function epochsFault(ring: Keyring, parties: readonly PartyId[]): string 
 }
 
 /** The newest epoch that any of these parties has certified. */
-export function newestCertified(ring: Keyring, parties: readonly PartyId[]): number {
+export function newestCertified(ring: Stores, parties: readonly PartyId[]): number {
   return Math.max(
     -1,
     ...parties.flatMap((party) =>
@@ -308,7 +313,7 @@ export function newestCertified(ring: Keyring, parties: readonly PartyId[]): num
 
 interface PublicPart {
   readonly digest: string;
-  readonly record: PublicKeyRecord;
+  readonly record: Pick<PublicKeyRecord, "members">;
   readonly hasShare: boolean;
 }
 
@@ -317,12 +322,16 @@ const publicParts = new WeakMap<Bytes, PublicPart>();
 /** What a row says in public; read once, and kept for all copies of the row. */
 function publicPartOf(store: MemoryStore, epoch: number, encoded: Bytes): PublicPart {
   let part = publicParts.get(encoded);
-  if (part === undefined) {
+  if (part !== undefined) return part;
+  if (isFrostStoredKey(encoded)) {
+    const key = decodeFrostStoredKey(encoded);
+    part = { digest: hex(frostEpochDigest(key)), record: key.share.record, hasShare: true };
+  } else {
     const { key } = store.heldAt(epoch) as HeldEpoch;
     const endorsed = endorsedOf(key);
     part = { digest: hex(epochDigest(endorsed)), record: endorsed.record, hasShare: "share" in key };
-    publicParts.set(encoded, part);
   }
+  publicParts.set(encoded, part);
   return part;
 }
 

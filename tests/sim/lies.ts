@@ -174,7 +174,7 @@ function telling(
 }
 
 /** The same protocol with other steps, and other answers to them. */
-function* altered<O>(
+export function* altered<O>(
   inner: Protocol<O>,
   stepOf: (step: Step) => Step,
   answerOf: (step: Step, answer: unknown) => unknown,

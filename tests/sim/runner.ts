@@ -22,7 +22,14 @@ import {
   placesOf,
 } from "./adversary.ts";
 import { type Ending, LIE_NAMES, type Lies } from "./lies.ts";
-import { makeScenario, type ProtocolName, PROTOCOLS, type Scenario, type Unit } from "./scenarios.ts";
+import {
+  makeScenario,
+  type ProtocolName,
+  PROTOCOLS,
+  type Scenario,
+  sizesOf,
+  type Unit,
+} from "./scenarios.ts";
 import { World } from "./world.ts";
 
 /** One run: everything that is needed to repeat it. */
@@ -65,14 +72,16 @@ export const ADVERSARY_NAMES: readonly string[] = [
   ...Object.keys(ADVERSARIES),
   ...LIE_NAMES,
 ];
-export const SIZES = [2, 3, 5] as const;
 
 /** A random plan. */
 export function randomPlan(seed: number, filter: Filter = {}): Plan {
   const rng = seededRng(`plan/${seed}`);
   const pick = <T>(of: readonly T[]): T => of[numberBelow(of.length)] as T;
   const protocol = filter.protocol ?? pick(WEIGHTED);
-  const parties = filter.parties ?? pick(SIZES);
+  const sizes = sizesOf(protocol);
+  const parties = filter.parties !== undefined && sizes.includes(filter.parties)
+    ? filter.parties
+    : pick(sizes);
   const curve: CurveName = numberBelow(4) === 0 ? "p256" : "secp256k1";
   for (;;) {
     const adversary = filter.adversary ?? pick(ADVERSARY_NAMES);
@@ -85,7 +94,7 @@ export function randomPlan(seed: number, filter: Filter = {}): Plan {
     }
     const corrupt = 1 + numberBelow(parties);
     const target = 1 + (corrupt - 1 + 1 + numberBelow(parties - 1)) % parties;
-    const step = 1 + numberBelow(adversary === "crash" ? honestRun(protocol, parties).steps : 1);
+    const step = 1 + numberBelow(adversary === "crash" ? honestRun(protocol, parties, "secp256k1").steps : 1);
     const place = pick(places);
     return { protocol, parties, curve, adversary, corrupt, target, place, step, seed: `${seed}` };
   }
@@ -100,7 +109,7 @@ export function randomPlan(seed: number, filter: Filter = {}): Plan {
 export function* everyPlan(filter: Filter = {}, stepsEvery = 1): Generator<Plan> {
   for (const protocol of PROTOCOLS) {
     if ((filter.protocol ?? protocol) !== protocol) continue;
-    for (const parties of SIZES) {
+    for (const parties of sizesOf(protocol)) {
       if ((filter.parties ?? parties) !== parties) continue;
       for (const adversary of ADVERSARY_NAMES) {
         if ((filter.adversary ?? adversary) !== adversary) continue;
@@ -113,7 +122,7 @@ export function* everyPlan(filter: Filter = {}, stepsEvery = 1): Generator<Plan>
           };
           if (adversary !== "crash") yield plan;
           else {
-            for (let step = 1; step <= honestRun(protocol, parties).steps; step += stepsEvery) {
+            for (let step = 1; step <= honestRun(protocol, parties, "secp256k1").steps; step += stepsEvery) {
               yield { ...plan, step, corrupt: 1 + step % parties };
             }
           }
@@ -172,7 +181,7 @@ function executeAttack(plan: Plan): Verdict {
       told = true;
     },
   };
-  const corpus = honestly ? new Map() : honestRun(plan.protocol, plan.parties).corpus;
+  const corpus = honestly ? new Map() : honestRun(plan.protocol, plan.parties, plan.curve).corpus;
   const lies = seededRng(`lies/${plan.seed}`);
   let isOver = honestly;
   const lie = intercept(attack, scenario.rounds, lies, corpus);
@@ -501,12 +510,13 @@ const honestRuns = new Map<string, { readonly corpus: Corpus; readonly steps: nu
 function honestRun(
   protocol: ProtocolName,
   parties: number,
+  curve: CurveName,
 ): { readonly corpus: Corpus; readonly steps: number } {
-  const key = `${protocol}/${parties}`;
+  const key = `${protocol}/${parties}/${curve}`;
   const known = honestRuns.get(key);
   if (known !== undefined) return known;
   const corpus = new Map<string, Bytes>();
-  const scenario = makeScenario(protocol, parties, CURVES.secp256k1, { earlier: true });
+  const scenario = makeScenario(protocol, parties, CURVES[curve], { earlier: true });
   const table = new RoundTable(scenario.rounds);
   const world = new World({
     seed: "corpus",
@@ -539,7 +549,16 @@ const TEN_MINUTES = 600_000;
 const GRACE_MS = SessionLimits.echoDisputeMs + SessionLimits.lastWordMs + 2_000;
 const ANY: Place = { kind: "open", round: 0 };
 /** Where every byte that is sent is checked, and a wrong one names its sender. */
-const EXACT: ReadonlySet<ProtocolName> = new Set(["agree-random", "dkg", "refresh", "reshare", "repair"]);
+const EXACT: ReadonlySet<ProtocolName> = new Set([
+  "agree-random",
+  "dkg",
+  "refresh",
+  "reshare",
+  "repair",
+  "frost-dkg",
+  "frost-refresh",
+  "frost-repair",
+]);
 /** What is said is another thing, and not only sent at another time or not at all. */
 const CHANGES: ReadonlySet<string> = new Set([
   "flip",

@@ -3,6 +3,7 @@
  */
 
 import type { PartyId } from "../../src/base/brands.ts";
+import { type Bytes, copy, hex } from "../../src/base/bytes.ts";
 import type { Definition, JournalRecord, Round } from "../../src/protocols/protocol.ts";
 import type { Place } from "./adversary.ts";
 import type { Lies } from "./lies.ts";
@@ -72,4 +73,37 @@ export function startLater<I, O>(
       return slot.inner?.endedAt as never;
     },
   };
+}
+
+/** What parties store while a key is generated. */
+export class GenerationStores {
+  readonly #stores = new Map<PartyId, { state: "pending" | "active"; key: Bytes; keyId: string }>();
+
+  /** What a party has. */
+  of(party: PartyId): { readonly state: "pending" | "active"; readonly key: Bytes } | undefined {
+    return this.#stores.get(party);
+  }
+
+  write(party: PartyId, record: JournalRecord): void {
+    const held = this.#stores.get(party);
+    if (record.kind === "key-pending") {
+      if (held?.state === "active") throw new Error("an active key would be overwritten");
+      const key = copy(record.key.expose());
+      this.#stores.set(party, { state: "pending", key, keyId: hex(record.keyId) });
+    } else if (record.kind === "key-active") {
+      if (held?.keyId !== hex(record.keyId)) throw new Error("a key is activated that is not stored");
+      held.state = "active";
+    }
+  }
+
+  /** What is half done, in words. */
+  halfDone(parties: readonly PartyId[]): string | undefined {
+    const held = parties.map((party) => this.#stores.get(party));
+    const active = new Set(held.filter((key) => key?.state === "active").map((key) => key?.keyId));
+    if (active.size > 1) return "two keys are active";
+    const [id] = active;
+    return id !== undefined && held.some((key) => key?.keyId !== id)
+      ? "a key is active at one party and not even stored at another"
+      : undefined;
+  }
 }

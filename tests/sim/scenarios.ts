@@ -3,7 +3,7 @@
  */
 
 import { type PartyId, partyId } from "../../src/base/brands.ts";
-import { type Bytes, copy, hex, utf8 } from "../../src/base/bytes.ts";
+import { type Bytes, hex, utf8 } from "../../src/base/bytes.ts";
 import { ed25519Signer, sha256 } from "../../src/base/crypto.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { type Curve, p256, secp256k1 } from "../../src/math/curve.ts";
@@ -20,7 +20,8 @@ import { quorumOf } from "../../src/protocols/key_share.ts";
 import type { Definition } from "../../src/protocols/protocol.ts";
 import { dealKey, type DealtKey } from "../protocols/ecdsa/support.ts";
 import { type EpochOptions, refreshing, repairing, resharing } from "./epoch_scenarios.ts";
-import { same, type Scenario, startLater, type Unit, type Wrap } from "./scenario.ts";
+import { frostGenerating, frostRefreshing, frostRepairing, frostSigning } from "./frost_scenarios.ts";
+import { GenerationStores, same, type Scenario, startLater, type Unit, type Wrap } from "./scenario.ts";
 import { NAMES } from "./world.ts";
 
 export const PROTOCOLS = [
@@ -32,10 +33,21 @@ export const PROTOCOLS = [
   "refresh",
   "reshare",
   "repair",
+  "frost-dkg",
+  "frost-sign",
+  "frost-refresh",
+  "frost-repair",
 ] as const;
 export type ProtocolName = typeof PROTOCOLS[number];
 
 export type { Scenario, Unit, Wrap };
+
+/** Numbers of parties that a protocol is simulated with: a FROST share is repaired by at least two. */
+export function sizesOf(protocol: ProtocolName): readonly number[] {
+  return protocol === "frost-repair" ? SIZES.slice(1) : SIZES;
+}
+
+export const SIZES: readonly number[] = [2, 3, 5];
 
 /** Makes a scenario for n parties. */
 export function makeScenario(
@@ -62,6 +74,14 @@ export function makeScenario(
       return resharing(n, curve, options);
     case "repair":
       return repairing(n, curve, options);
+    case "frost-dkg":
+      return frostGenerating(n, curve);
+    case "frost-sign":
+      return frostSigning(n, curve);
+    case "frost-refresh":
+      return frostRefreshing(n, curve, options);
+    case "frost-repair":
+      return frostRepairing(n, curve, options);
   }
 }
 
@@ -93,9 +113,9 @@ function keyGeneration(parties: readonly PartyId[], curve: Curve): Scenario {
   }));
   const names = members.map((member) => member.name);
   const policy = parsePolicy(`2 of (${names.join(", ")})`);
-  const stores = new Map<PartyId, { state: "pending" | "active"; key: Bytes; keyId: string }>();
+  const stores = new GenerationStores();
   const inputOf = (self: PartyId): DkgInput => {
-    const kept = stores.get(self);
+    const kept = stores.of(self);
     const stored = kept && { state: kept.state, key: decodeStoredKey(kept.key) };
     return { keyName: "treasury", curve, policy, members, self, ...(stored && { stored }) };
   };
@@ -116,26 +136,8 @@ function keyGeneration(parties: readonly PartyId[], curve: Curve): Scenario {
       for (const { share, certificate } of results) verifyCertificate(share.record, certificate);
       return undefined;
     },
-    record(party, record) {
-      if (record.kind === "key-pending") {
-        const held = stores.get(party);
-        if (held?.state === "active") throw new Error("an active key would be overwritten");
-        stores.set(party, { state: "pending", key: copy(record.key.expose()), keyId: hex(record.keyId) });
-      } else if (record.kind === "key-active") {
-        const held = stores.get(party);
-        if (held?.keyId !== hex(record.keyId)) throw new Error("a key is activated that is not stored");
-        held.state = "active";
-      }
-    },
-    halfDone(all) {
-      const held = all.map((party) => stores.get(party));
-      const active = new Set(held.filter((key) => key?.state === "active").map((key) => key?.keyId));
-      if (active.size > 1) return "two keys are active";
-      const [id] = active;
-      return id !== undefined && held.some((key) => key?.keyId !== id)
-        ? "a key is active at one party and not even stored at another"
-        : undefined;
-    },
+    record: (party, record) => stores.write(party, record),
+    halfDone: (all) => stores.halfDone(all),
   };
 }
 

@@ -3,8 +3,8 @@
  */
 
 import assert from "node:assert/strict";
-import { everyPlan, execute, type Filter, formatPlan, type Plan, randomPlan, SIZES } from "./runner.ts";
-import { type ProtocolName, PROTOCOLS } from "./scenarios.ts";
+import { everyPlan, execute, type Filter, formatPlan, type Plan, randomPlan } from "./runner.ts";
+import { type ProtocolName, PROTOCOLS, sizesOf } from "./scenarios.ts";
 
 function check(plans: Iterable<Plan>): void {
   for (const plan of plans) {
@@ -23,6 +23,10 @@ const SEEDS: Readonly<Record<ProtocolName, number>> = {
   refresh: 10,
   reshare: 10,
   repair: 10,
+  "frost-dkg": 10,
+  "frost-sign": 10,
+  "frost-refresh": 10,
+  "frost-repair": 10,
 };
 const EVERY: readonly Filter[] = [
   { protocol: "agree-random", parties: 2 },
@@ -40,7 +44,7 @@ for (const protocol of PROTOCOLS) {
   });
 
   Deno.test(`sim: ${protocol} leaves the same trace when it runs again from one seed`, () => {
-    for (const parties of protocol === "pair" ? [2] : SIZES) {
+    for (const parties of protocol === "pair" ? [2] : sizesOf(protocol)) {
       const plan = { ...randomPlan(1, { protocol, parties, adversary: "none" }) };
       const [first, again] = [execute(plan), execute(plan)];
       assert.equal(first.aborted, 0);
