@@ -206,6 +206,9 @@ export type {
 } from "./src/node/frost_keys.ts";
 export * from "./src/node/init.ts";
 export type { RepairRequest, ReshareRequest } from "./src/node/key_epochs.ts";
+export { type ExportedKey, exportPrivateKey, type ExportRequest } from "./src/node/key_export.ts";
+export type { ImportRequest } from "./src/node/key_import.ts";
+export * from "./src/node/private_key.ts";
 export {
   type EpochInfo,
   type EpochOutcome,

@@ -8,6 +8,7 @@ import type { Command } from "commander";
 import { addKeyDerive } from "./key_derive.ts";
 import { addKeyExport } from "./key_export.ts";
 import { addKeyGenerate } from "./key_generate.ts";
+import { addKeyExportPrivate, addKeyImport } from "./key_import.ts";
 import { addKeyList, addKeyShow } from "./key_list.ts";
 import { addKeyRefresh } from "./key_refresh.ts";
 import { addKeyDiscard, addKeyRepair, addKeySync } from "./key_repair.ts";
@@ -23,6 +24,8 @@ export function addKey(root: Command): void {
   addKeyShow(key);
   addKeySign(key);
   addKeyVerify(key);
+  addKeyImport(key);
+  addKeyExportPrivate(key);
   addKeyRefresh(key);
   addKeyReshare(key);
   addKeyRepair(key);

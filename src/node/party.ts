@@ -65,6 +65,7 @@ import {
   type ReshareRequest,
   syncInput,
 } from "./key_epochs.ts";
+import { importDealers, type ImportRequest, openImported } from "./key_import.ts";
 import {
   type LocalOptions,
   type LocalParty,
@@ -308,6 +309,19 @@ export class Party {
     const made = await this.#newEpoch(name, reshare, input, true);
     await this.#tellOf(name, absentMembers(held, input).map(({ index }) => index));
     return made;
+  }
+
+  /**
+   * Splits a private key that exists whole among the parties of a policy: run at all of them, and at the party that has it. A run
+   * that was interrupted is completed by running it again.
+   */
+  async importKey(request: ImportRequest): Promise<PublicKeyInfo & EpochOutcome> {
+    const { name } = request;
+    requireName(name);
+    this.#requireEcdsa(name, "choose another name");
+    using held = openImported(this.#local, request);
+    const input = reshareInput(this.#local, held, { ...request, dealers: importDealers(request) });
+    return await this.#newEpoch(name, reshare, input, true);
   }
 
   /** Restores the share of a party that lost it, with the help of others: run at all of them. */

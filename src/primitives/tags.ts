@@ -81,6 +81,9 @@ export const Tag = {
   signRound1: "sign-r1",
   signR: "sign/R",
   zeroShare: "zero",
+  // Import of a private key.
+  keyImport: "import",
+  keyImportChain: "import/cc",
   // Hedged randomness (SPEC 8.14).
   hedge: "hedge",
   hedgeKey: "hedge/key",

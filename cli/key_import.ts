@@ -1,0 +1,128 @@
+/**
+ * `quorate key import` and `key export-private`: the two ways between a key that exists whole and one that does not.
+ *
+ * @module
+ */
+
+import { type Command, Option } from "commander";
+import { fromHex } from "../src/base/bytes.ts";
+import { UsageError } from "../src/base/errors.ts";
+import { exportPrivateKey } from "../src/node/key_export.ts";
+import { parsePrivateKey, type PrivateKey, type PrivateKeyFormat } from "../src/node/private_key.ts";
+import { parsePolicy } from "../src/primitives/access.ts";
+import { readSecretFile, writeNew } from "../src/storage/files.ts";
+import { printEpoch } from "./key_refresh.ts";
+import { configOf, namesOf, optionsOf, withParty } from "./options.ts";
+import { print, writeError } from "./output.ts";
+
+interface ImportOptions {
+  readonly key: string;
+  readonly policy: string;
+  readonly privateKey?: string;
+  readonly chainCode?: string;
+  readonly from?: string;
+  readonly publicKey?: string;
+}
+
+interface ExportOptions {
+  readonly key: string;
+  readonly parties: string;
+  readonly out: string;
+  readonly format: PrivateKeyFormat;
+  readonly understand?: boolean;
+}
+
+/** Adds `key import`. */
+export function addKeyImport(key: Command): void {
+  key.command("import")
+    .description("split a private key that exists whole among parties; run at all of them")
+    .requiredOption("--key <name>", "name of the new key")
+    .requiredOption("--policy <text>", 'who may sign from now on, as "2 of (alice, bob, carol)"')
+    .option("--private-key <file>", "at the party that has it: PEM or a JSON Web Key, mode 0600")
+    .option("--chain-code <hex>", "at that party: 32 bytes, where children of the key are in use already")
+    .option("--from <name>", "at the others: the party that has it")
+    .option("--public-key <hex>", "at the others: the compressed public key that is expected")
+    .action(async (_options: unknown, command: Command) => {
+      const options = optionsOf<ImportOptions>(command);
+      if ((options.privateKey === undefined) === (options.from === undefined)) {
+        throw new UsageError("USAGE", "either --private-key, at the party that has it, or --from is needed");
+      }
+      const policy = parsePolicy(options.policy);
+      const chainCode = digits(options.chainCode, "--chain-code", 32);
+      const publicKey = digits(options.publicKey, "--public-key", 33);
+      using privateKey = options.privateKey === undefined ? undefined : readPrivateKey(options.privateKey);
+      if (privateKey !== undefined) writeError(`warning: ${IMPORT_WARNING}`);
+      await withParty(options, `key import --key ${options.key}`, async (party) => {
+        const imported = await party.importKey({
+          name: options.key,
+          policy,
+          from: options.from ?? party.local.party.name,
+          ...(privateKey === undefined ? {} : { privateKey }),
+          ...(chainCode === undefined ? {} : { chainCode }),
+          ...(publicKey === undefined ? {} : { publicKey }),
+        });
+        printEpoch(options, party, imported);
+      });
+    });
+}
+
+/** Adds `key export-private`. */
+export function addKeyExportPrivate(key: Command): void {
+  key.command("export-private")
+    .description("put a private key together, on one machine that has the data directories of a quorum")
+    .requiredOption("--key <name>", "name of the key")
+    .requiredOption(
+      "--parties <names>",
+      "whose data directories are where the configuration has them, as alice,bob",
+    )
+    .requiredOption("--out <file>", "the private key; a file that is not there yet")
+    .addOption(new Option("--format <form>", "form of the key").choices(["pem", "jwk"]).default("pem"))
+    .option("--understand", "that the key then exists whole, and whoever has the file can sign alone")
+    .action(async (_options: unknown, command: Command) => {
+      const options = optionsOf<ExportOptions>(command);
+      const { key: name, out, format } = options;
+      if (options.understand !== true) {
+        throw new UsageError(
+          "USAGE",
+          `this puts the private key of ${name} into one file, and whoever has it can sign alone for ever: say --understand, on a machine without a network`,
+        );
+      }
+      const parties = namesOf(options.parties, "--parties");
+      const made = await exportPrivateKey(configOf(options), {
+        name,
+        parties,
+        format,
+        command: `key export-private --key ${name}`,
+      });
+      using text = made.text;
+      writeNew(out, text.expose(), { code: "FILE_UNWRITABLE" });
+      writeError(`warning: the private key of ${name} is in ${out}: whoever has it can sign alone`);
+      print(
+        options.json,
+        { key: name, epoch: made.epoch, curve: made.curve.name, parties: made.parties, file: out },
+        `${out}\n`,
+      );
+    });
+}
+
+const IMPORT_WARNING =
+  "this key has existed whole, and every copy of it that is left anywhere can sign alone: erase them all, or move what it protects to a key that was generated here";
+const PRIVATE_KEY_BYTES_MAX = 16 * 1024;
+
+function readPrivateKey(path: string): PrivateKey {
+  const content = readSecretFile(path, "the private key", PRIVATE_KEY_BYTES_MAX);
+  try {
+    return parsePrivateKey(content, path);
+  } finally {
+    content.fill(0);
+  }
+}
+
+function digits(text: string | undefined, option: string, bytes: number): ReturnType<typeof fromHex> {
+  const value = text === undefined ? undefined : fromHex(text);
+  if (text === undefined || value?.length === bytes) return value;
+  throw new UsageError(
+    "USAGE",
+    `${option} has ${2 * bytes} hexadecimal digits: found ${JSON.stringify(text)}`,
+  );
+}

@@ -1,0 +1,102 @@
+/**
+ * Export: the private key of a threshold key is put together from the stores of a quorum, on one machine. After it the key exists
+ * whole.
+ *
+ * @module
+ */
+
+import { equal } from "../base/bytes.ts";
+import { UsageError } from "../base/errors.ts";
+import { Secret } from "../base/secret.ts";
+import { bytesToBigint, type Curve, type Scalar } from "../math/curve.ts";
+import { formatPolicy } from "../primitives/access.ts";
+import { type KeyShare, quorumOf } from "../protocols/key_share.ts";
+import type { Config } from "./config.ts";
+import { openLocal } from "./local_party.ts";
+import { formatPrivateKey, type PrivateKeyFormat } from "./private_key.ts";
+
+/** What an export needs. */
+export interface ExportRequest {
+  /** Name of the key. */
+  readonly name: string;
+  /** Names of the parties whose data directories are here. */
+  readonly parties: readonly string[];
+  /** Form of the private key. */
+  readonly format: PrivateKeyFormat;
+  /** What was asked for, for other processes of the parties. */
+  readonly command: string;
+}
+
+/** A private key as text. Disposing it erases the text. */
+export interface ExportedKey {
+  /** The text. */
+  readonly text: Secret;
+  /** Its curve. */
+  readonly curve: Curve;
+  /** Whose shares it was made of. */
+  readonly parties: readonly string[];
+  /** Their epoch. */
+  readonly epoch: number;
+}
+
+/**
+ * Puts the private key together, and checks it against the public key that all members certified.
+ *
+ * @throws UsageError NOT_QUALIFIED, EPOCH_MISMATCH, KEY_SCHEME, and whatever {@linkcode openLocal} throws.
+ */
+export async function exportPrivateKey(config: Config, request: ExportRequest): Promise<ExportedKey> {
+  const shares: KeyShare[] = [];
+  try {
+    for (const name of request.parties) {
+      using local = await openLocal(config, name, { command: request.command });
+      shares.push(local.openKey(local.store.active(request.name)).share);
+    }
+    const record = sameRecord(shares, request);
+    const quorum = quorumOf(record, shares.map(({ self }) => self));
+    if (quorum === undefined) {
+      throw new UsageError(
+        "NOT_QUALIFIED",
+        `${request.parties.join(", ")} do not have ${request.name} between them: its policy is ${
+          formatPolicy(record.policy)
+        }`,
+      );
+    }
+    const { curve } = record;
+    let x = curve.scalar(0n);
+    for (const { self, share } of shares) {
+      const c_i = quorum.coefficients.get(self);
+      if (c_i !== undefined) x = curve.add(x, curve.mul(c_i, scalarOf(curve, share)));
+    }
+    if (!curve.mulBase(x).equals(record.publicKey)) {
+      throw new UsageError("STORE_CORRUPT", `the shares of ${request.name} do not make its private key`);
+    }
+    using scalar = new Secret(curve.encodeScalar(x));
+    return {
+      text: new Secret(formatPrivateKey({ curve, scalar }, request.format)),
+      curve,
+      parties: quorum.active.map((index) => config.roster.nameOf(index)),
+      epoch: record.epoch,
+    };
+  } finally {
+    for (const { share } of shares) share[Symbol.dispose]();
+  }
+}
+
+/** The record that all shares are of. @throws UsageError EPOCH_MISMATCH */
+function sameRecord(shares: readonly KeyShare[], { name, parties }: ExportRequest): KeyShare["record"] {
+  const [first] = shares;
+  if (first === undefined) throw new UsageError("USAGE", "no party is named");
+  const { keyId, epoch } = first.record;
+  const other = shares.findIndex(({ record }) => record.epoch !== epoch || !equal(record.keyId, keyId));
+  if (other < 0) return first.record;
+  throw new UsageError(
+    "EPOCH_MISMATCH",
+    `${parties[other]} has epoch ${shares[other]?.record.epoch} of ${name}, and ${
+      parties[0]
+    } epoch ${epoch}: shares of different epochs do not combine`,
+  );
+}
+
+function scalarOf(curve: Curve, share: Secret): Scalar {
+  return curve.scalar(bytesToBigint(share.expose()));
+}
