@@ -82,8 +82,8 @@ export const Tag = {
   signR: "sign/R",
   zeroShare: "zero",
   // Import of a private key.
-  keyImport: "import",
-  keyImportChain: "import/cc",
+  keyImport: "key-import",
+  keyImportChain: "key-import/cc",
   // Hedged randomness (SPEC 8.14).
   hedge: "hedge",
   hedgeKey: "hedge/key",
