@@ -31,6 +31,10 @@ export const CODES = {
   // Keys and storage.
   KEY_UNKNOWN: { exit: 64, meaning: "no key of that name is stored here" },
   KEY_EXISTS: { exit: 1, meaning: "a key of that name exists already" },
+  FAILURE_BUDGET: {
+    exit: 1,
+    meaning: "too many signatures of these signers failed with nobody to name: one of them lies",
+  },
   KEY_SCHEME: { exit: 64, meaning: "the key makes another kind of signature than the command is for" },
   KEY_PENDING: { exit: 1, meaning: "the key has no certificate of all parties yet" },
   EPOCH_MISMATCH: { exit: 1, meaning: "the parties have a key in different epochs" },
@@ -44,7 +48,10 @@ export const CODES = {
   STORE_UNSAFE: { exit: 78, meaning: "a shared store is set up in a way that loses acknowledged writes" },
   OUTBOX_FULL: { exit: 69, meaning: "too many records wait for the store of records" },
   RECORD_GAP: { exit: 1, meaning: "rows do not continue their stream" },
-  RECORD_CONFLICT: { exit: 65, meaning: "a row of a stream differs from the one that is stored in its place" },
+  RECORD_CONFLICT: {
+    exit: 65,
+    meaning: "a row of a stream differs from the one that is stored in its place",
+  },
   // Backups.
   BACKUP_INVALID: { exit: 65, meaning: "a backup fails a check, or is of something else than was asked for" },
   BACKUP_STALE: { exit: 1, meaning: "a backup is of an earlier epoch: its share no longer fits the key" },

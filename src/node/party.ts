@@ -74,7 +74,7 @@ import {
   readSecretText,
 } from "./local_party.ts";
 import { PairStates } from "./pair_states.ts";
-import { quorumAmong } from "./signers.ts";
+import { noteUnattributed, quorumAmong } from "./signers.ts";
 
 /** How a party is opened. */
 export interface PartyOptions extends LocalOptions {
@@ -254,12 +254,17 @@ export class Party {
     const { tweak, path } = signingKey;
     const input = { ...this.#signInput(share, quorum, request.digest), tweak, path: formatPath(path) };
     const payload = payloadHash(signProposal(input).payload);
+    const place = { keyId: record.keyId, epoch: record.epoch, signers: quorum.active };
+    store.admitSigners(place);
     const session = await this.#start(sign, input, {
       mend: (peer, done) => {
         this.#setUpPair(share, peer).then(() => done(), done);
       },
     });
-    const signature = await session.result;
+    const signature = await session.result.catch((error) => {
+      noteUnattributed(store, place, error);
+      throw error;
+    });
     if (signature === undefined) {
       throw new UsageError("USAGE", `${this.#local.party.name} is no receiver of the signature`);
     }

@@ -5,9 +5,10 @@
  */
 
 import type { PartyId } from "../base/brands.ts";
-import { UsageError } from "../base/errors.ts";
+import { CheaterError, UsageError } from "../base/errors.ts";
 import { type AccessTree, formatPolicy } from "../primitives/access.ts";
 import type { Member } from "../protocols/key_share.ts";
+import type { LocalStore, SignersPlace } from "../storage/local_store.ts";
 
 /** A key, as far as it says who may sign. */
 export interface SignableRecord {
@@ -50,4 +51,13 @@ export function quorumAmong<R extends SignableRecord, Q>(
   }
   if (named.includes(self)) return quorum;
   throw new UsageError("USAGE", `${self} is not among the signers: ${named.join(", ")} are`, { party: self });
+}
+
+/** Counts a signature that failed with nobody to name (SPEC 2.6): the same signers get few such attempts. */
+export function noteUnattributed(
+  store: Pick<LocalStore, "signersFailed">,
+  place: SignersPlace,
+  error: unknown,
+): void {
+  if (error instanceof CheaterError && error.code === "UNATTRIBUTABLE") store.signersFailed(place);
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Bytes, copy, EMPTY, equal, hex, u16, u32, utf8 } from "../base/bytes.ts";
+import { type Bytes, concat, copy, EMPTY, equal, hex, u16, u32, utf8 } from "../base/bytes.ts";
 import { DecodeError } from "../base/codec.ts";
 import { invariant, UsageError } from "../base/errors.ts";
 import type { Secret } from "../base/secret.ts";
@@ -18,6 +18,7 @@ import {
   BACKUPS,
   type BurnRow,
   BURNS,
+  FAILURES,
   type KeyRow,
   KEYS,
   MARKS,
@@ -31,6 +32,8 @@ import {
 export const CHECK_CRASHES_MAX = 4;
 /** Failed set-ups after which a pair is refused in one epoch (SPEC 2.3). */
 export const PAIR_FAILURES_MAX = 3;
+/** Failed signatures of one set of signers, with nobody to name, after which the set is refused in one epoch (SPEC 2.6). */
+export const UNATTRIBUTED_MAX = 3;
 /** Records that replace a sealed secret, which would stay in the write-ahead log. */
 const REPLACING: ReadonlySet<JournalRecord["kind"]> = new Set(["key-active", "burn", "pair"]);
 /** Epochs in which a pair may be burned and be set up anew in the next one (SPEC 2.7). */
@@ -80,6 +83,16 @@ export interface PairPlace {
   readonly epoch: number;
   /** Index of the other party. */
   readonly peer: number;
+}
+
+/** Which signers of which key are meant. */
+export interface SignersPlace {
+  /** Key id. */
+  readonly keyId: Bytes;
+  /** Epoch of the key. */
+  readonly epoch: number;
+  /** Indices, ascending. */
+  readonly signers: readonly number[];
 }
 
 /** A party's store. Everything is synchronous: when a call returns, it is on disk. */
@@ -290,6 +303,30 @@ export class LocalStore implements Journal, Disposable {
       for (const row of transaction.find(RELEASES, { keyId, payloadHash, outcome: "unknown" })) {
         transaction.put(RELEASES, { ...row, outcome: "signed" });
       }
+    });
+  }
+
+  /**
+   * Refuses signers whose signatures have failed too often with nobody to name: one of them lies, and each attempt may teach it
+   * something.
+   *
+   * @throws UsageError FAILURE_BUDGET
+   */
+  admitSigners({ keyId, epoch, signers }: SignersPlace): void {
+    const [row] = this.#ledger.find(FAILURES, { keyId: copy(keyId), epoch, signers: encodeSigners(signers) });
+    if (row === undefined || row.count < UNATTRIBUTED_MAX) return;
+    throw new UsageError(
+      "FAILURE_BUDGET",
+      `${row.count} signatures of these signers failed and nobody could be named: sign with others, or refresh the key without whoever is not trusted`,
+    );
+  }
+
+  /** Notes that a signature failed a check for which nobody can be named. */
+  signersFailed({ keyId, epoch, signers }: SignersPlace): void {
+    this.#ledger.transact((transaction) => {
+      const place = { keyId: copy(keyId), epoch, signers: encodeSigners(signers) };
+      const [row] = transaction.find(FAILURES, place);
+      transaction.put(FAILURES, { ...place, count: (row?.count ?? 0) + 1 });
     });
   }
 
@@ -508,4 +545,8 @@ function noSuchKey(keyId: Bytes, epoch: number): UsageError {
 
 function corrupt(what: string, problem: string): UsageError {
   return new UsageError("STORE_CORRUPT", `${what} ${problem}: put back the newest copy of the store`);
+}
+
+function encodeSigners(signers: readonly number[]): Bytes {
+  return concat(...signers.map(u16));
 }

@@ -120,6 +120,18 @@ export interface BackupRow {
   readonly time: number;
 }
 
+/** Signatures of one set of signers that failed a check for which nobody can be named. */
+export interface FailureRow {
+  /** Key id. */
+  readonly keyId: Bytes;
+  /** Epoch of the key. */
+  readonly epoch: number;
+  /** u16 index of each signer, ascending. */
+  readonly signers: Bytes;
+  /** How many. */
+  readonly count: number;
+}
+
 /** A record that is, or will be, in the store of records. */
 export interface OutboxRow {
   /** Place in the node's stream, from 1, without gaps. */
@@ -217,6 +229,13 @@ export const DELIVERIES: Table<DeliveryRow> = {
   keyColumns: 1,
 };
 
+/** Failures. */
+export const FAILURES: Table<FailureRow> = {
+  name: "failures",
+  columns: { keyId: "blob", epoch: "integer", signers: "blob", count: "integer" },
+  keyColumns: 3,
+};
+
 /** All tables. The place in the list is part of the stored form of a change: new ones come last. */
 export const TABLES: readonly Table<object>[] = [
   KEYS,
@@ -229,7 +248,7 @@ export const TABLES: readonly Table<object>[] = [
   DELIVERIES,
 ];
 
-/** Version of the tables. 1 had no backups, 2 no outbox. */
+/** Version of the tables. 1 had no backups, 2 no outbox and no failures. */
 export const SCHEMA_VERSION = 3;
 
 /** Names of the primary key's columns. */
