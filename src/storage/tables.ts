@@ -246,6 +246,7 @@ export const TABLES: readonly Table<object>[] = [
   BACKUPS,
   OUTBOX,
   DELIVERIES,
+  FAILURES,
 ];
 
 /** Version of the tables. 1 had no backups, 2 no outbox and no failures. */
