@@ -5,24 +5,40 @@
  */
 
 import assert from "node:assert/strict";
-import type { PartyId } from "../../src/base/brands.ts";
-import { hex, u16, u8 } from "../../src/base/bytes.ts";
+import { type PartyId, partyId } from "../../src/base/brands.ts";
+import { u16, u8 } from "../../src/base/bytes.ts";
 import { sha256 } from "../../src/base/crypto.ts";
-import type { Definition } from "../../src/protocols/protocol.ts";
+import { secp256k1 } from "../../src/math/curve.ts";
+import { frostRefresh, type FrostRefreshResult } from "../../src/protocols/frost/refresh.ts";
 import type { EpochResult } from "../../src/protocols/reshare/certify.ts";
-import { endorsedOf, epochDigest, recordOfStored } from "../../src/protocols/reshare/held.ts";
 import { refresh } from "../../src/protocols/reshare/refresh.ts";
 import { reshare } from "../../src/protocols/reshare/reshare.ts";
 import { Keyring, type MemoryStore, subsets } from "../protocols/reshare/support.ts";
+import { epochsFault, newestCertified } from "./epoch_scenarios.ts";
+import { FrostRing } from "./frost_scenarios.ts";
 import { type Slot, World } from "./world.ts";
 
+/** A key, and what its parties have stored. */
+interface Ring {
+  readonly stores: ReadonlyMap<PartyId, MemoryStore>;
+  store(party: PartyId): MemoryStore;
+}
+
+/** What a command prints. */
+interface Made {
+  readonly epoch: number;
+  readonly isCompleted: boolean;
+}
+
 /** One command, run at all its parties. */
-interface Command {
+interface Command<R extends Ring = Ring> {
   readonly parties: number;
-  readonly policy: string;
-  /** Who has a share when it is over. */
-  readonly members: readonly string[];
-  start(ring: Keyring, world: World, party: PartyId): Slot<EpochResult>;
+  /** The key as it was made, or as an earlier run left it. */
+  make(stores?: ReadonlyMap<PartyId, MemoryStore>): R;
+  start(ring: R, world: World, party: PartyId): Slot<unknown>;
+  madeOf(value: unknown): Made;
+  /** That all who are to have a share of this epoch have it, and every quorum of them the key. */
+  requireHeld(ring: R, epoch: number): void;
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -35,6 +51,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     ["bob", "carol"],
     ["alice"],
   ),
+  "refresh of a FROST key, 2 parties": frostRefreshOf(2),
+  "refresh of a FROST key, 3 parties": frostRefreshOf(3),
 };
 
 const TIMEOUT_MS = 10_000;
@@ -42,11 +60,11 @@ const OVER_MS = 100_000;
 
 for (const [name, command] of Object.entries(COMMANDS)) {
   Deno.test(`crashes: ${name}`, () => {
-    const endings = new Map<string, Map<PartyId, MemoryStore>>();
+    const endings = new Map<string, Ring["stores"]>();
     let runs = 0;
     for (const crash of crashesOf(command)) {
       runs++;
-      const ring = makeRing(command);
+      const ring = command.make();
       runWith(command, ring, crash);
       const ending = describe(ring);
       if (!endings.has(ending)) endings.set(ending, ring.stores);
@@ -54,7 +72,7 @@ for (const [name, command] of Object.entries(COMMANDS)) {
     assert.ok(runs > 40 * (command.parties - 1), `${runs} crashes`);
     // What a run that ended left behind is all that the next one knows.
     for (const [ending, stores] of endings) {
-      runAgain(command, makeRing(command, stores), ending);
+      runAgain(command, command.make(stores), ending);
     }
     assert.ok(endings.size > command.parties, `${endings.size} endings`);
   });
@@ -63,22 +81,22 @@ for (const [name, command] of Object.entries(COMMANDS)) {
 /** Crashes in the second run too: it begins where the first one ended half-way. */
 Deno.test("crashes: refresh, 2 parties, in two runs after each other", () => {
   const command = COMMANDS["refresh, 2 parties"] as Command;
-  const endings = new Map<string, Map<PartyId, MemoryStore>>();
+  const endings = new Map<string, Ring["stores"]>();
   for (const crash of crashesOf(command)) {
-    const ring = makeRing(command);
+    const ring = command.make();
     runWith(command, ring, crash);
     endings.set(describe(ring), ring.stores);
   }
-  const second = new Map<string, Map<PartyId, MemoryStore>>();
+  const second = new Map<string, Ring["stores"]>();
   for (const stores of endings.values()) {
     for (const crash of crashesOf(command)) {
-      const ring = makeRing(command, stores);
+      const ring = command.make(stores);
       runWith(command, ring, crash, "second");
       second.set(describe(ring), ring.stores);
     }
   }
   for (const [ending, stores] of second) {
-    runAgain(command, makeRing(command, stores), ending);
+    runAgain(command, command.make(stores), ending);
   }
   assert.ok(second.size > endings.size, `${second.size} endings`);
 });
@@ -92,7 +110,7 @@ interface CrashPlan {
 
 /** Every action of every party, with every set of others. */
 function* crashesOf(command: Command): Generator<CrashPlan> {
-  const { world } = runWith(command, makeRing(command), undefined);
+  const { world } = runWith(command, command.make(), undefined);
   const parties = world.parties;
   for (const party of parties) {
     const others = subsets(parties.filter((other) => other !== party));
@@ -102,20 +120,13 @@ function* crashesOf(command: Command): Generator<CrashPlan> {
   }
 }
 
-/** The key as it was made, or as an earlier run left it. */
-function makeRing({ policy }: Command, stores?: ReadonlyMap<PartyId, MemoryStore>): Keyring {
-  const ring = new Keyring(policy, { seed: "crash", identityOf: (party) => sha256(u8(7), u16(party)) });
-  for (const [party, store] of stores ?? []) ring.stores.set(party, store.clone());
-  return ring;
-}
-
 /** One run of the command until nothing moves any more. */
 function runWith(
   command: Command,
-  ring: Keyring,
+  ring: Ring,
   crash: CrashPlan | undefined,
   seed = "first",
-): { readonly world: World; readonly slots: readonly Slot<EpochResult>[] } {
+): { readonly world: World; readonly slots: readonly Slot<unknown>[] } {
   const world: World = new World({
     seed,
     parties: command.parties,
@@ -145,68 +156,41 @@ function runWith(
 }
 
 /** The same command at all parties: it completes the epoch, or makes another one, and everybody has it. */
-function runAgain(command: Command, ring: Keyring, ending: string): void {
-  const before = newestCertified(ring);
+function runAgain(command: Command, ring: Ring, ending: string): void {
+  const before = newestCertified(ring, [...ring.stores.keys()]);
   const { slots } = runWith(command, ring, undefined, "again");
   const epochs = new Set<number>();
   for (const { outcome } of slots) {
     assert.ok(outcome?.ok, `after ${ending}: ${outcome?.ok === false && outcome.error.message}`);
-    epochs.add(outcome.value.record.epoch);
-    if (ending.includes(`pending ${before}`)) assert.equal(outcome.value.outcome, "completed");
+    const { epoch, isCompleted } = command.madeOf(outcome.value);
+    epochs.add(epoch);
+    if (ending.includes(`pending ${before}`)) assert.ok(isCompleted, ending);
   }
   assert.equal(epochs.size, 1, ending);
   const [epoch] = [...epochs] as [number];
-  ring.holds(epoch, command.members);
+  command.requireHeld(ring, epoch);
   // Nothing below it is left anywhere, and no attempt above it could still be certified by these parties.
   for (const store of ring.stores.values()) for (const e of store.rows.keys()) assert.ok(e >= epoch, ending);
 }
 
 /** S5: the members of the newest certified epoch all have its shares; and nobody has two attempts of one number. */
-function requireUsable(ring: Keyring): void {
-  const newest = newestCertified(ring);
-  const digests = new Map<number, Set<string>>();
-  for (const store of ring.stores.values()) {
-    for (const { state, key } of store.held()) {
-      if (state === "pending") continue;
-      const { epoch } = recordOfStored(key);
-      digests.set(epoch, (digests.get(epoch) ?? new Set()).add(hex(epochDigest(endorsedOf(key)))));
-    }
-  }
-  for (const [epoch, of] of digests) assert.equal(of.size, 1, `epoch ${epoch} is certified twice`);
-  const certified = [...ring.stores.values()].flatMap((store) => store.held())
-    .find(({ state, key }) => state !== "pending" && recordOfStored(key).epoch === newest)?.key;
-  assert.ok(certified !== undefined);
-  const record = recordOfStored(certified);
-  const digest = epochDigest(endorsedOf(certified));
-  for (const { index, name } of record.members) {
-    const own = ring.store(index).held().find(({ key }) => hex(epochDigest(endorsedOf(key))) === hex(digest));
-    assert.ok(
-      own !== undefined && "share" in own.key,
-      `${name} has no share of the certified epoch ${newest}`,
-    );
-  }
-}
-
-function newestCertified(ring: Keyring): number {
-  const epochs = [...ring.stores.values()].flatMap((store) =>
-    [...store.rows].flatMap(([epoch, { state }]) => state === "pending" ? [] : [epoch])
-  );
-  return Math.max(...epochs);
+function requireUsable(ring: Ring): void {
+  assert.ok(newestCertified(ring, [...ring.stores.keys()]) >= 0, "an epoch is certified");
+  assert.equal(epochsFault(ring, [...ring.stores.keys()]), undefined);
 }
 
 /** What is on all disks, in words. */
-function describe(ring: Keyring): string {
+function describe(ring: Ring): string {
   return [...ring.stores].map(([party, store]) =>
     `${party}: ${[...store.rows].map(([epoch, { state }]) => `${state} ${epoch}`).sort().join(", ")}`
   ).join("; ");
 }
 
-function refreshOf(policy: string, members: readonly string[]): Command {
+function refreshOf(policy: string, members: readonly string[]): Command<Keyring> {
   return {
+    ...keyOf(policy, members),
     parties: members.length,
-    policy,
-    members,
-    start: (ring, world, party) => begin(world, party, refresh, () => ring.refreshInput(party)),
+    start: (ring, world, party) => world.start(party, refresh, ring.refreshInput(party)),
   };
 }
 
@@ -215,20 +199,42 @@ function reshareOf(
   to: string,
   members: readonly string[],
   dealers: readonly string[],
-): Command {
+): Command<Keyring> {
   return {
+    ...keyOf(policy, members),
     parties: members.length + dealers.length,
-    policy,
-    members,
-    start: (ring, world, party) => begin(world, party, reshare, () => ring.reshareInput(party, to, dealers)),
+    start: (ring, world, party) => world.start(party, reshare, ring.reshareInput(party, to, dealers)),
   };
 }
 
-function begin<I>(
-  world: World,
-  party: PartyId,
-  definition: Definition<I, EpochResult>,
-  input: () => I,
-): Slot<EpochResult> {
-  return world.start(party, definition, input());
+function keyOf(
+  policy: string,
+  members: readonly string[],
+): Pick<Command<Keyring>, "make" | "madeOf" | "requireHeld"> {
+  const made = new Keyring(policy, { seed: "crash", identityOf: (party) => sha256(u8(7), u16(party)) });
+  return {
+    make: (stores) => made.fork(stores),
+    madeOf(value) {
+      const { record, outcome } = value as EpochResult;
+      return { epoch: record.epoch, isCompleted: outcome === "completed" };
+    },
+    requireHeld: (ring, epoch) => void ring.holds(epoch, members),
+  };
+}
+
+function frostRefreshOf(parties: number): Command<FrostRing> {
+  const made = FrostRing.of(parties, secp256k1);
+  return {
+    parties,
+    make: (stores) => made.fork(stores),
+    start: (ring, world, party) => world.start(party, frostRefresh, ring.refreshInput(party)),
+    madeOf(value) {
+      const { share, outcome } = value as FrostRefreshResult;
+      return { epoch: share.record.epoch, isCompleted: outcome === "completed" };
+    },
+    requireHeld(ring, epoch) {
+      assert.equal(ring.sharingFault(), undefined);
+      assert.equal(ring.holding(partyId(1))?.share.record.epoch, epoch);
+    },
+  };
 }

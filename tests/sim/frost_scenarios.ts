@@ -260,26 +260,36 @@ function state<I, O>(
 }
 
 /** A key of n parties, and what each has stored. */
-class FrostRing {
+export class FrostRing {
   readonly scheme: FrostScheme;
   readonly parties: readonly PartyId[];
-  readonly #stores: ReadonlyMap<PartyId, MemoryStore>;
+  readonly stores: ReadonlyMap<PartyId, MemoryStore>;
 
   constructor(scheme: FrostScheme, stores: ReadonlyMap<PartyId, MemoryStore>) {
     this.scheme = scheme;
     this.parties = [...stores.keys()];
-    this.#stores = stores;
+    this.stores = stores;
   }
 
-  fork(): FrostRing {
+  /** The key of n parties, one for each number and curve. */
+  static of(n: number, curve: Curve): FrostRing {
+    return baseOf(n, curve).fork({});
+  }
+
+  /** The same key; what the parties store from now on is its own. */
+  fork(stores: ReadonlyMap<PartyId, MemoryStore> = this.stores): FrostRing {
     return new FrostRing(
       this.scheme,
-      new Map([...this.#stores].map(([party, store]) => [party, store.clone()])),
+      new Map([...stores].map(([party, store]) => [party, store.clone()])),
     );
   }
 
   store(party: PartyId): MemoryStore {
-    return this.#stores.get(party) as MemoryStore;
+    return this.stores.get(party) as MemoryStore;
+  }
+
+  refreshInput(self: PartyId): FrostRefreshInput {
+    return { keyName: "treasury", self, held: this.held(self) };
   }
 
   held(party: PartyId): FrostHeldEpoch[] {

@@ -485,9 +485,19 @@ function namesFaulty(error: QuorateError, isFaulty: (party: number) => boolean):
 
 function placesFor(protocol: ProtocolName, parties: number, adversary: string): Place[] {
   if (adversary === "none" || adversary === "crash") return [ANY];
-  const { rounds, lies = {} } = makeScenario(protocol, parties, CURVES.secp256k1);
+  const { rounds, lies = {} } = shapeOf(protocol, parties);
   const lie = (lies as Readonly<Record<string, Lies[keyof Lies]>>)[adversary];
   return lie === undefined ? placesOf(rounds, adversary, parties) : [lie.place];
+}
+
+const shapes = new Map<string, Pick<Scenario, "rounds" | "lies">>();
+
+/** The rounds and the lies of a protocol are the same in every run. */
+function shapeOf(protocol: ProtocolName, parties: number): Pick<Scenario, "rounds" | "lies"> {
+  const key = `${protocol}/${parties}`;
+  const shape = shapes.get(key) ?? makeScenario(protocol, parties, CURVES.secp256k1);
+  shapes.set(key, shape);
+  return shape;
 }
 
 function planOf(protocol: ProtocolName, parties: number, adversary: string, place: Place): Plan {
