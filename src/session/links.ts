@@ -27,8 +27,8 @@ export type FrameType = typeof FrameType[keyof typeof FrameType];
 
 /** What travels over a link that is up: sealed, in order, from an authenticated peer. */
 export interface SessionFrame {
-  /** What it is. */
-  readonly type: FrameType;
+  /** One of {@linkcode FrameType}, or 32 to 255 for a message of a user of the transport. */
+  readonly type: number;
   /** First 16 bytes of the session id, or 16 zero bytes outside sessions. */
   readonly session: Bytes;
   /** Its content. */

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { type ConnectionRates, ConnectionThrottle } from "./rate.ts";
+
 /** Something that waits to authenticate. */
 export interface Stranger {
   /** Remote address, without the port. */
@@ -13,16 +15,28 @@ export interface Stranger {
   evict(): void;
 }
 
+/** What strangers may do. */
+export interface AdmissionLimits {
+  /** Places of one address. */
+  readonly strangersPerAddress: number;
+  /** All places. */
+  readonly strangersTotal: number;
+  /** How often they may come. */
+  readonly connectionRates: ConnectionRates;
+}
+
 /** Counts strangers and makes room. */
 export class Admission {
   readonly #perAddress: number;
   readonly #total: number;
   /** In order of arrival, also across addresses. */
   readonly #strangers = new Map<string, Set<Stranger>>();
+  readonly #throttle: ConnectionThrottle;
   #count = 0;
 
   /** Makes room for nobody yet. */
-  constructor(limits: { readonly strangersPerAddress: number; readonly strangersTotal: number }) {
+  constructor(limits: AdmissionLimits) {
+    this.#throttle = new ConnectionThrottle(limits.connectionRates, performance.now());
     this.#perAddress = limits.strangersPerAddress;
     this.#total = limits.strangersTotal;
   }
@@ -30,6 +44,11 @@ export class Admission {
   /** How many wait. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Whether a connection from this address may go on to its handshake, or comes too soon after the former ones. */
+  allows(address: string): boolean {
+    return this.#throttle.allow(address, performance.now());
   }
 
   /** Takes a newcomer in, and evicts another where there is no room. */

@@ -62,9 +62,14 @@ export function encodeBatch(frames: readonly SessionFrame[]): Bytes {
  * Takes a batch apart.
  *
  * @param allowed which types may be inside.
+ * @param cap the largest payload of a type.
  * @throws LinkFault where it is not whole, empty, or holds what is not allowed.
  */
-export function decodeBatch(bytes: Uint8Array, allowed: (type: number) => boolean): SessionFrame[] {
+export function decodeBatch(
+  bytes: Uint8Array,
+  allowed: (type: number) => boolean,
+  cap: (type: number) => number | undefined = payloadCap,
+): SessionFrame[] {
   const out: SessionFrame[] = [];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let at = 0;
@@ -74,12 +79,12 @@ export function decodeBatch(bytes: Uint8Array, allowed: (type: number) => boolea
     const length = view.getUint32(at + 1 + SESSION_BYTES);
     const payloadAt = at + ITEM_HEADER_BYTES;
     if (!allowed(type)) throw new LinkFault("FRAME_UNEXPECTED", `a frame of type ${type} inside a batch`);
-    if (length > (payloadCap(type) ?? 0)) {
+    if (length > (cap(type) ?? 0)) {
       throw new LinkFault("FRAME_INVALID", "a frame inside a batch is above its cap");
     }
     if (length > bytes.length - payloadAt) throw new LinkFault("FRAME_INVALID", "a batch is cut off");
     out.push({
-      type: type as FrameType,
+      type,
       session: copy(bytes.subarray(at + 1, at + 1 + SESSION_BYTES)),
       payload: copy(bytes.subarray(payloadAt, payloadAt + length)),
     });

@@ -6,11 +6,17 @@
 
 import type { LinkEvent } from "../session/links.ts";
 
+/**
+ * Hears events. Where it returns a promise, the event counts as delivered when that has settled: the sender of frames waits
+ * meanwhile, if there are many.
+ */
+export type EventReceiver = (event: LinkEvent) => void | Promise<void>;
+
 /** A queue with one receiver. Events wait until there is one. */
 export class EventQueue {
   readonly #schedule: (task: () => void) => void;
   readonly #failed: (error: unknown) => void;
-  #receiver: ((event: LinkEvent) => void) | undefined;
+  #receiver: EventReceiver | undefined;
   #waiting: { readonly event: LinkEvent; readonly delivered: () => void }[] = [];
   #scheduled = false;
 
@@ -26,12 +32,12 @@ export class EventQueue {
   }
 
   /** Registers the receiver. */
-  listen(receiver: (event: LinkEvent) => void): void {
+  listen(receiver: EventReceiver): void {
     this.#receiver = receiver;
     this.#wake();
   }
 
-  /** Appends an event; `delivered` is called when the receiver has returned. */
+  /** Appends an event; `delivered` is called when the receiver has returned, or what it returned has settled. */
   push(event: LinkEvent, delivered: () => void = () => {}): void {
     this.#waiting.push({ event, delivered });
     this.#wake();
@@ -48,12 +54,14 @@ export class EventQueue {
     this.#waiting = [];
     try {
       for (const { event, delivered } of batch) {
+        let settled: void | Promise<void> = undefined;
         try {
-          this.#receiver?.(event);
+          settled = this.#receiver?.(event);
         } catch (error) {
           this.#failed(error);
         }
-        delivered();
+        if (settled instanceof Promise) settled.catch((error) => this.#failed(error)).finally(delivered);
+        else delivered();
       }
     } finally {
       this.#scheduled = false;

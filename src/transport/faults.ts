@@ -53,9 +53,11 @@ export const LINK_CODES = {
   DEADLINE_TLS: "no TLS handshake before the deadline",
   DEADLINE_HELLO: "no HELLO and HELLO_ACK before the deadline",
   DEADLINE_UP: "the link was not up before the deadline",
+  THROTTLED: "the address connects too often",
   EVICTED: "dropped to make room: too many connections that have not authenticated",
   SILENT: "nothing was heard for too long",
-  BACKLOG: "the peer reads too slowly: too much is waiting to be sent",
+  ONE_WAY: "the peer is heard, but answers nothing: what is sent to it does not arrive",
+  BACKLOG: "the peer reads too slowly: too much is waiting to be sent, or for too long",
   AGE: "the link reached its greatest age and is made anew",
   // Endings.
   CLOSED: "the peer closed the connection",
@@ -63,6 +65,7 @@ export const LINK_CODES = {
   REPLACED: "a newer connection of the same process took over",
   SHUTDOWN: "this node is stopping",
   DIAL_FAILED: "the peer could not be reached",
+  GAVE_UP: "the peer could not be reached as often as was to be tried",
   RECEIVER_FAILED: "the receiver of link events threw an error",
   INTERNAL: "a bug in this program, met while reading from a peer",
   // Not failures.

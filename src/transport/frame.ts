@@ -105,6 +105,7 @@ export function writeU64(view: DataView, at: number, value: number): void {
  */
 export class FrameParser {
   readonly #allowed: (type: number, sealed: boolean) => boolean;
+  readonly #cap: (type: number) => number | undefined;
   readonly #prefix: Bytes = new Uint8Array(HEADER_BYTES);
   #chunk: Uint8Array = new Uint8Array(0);
   #at = 0;
@@ -116,9 +117,14 @@ export class FrameParser {
    * Begins at a frame border.
    *
    * @param allowed which types may come now, and in which form: asked before a frame is waited for or stored.
+   * @param cap the largest payload of a type; default: {@linkcode payloadCap}.
    */
-  constructor(allowed: (type: number, sealed: boolean) => boolean) {
+  constructor(
+    allowed: (type: number, sealed: boolean) => boolean,
+    cap: (type: number) => number | undefined = payloadCap,
+  ) {
     this.#allowed = allowed;
+    this.#cap = cap;
   }
 
   /** Hands over the next chunk. All frames of the former one must have been taken with {@linkcode next}. */
@@ -190,7 +196,7 @@ export class FrameParser {
       );
     }
     const type = view.getUint8(2);
-    const cap = payloadCap(type);
+    const cap = this.#cap(type);
     if (cap === undefined) throw new LinkFault("FRAME_INVALID", `frame type ${type} does not exist`);
     if (!this.#allowed(type, sealed)) {
       throw new LinkFault(

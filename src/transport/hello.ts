@@ -103,6 +103,8 @@ export interface AgreedHello {
   readonly hello: Hello;
   /** The suite that both use from now on. */
   readonly suite: Suite;
+  /** The highest version that both speak. */
+  readonly version: number;
 }
 
 /** One side's half of the exchange: made per connection, used once, then erased. */
@@ -166,7 +168,7 @@ export class HelloExchange implements Disposable {
     }
     const suite = this.#suites.filter((own) => hello.suites.includes(own)).sort((a, b) => b - a)[0];
     if (suite === undefined) throw new LinkFault("HELLO_SUITE");
-    const agreed = { hello, suite };
+    const agreed = { hello, suite, version: Math.min(hello.versionMax, VERSION_MAX) };
     this.#peer = { bytes, agreed };
     return agreed;
   }

@@ -5,6 +5,8 @@
  */
 
 import { FrameType } from "../session/links.ts";
+import { MessageType } from "./message_types.ts";
+import type { ConnectionRates, RateLimits } from "./rate.ts";
 
 /** Sizes, counts and times. Every one can be changed per mesh. */
 export interface TransportLimits {
@@ -32,16 +34,32 @@ export interface TransportLimits {
   readonly retryMaxMs: number;
   /** The wait begins anew only after a link was up for this long. */
   readonly retryResetMs: number;
+  /** Dials in a row that fail before the party is given up until `Mesh.connect`; without end by default. */
+  readonly dialAttemptsMax: number;
   /** Connections that have not authenticated, per remote address ... */
   readonly strangersPerAddress: number;
   /** ... and in total. */
   readonly strangersTotal: number;
+  /** How often addresses may connect: those that go on are refused before TLS. */
+  readonly connectionRates: ConnectionRates;
+  /** What one peer may send before it has to wait. */
+  readonly rates: RateLimits;
+  /** Bytes waiting to be sent to one peer above which `Transport.send` waits. */
+  readonly sendBufferBytes: number;
+  /** How long `Transport.send` waits for room, and how many calls of it may wait for one peer. */
+  readonly sendTimeoutMs: number;
+  /** Calls of `Transport.send` that may wait for one peer. */
+  readonly sendersMax: number;
   /** Bytes waiting to be sent to one peer; more ends the link. */
   readonly sendBacklogBytes: number;
+  /** A peer for whom something waits and who takes nothing for this long is dropped. */
+  readonly slowDeadlineMs: number;
   /** Frames waiting for the receiver of one link; more pauses reading. */
   readonly receiveBacklogFrames: number;
   /** Bytes waiting for the receiver of one link; more pauses reading. */
   readonly receiveBacklogBytes: number;
+  /** Largest payload by frame type, where it differs from {@linkcode payloadCap}; for types from {@linkcode USER_TYPE_MIN} on. */
+  readonly payloadCaps: Readonly<Record<number, number>>;
   /** Sealed frames, bytes and time per key epoch. */
   readonly rotation: RotationLimits;
   /** What is still to be sent when a link is closed in good order may take this long. */
@@ -74,20 +92,45 @@ export const DEFAULT_LIMITS: TransportLimits = {
   retryFirstMaxMs: 50,
   retryMaxMs: 2_000,
   retryResetMs: 30_000,
+  dialAttemptsMax: Number.POSITIVE_INFINITY,
   strangersPerAddress: 16,
   strangersTotal: 64,
+  connectionRates: {
+    perAddress: { perSecond: 100, burst: 200 },
+    total: { perSecond: 200, burst: 400 },
+  },
+  rates: {
+    frames: { perSecond: 20_000, burst: 20_000, floor: 100, ceiling: 50_000 },
+    bytes: { perSecond: 256 << 20, burst: 256 << 20 },
+    types: {
+      // Each of these costs a signature check or more.
+      [FrameType.OPEN]: { perSecond: 500, burst: 1_000 },
+      [FrameType.READY]: { perSecond: 1_000, burst: 2_000 },
+      [FrameType.SESSION_REFUSED]: { perSecond: 500, burst: 1_000 },
+      [FrameType.ABORT]: { perSecond: 500, burst: 1_000 },
+    },
+  },
+  sendBufferBytes: 4 << 20,
+  sendTimeoutMs: 30_000,
+  sendersMax: 1_024,
   sendBacklogBytes: 64 << 20,
+  slowDeadlineMs: 30_000,
   receiveBacklogFrames: 1_024,
   receiveBacklogBytes: 8 << 20,
+  payloadCaps: {},
   rotation: { frames: 2 ** 20, bytes: 2 ** 36, ms: 3_600_000 },
   lingerMs: 250,
   selfTestDeadlineMs: 3_000,
 };
 
 /** Largest plaintext of a frame type; undefined for a type that does not exist. */
-export function payloadCap(type: number): number | undefined {
-  if (type >= USER_TYPE_MIN && type <= 0xff) return USER_PAYLOAD_MAX;
-  return PAYLOAD_CAPS[type];
+export function payloadCap(
+  type: number,
+  limits: Pick<TransportLimits, "payloadCaps"> = DEFAULT_LIMITS,
+): number | undefined {
+  const own = PAYLOAD_CAPS[type];
+  if (type < USER_TYPE_MIN || type > 0xff) return own;
+  return limits.payloadCaps[type] ?? own ?? USER_PAYLOAD_MAX;
 }
 
 /** True for types that the transport carries for its users; the others are its own. */
@@ -114,6 +157,9 @@ const PAYLOAD_CAPS: Readonly<Record<number, number>> = {
   // An ABORT may carry two envelopes as evidence.
   [FrameType.ABORT]: 2 * ENVELOPE_MAX + (8 << 10),
   [FrameType.BATCH]: 256 << 10,
+  [MessageType.HEARTBEAT]: 256,
+  [MessageType.ACK]: 256,
+  [MessageType.ERROR]: 8 << 10,
 };
 
 const OWN_TYPES: ReadonlySet<number> = new Set([

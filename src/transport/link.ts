@@ -11,16 +11,21 @@
 
 import type { TLSSocket } from "node:tls";
 import type { PartyId } from "../base/brands.ts";
-import { type Bytes, concat, copy, EMPTY, equal } from "../base/bytes.ts";
+import { type Bytes, copy, EMPTY } from "../base/bytes.ts";
 import type { Ed25519Signer, Ed25519Verifier } from "../base/crypto.ts";
 import { invariant } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import { FrameType, type SessionFrame } from "../session/links.ts";
-import { decodeBatch, joinSmall } from "./batch.ts";
+import { decodeBatch } from "./batch.ts";
+import type { TrafficCounter } from "./counters.ts";
 import { type LinkCode, LinkFault } from "./faults.ts";
-import { encodePlainFrame, FrameParser, NO_SESSION, payloadOf, type RawFrame, sessionOf } from "./frame.ts";
+import { encodePlainFrame, NO_SESSION, payloadOf, type RawFrame, sessionOf } from "./frame.ts";
+import { type Directions, Heartbeat } from "./heartbeat.ts";
 import { type AgreedHello, type ChannelBinding, type HelloContext, HelloExchange } from "./hello.ts";
+import { Intake } from "./intake.ts";
 import { isUserType, payloadCap, type TransportLimits } from "./limits.ts";
+import { Outbox } from "./outbox.ts";
+import type { PeerLimiter } from "./rate.ts";
 import { type LinkRole, SealedChannel, type Suite } from "./sealed_channel.ts";
 
 /** What the owner of a link decides and hears. */
@@ -57,6 +62,12 @@ export interface LinkOptions {
   readonly limits: TransportLimits;
   /** `performance.now()` of the TCP connection. */
   readonly connectedAt: number;
+  /** What the peer may send; it outlives the link, as the counters do. */
+  readonly limiter: PeerLimiter;
+  /** Counts what is sent. */
+  readonly sent: TrafficCounter;
+  /** Counts what is received. */
+  readonly received: TrafficCounter;
   /** Decides and hears. */
   readonly owner: LinkOwner;
 }
@@ -77,6 +88,14 @@ export interface LinkFigures {
   readonly receiveEpoch: number;
   /** Time of the last PING to its PONG. */
   readonly rttMs: number | undefined;
+  /** The same, averaged over about the last eight. */
+  readonly rttAverageMs: number | undefined;
+  /** Which directions work. */
+  readonly directions: Directions;
+  /** True while the peer says that it does not read, or much waits for it. */
+  readonly isSlow: boolean;
+  /** Bytes that wait to be sent. */
+  readonly waitingBytes: number;
   /** The peer's clock less ours at HELLO, half a round trip included. */
   readonly clockOffsetMs: number | undefined;
 }
@@ -90,7 +109,9 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #socket: TLSSocket;
   readonly #exchange: HelloExchange;
-  readonly #parser: FrameParser;
+  readonly #intake: Intake;
+  readonly #outbox: Outbox;
+  readonly #heartbeat: Heartbeat;
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #stage: "hello" | "ack" | "sealed" | "up" | "closed" = "hello";
   #agreed: AgreedHello | undefined;
@@ -101,21 +122,7 @@ export class Link {
   #upAt = 0;
   #sendSequence = 0;
   #receiveSequence = 0;
-  #outbox: SessionFrame[] = [];
-  #outboxBytes = 0;
-  #flushing = false;
-  #writing = false;
-  #waitingFrames = 0;
-  #waitingBytes = 0;
-  #paused = false;
-  #heard = false;
-  #silentTicks = 0;
-  #pingToken: Bytes | undefined;
-  #pingAt = 0;
-  #pongs: (() => void)[] = [];
-  #bytesSent = 0;
-  #bytesReceived = 0;
-  #rttMs: number | undefined;
+  #stuckTicks = 0;
   #clockOffsetMs: number | undefined;
 
   /** Prepares a link; {@linkcode Link.start} begins it. */
@@ -124,7 +131,34 @@ export class Link {
     this.peer = options.peer;
     this.role = options.role;
     this.#socket = options.socket;
-    this.#parser = new FrameParser((type, sealed) => this.#isAllowed(type, sealed));
+    const { socket, limits, limiter, rng } = options;
+    const guard = (action: () => void) => this.#guard(action);
+    const after = (delayMs: number, callback: () => void) => this.#after(delayMs, callback);
+    this.#intake = new Intake({
+      socket,
+      limits,
+      limiter,
+      guard,
+      after,
+      allowed: (type, sealed) => this.#isAllowed(type, sealed),
+      receive: (frame) => this.#receive(frame),
+    });
+    this.#outbox = new Outbox({
+      socket,
+      limits,
+      guard,
+      seal: (frame) => this.#seal(frame),
+      overflow: () => this.close("BACKLOG"),
+    });
+    this.#heartbeat = new Heartbeat({
+      limits,
+      rng,
+      after,
+      isPaused: () => this.#intake.isPaused,
+      ping: (payload) => this.#guard(() => this.#writeSealed(FrameType.PING, payload)),
+      dead: (code) => this.close(code),
+      tick: () => this.#checkSlow(),
+    });
     this.#exchange = new HelloExchange(
       { ...options.hello, role: options.role, self: options.self, peer: options.peer },
       options.rng,
@@ -162,16 +196,25 @@ export class Link {
     return this.#upAt === 0 ? 0 : performance.now() - this.#upAt;
   }
 
+  /** The protocol version that both speak. */
+  get version(): number | undefined {
+    return this.#agreed?.version;
+  }
+
   /** Figures for people. */
   get figures(): LinkFigures {
     return {
       framesSent: this.#sendSequence,
       framesReceived: this.#receiveSequence,
-      bytesSent: this.#bytesSent,
-      bytesReceived: this.#bytesReceived,
+      bytesSent: this.#outbox.bytesSent,
+      bytesReceived: this.#intake.bytesReceived,
       sendEpoch: this.#channel?.sendEpoch ?? 0,
       receiveEpoch: this.#channel?.receiveEpoch ?? 0,
-      rttMs: this.#rttMs,
+      rttMs: this.#heartbeat.rttMs,
+      rttAverageMs: this.#heartbeat.rttAverageMs,
+      directions: this.#heartbeat.directions,
+      isSlow: this.#heartbeat.isPeerBehind || this.#outbox.isFull || this.#stuckTicks > 0,
+      waitingBytes: this.#outbox.waitingBytes,
       clockOffsetMs: this.#clockOffsetMs,
     };
   }
@@ -180,7 +223,7 @@ export class Link {
   start(): void {
     const socket = this.#socket;
     const { limits, connectedAt } = this.#options;
-    socket.on("data", (chunk: Uint8Array) => this.#guard(() => this.#read(chunk)));
+    socket.on("data", (chunk: Uint8Array) => this.#guard(() => this.#intake.push(chunk)));
     socket.on("error", (error: Error & { readonly code?: string }) => {
       // A peer that is killed or closes while data is on its way resets the connection: that is no other event than its end.
       if (error.code === "ECONNRESET") this.#peerClosed();
@@ -206,7 +249,7 @@ export class Link {
     if (this.#stage !== "sealed" || this.#confirmed) return;
     this.#confirmed = true;
     this.#guard(() => {
-      this.#writeSealed({ type: FrameType.PING, session: NO_SESSION, payload: EMPTY });
+      this.#writeSealed(FrameType.PING, EMPTY);
       this.#tryUp();
     });
   }
@@ -216,48 +259,32 @@ export class Link {
     if (this.#stage !== "up") return false;
     invariant(isUserType(frame.type), `a frame of type ${frame.type} is the transport's own`);
     invariant(
-      frame.payload.length <= (payloadCap(frame.type) ?? 0),
+      frame.payload.length <= (payloadCap(frame.type, this.#options.limits) ?? 0),
       `a frame of type ${frame.type} is above its cap`,
     );
-    this.#outbox.push(frame);
-    this.#outboxBytes += frame.payload.length;
-    if (this.#outboxBytes + this.#socket.writableLength > this.#options.limits.sendBacklogBytes) {
-      this.#outbox = [];
-      this.close("BACKLOG");
-      return false;
-    }
-    if (!this.#flushing) {
-      this.#flushing = true;
-      queueMicrotask(() => this.#guard(() => this.#flush()));
-    }
-    return true;
+    this.#options.sent.add(frame.type, frame.payload.length);
+    return this.#outbox.push(frame);
+  }
+
+  /** Where too much waits already: resolves when some of it has left. Else undefined. */
+  room(): Promise<void> | undefined {
+    return this.#stage === "up" && this.#outbox.isFull ? this.#outbox.progress() : undefined;
+  }
+
+  /** Where something waits: resolves when some of it has left. Else undefined. */
+  leaving(): Promise<void> | undefined {
+    return this.#stage === "up" && this.#outbox.waitingBytes > 0 ? this.#outbox.progress() : undefined;
   }
 
   /** The owner has handed a frame over: reading goes on where it was paused. */
   delivered(frame: SessionFrame): void {
-    this.#waitingFrames--;
-    this.#waitingBytes -= frame.payload.length;
-    const { receiveBacklogFrames, receiveBacklogBytes } = this.#options.limits;
-    if (
-      this.#paused && this.#stage !== "closed" && this.#waitingFrames <= receiveBacklogFrames / 2 &&
-      this.#waitingBytes <= receiveBacklogBytes / 2
-    ) {
-      this.#paused = false;
-      this.#socket.resume();
-    }
+    this.#intake.delivered(frame.payload.length);
   }
 
   /** Asks the peer for a sign of life. `done` is told once: true where it answered in time. */
   probe(deadlineMs: number, done: (alive: boolean) => void): void {
-    if (this.#stage !== "up") return done(false);
-    let open = true;
-    const finish = (alive: boolean) => {
-      if (open) done(alive);
-      open = false;
-    };
-    this.#pongs.push(() => finish(true));
-    this.#after(deadlineMs, () => finish(false));
-    this.#guard(() => this.#ping());
+    if (this.#stage === "up") this.#heartbeat.probe(deadlineMs, done);
+    else done(false);
   }
 
   /** Ends the connection at once. */
@@ -268,7 +295,7 @@ export class Link {
 
   /** Ends the connection after what was queued has left. */
   closeGently(code: string, text: string): void {
-    if (this.#stage === "up" && this.#outbox.length > 0) this.#guard(() => this.#writeOutbox());
+    if (this.#stage === "up") this.#guard(() => this.#outbox.flushAll());
     this.#end(code, text, () => {
       const timer = setTimeout(() => this.#socket.destroy(), this.#options.limits.lingerMs);
       this.#socket.on("close", () => clearTimeout(timer));
@@ -285,25 +312,12 @@ export class Link {
     if (this.#stage === "closed") return;
     this.#stage = "closed";
     for (const timer of this.#timers) clearTimeout(timer);
+    this.#intake.end();
+    this.#outbox.end();
     this.#channel?.[Symbol.dispose]();
     this.#exchange[Symbol.dispose]();
     finish();
     this.#options.owner.closed(this, code, text);
-  }
-
-  #read(chunk: Uint8Array): void {
-    if (this.#stage === "closed") return;
-    this.#bytesReceived += chunk.length;
-    this.#parser.push(chunk);
-    for (let frame = this.#parser.next(); frame !== undefined; frame = this.#parser.next()) {
-      this.#receive(frame);
-      // Handling a frame may have closed the link; what follows it is not read any more.
-      if (this.#hasEnded()) return;
-    }
-  }
-
-  #hasEnded(): boolean {
-    return this.#stage === "closed";
   }
 
   #receive(frame: RawFrame): void {
@@ -325,18 +339,15 @@ export class Link {
     if (frame.type === FrameType.HELLO_ACK) return this.#receiveAck(payloadOf(frame));
     const channel = this.#channel;
     invariant(channel !== undefined, "a sealed frame is only allowed once there is a channel");
-    const opened = {
-      type: frame.type as FrameType,
-      session: copy(sessionOf(frame)),
-      payload: channel.open(frame),
-    };
-    this.#heard = true;
+    const opened = { type: frame.type, session: copy(sessionOf(frame)), payload: channel.open(frame) };
+    this.#heartbeat.heard();
     if (this.#stage === "sealed") {
       this.#peerIsSealed = true;
       return this.#tryUp();
     }
     if (opened.type !== FrameType.BATCH) return this.#handle(opened);
-    for (const inner of decodeBatch(opened.payload, isUserType)) this.#handle(inner);
+    const cap = (type: number) => payloadCap(type, this.#options.limits);
+    for (const inner of decodeBatch(opened.payload, isUserType, cap)) this.#handle(inner);
   }
 
   #receiveHello(bytes: Bytes): void {
@@ -366,7 +377,7 @@ export class Link {
     this.#stage = "up";
     this.#upAt = performance.now();
     const { limits, owner } = this.#options;
-    this.#tick();
+    this.#heartbeat.start();
     this.#after(
       limits.linkAgeMs,
       () => this.closeGently("AGE", "the link reached its greatest age and is made anew"),
@@ -375,82 +386,37 @@ export class Link {
   }
 
   #handle(frame: SessionFrame): void {
-    if (frame.type === FrameType.PING) {
-      this.#writeSealed({ type: FrameType.PONG, session: NO_SESSION, payload: frame.payload });
-    } else if (frame.type === FrameType.PONG) this.#receivePong(frame.payload);
-    else this.#deliver(frame);
-  }
-
-  #deliver(frame: SessionFrame): void {
-    this.#waitingFrames++;
-    this.#waitingBytes += frame.payload.length;
-    const { receiveBacklogFrames, receiveBacklogBytes } = this.#options.limits;
-    if (this.#waitingFrames >= receiveBacklogFrames || this.#waitingBytes >= receiveBacklogBytes) {
-      this.#paused = true;
-      this.#socket.pause();
+    const { type, payload } = frame;
+    const { limiter, received, owner } = this.#options;
+    limiter.charge(performance.now(), { type, bytes: payload.length });
+    received.add(type, payload.length);
+    if (type === FrameType.PING) {
+      if (this.#heartbeat.receivePing(payload)) this.#writeSealed(FrameType.PONG, payload);
+    } else if (type === FrameType.PONG) this.#heartbeat.receivePong(payload);
+    else {
+      this.#intake.handedOver(payload.length);
+      owner.frame(this, frame);
     }
-    this.#options.owner.frame(this, frame);
   }
 
-  /** Only the answer to our last question counts: a PONG recorded or made up before it proves nothing. */
-  #receivePong(token: Bytes): void {
-    if (this.#pingToken === undefined || !equal(token, this.#pingToken)) return;
-    this.#pingToken = undefined;
-    this.#rttMs = performance.now() - this.#pingAt;
-    const waiting = this.#pongs;
-    this.#pongs = [];
-    for (const done of waiting) done();
-  }
-
-  #ping(): void {
-    this.#pingToken = this.#options.rng.bytes(8);
-    this.#pingAt = performance.now();
-    this.#writeSealed({ type: FrameType.PING, session: NO_SESSION, payload: this.#pingToken });
-  }
-
-  /** Counts silent intervals, not time, so that a process that was stopped itself does not blame its peers. */
-  #tick(): void {
-    const { pingIntervalMs, silenceMs } = this.#options.limits;
-    this.#after(pingIntervalMs, () => {
-      if (this.#stage !== "up") return;
-      this.#silentTicks = this.#heard || this.#paused ? 0 : this.#silentTicks + 1;
-      this.#heard = false;
-      if (this.#silentTicks * pingIntervalMs >= silenceMs) return this.close("SILENT");
-      if (this.#silentTicks > 0 || this.#rttMs === undefined) this.#guard(() => this.#ping());
-      this.#tick();
-    });
-  }
-
-  /**
-   * Seals and writes what is queued, unless a write is under way: then it waits for that, and small frames that come meanwhile
-   * share one encryption and one TLS record.
-   */
-  #flush(): void {
-    this.#flushing = false;
-    if (this.#stage !== "up" || this.#outbox.length === 0 || this.#writing) return;
-    this.#writing = true;
-    this.#writeOutbox(() =>
-      this.#guard(() => {
-        this.#writing = false;
-        this.#flush();
-      })
-    );
-  }
-
-  #writeOutbox(written?: () => void): void {
-    const outbox = this.#outbox;
-    this.#outbox = [];
-    this.#outboxBytes = 0;
-    const sealed = joinSmall(outbox).map((frame) => this.#seal(frame));
-    this.#write(sealed.length === 1 ? sealed[0] as Bytes : concat(...sealed), written);
+  /** A peer that takes nothing of what waits for it is dropped in the end, so that what waits is bounded in time too. */
+  #checkSlow(): void {
+    const { pingIntervalMs, slowDeadlineMs } = this.#options.limits;
+    this.#stuckTicks = this.#outbox.checkStuck() ? this.#stuckTicks + 1 : 0;
+    if (this.#stuckTicks * pingIntervalMs >= slowDeadlineMs) {
+      this.close("BACKLOG", "the peer has taken nothing of what waits for it for too long");
+    }
   }
 
   #writePlain(type: FrameType, payload: Bytes): void {
-    this.#write(encodePlainFrame(this.#fields(type, NO_SESSION), payload));
+    this.#options.sent.add(type, payload.length);
+    this.#outbox.write(encodePlainFrame(this.#fields(type, NO_SESSION), payload));
   }
 
-  #writeSealed(frame: SessionFrame): void {
-    this.#write(this.#seal(frame));
+  #writeSealed(type: FrameType, payload: Bytes): void {
+    if (this.#stage === "closed") return;
+    this.#options.sent.add(type, payload.length);
+    this.#outbox.write(this.#seal({ type, session: NO_SESSION, payload }));
   }
 
   #seal(frame: SessionFrame): Bytes {
@@ -458,7 +424,7 @@ export class Link {
     return this.#channel.seal(this.#fields(frame.type, frame.session), frame.payload);
   }
 
-  #fields(type: FrameType, session: Bytes) {
+  #fields(type: number, session: Bytes) {
     return {
       type,
       from: this.#options.self,
@@ -467,13 +433,6 @@ export class Link {
       timestamp: Date.now(),
       session,
     };
-  }
-
-  #write(bytes: Bytes, written?: () => void): void {
-    this.#bytesSent += bytes.length;
-    this.#socket.write(bytes, written);
-    // Answers count too: a peer that asks without reading the answers would fill our memory otherwise.
-    if (this.#socket.writableLength > this.#options.limits.sendBacklogBytes) this.close("BACKLOG");
   }
 
   /** HELLO and HELLO_ACK only once and in order; the first sealed frame is a PING; nothing is unsealed afterwards. */

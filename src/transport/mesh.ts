@@ -4,93 +4,26 @@
  * @module
  */
 
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { PartyId } from "../base/brands.ts";
 import { type Bytes, equal } from "../base/bytes.ts";
-import type { Ed25519Signer } from "../base/crypto.ts";
-import { sha256 } from "../base/crypto.ts";
-import { invariant, UsageError } from "../base/errors.ts";
-import type { Rng } from "../base/rng.ts";
-import type { LinkEvent, Links, SessionFrame } from "../session/links.ts";
-import type { Roster } from "../session/roster.ts";
+import { invariant } from "../base/errors.ts";
+import type { Links, SessionFrame } from "../session/links.ts";
 import { Backoff } from "./backoff.ts";
-import { EventQueue } from "./event_queue.ts";
-import { LINK_CODES, LinkFault } from "./faults.ts";
+import { Tally, TrafficCounter } from "./counters.ts";
+import { EventQueue, type EventReceiver } from "./event_queue.ts";
+import { LINK_CODES, type LinkCode, LinkFault } from "./faults.ts";
 import { DEFAULT_LIMITS, type TransportLimits } from "./limits.ts";
-import { Link, type LinkFigures } from "./link.ts";
+import { Link } from "./link.ts";
+import type { MeshEvent, MeshMetrics, MeshOptions, PeerMetrics, PeerStatus } from "./mesh_types.ts";
+import { checkOwnIdentity } from "./own_identity.ts";
 import { LeafPolicy } from "./peer_identity.ts";
-import type { LinkRole, Suite } from "./sealed_channel.ts";
+import { PeerLimiter } from "./rate.ts";
+import type { LinkRole } from "./sealed_channel.ts";
 import { selfTest } from "./self_test.ts";
 import { dial } from "./tls_dialler.ts";
-import { type AcceptedConnection, parseAddress, TlsListener, type TlsMaterial } from "./tls_listener.ts";
+import { type AcceptedConnection, parseAddress, TlsListener } from "./tls_listener.ts";
 
-/** What a mesh needs. It reads no files: everything is here. */
-export interface MeshOptions {
-  /** Who is in the cluster. */
-  readonly roster: Roster;
-  /** The party whose mesh this is. */
-  readonly self: PartyId;
-  /** `host:port` to listen on; port 0 takes a free one. */
-  readonly listen: string;
-  /** `host:port` of a party, asked before each dial; undefined where it is not known yet. */
-  readonly addressOf: (peer: PartyId) => string | undefined;
-  /** Own certificate and key, and the authorities. */
-  readonly tls: TlsMaterial;
-  /** PEM revocation lists of the authorities. */
-  readonly revocationListsPem?: string | undefined;
-  /** Pinned keys of every party's certificate, self included. */
-  readonly pins: ReadonlyMap<PartyId, readonly string[]>;
-  /** Own identity key. */
-  readonly identity: Ed25519Signer;
-  /** Draws boot id, nonces, keys and jitter. */
-  readonly rng: Rng;
-  /** Parties to link with. Default: all others. */
-  readonly peers?: readonly PartyId[];
-  /** 16 bytes that name this process; default: drawn. */
-  readonly bootId?: Bytes;
-  /** Offered cipher suites; default: all. */
-  readonly suites?: readonly Suite[];
-  /** What differs from {@linkcode DEFAULT_LIMITS}. */
-  readonly limits?: Partial<TransportLimits>;
-  /** Hears what happens. */
-  readonly log?: (event: MeshEvent) => void;
-}
-
-/** What happened, for logs and metrics. Never carries a secret. */
-export interface MeshEvent {
-  /** One of the keys of {@linkcode LINK_CODES}, or the code with which the user of the mesh closed a link. */
-  readonly code: string;
-  /** Name of the party concerned, where it is known. */
-  readonly peer?: string;
-  /** `in` for connections that the peer dialled. */
-  readonly direction?: "in" | "out";
-  /** Remote `host:port`. */
-  readonly address?: string;
-  /** One sentence for people. */
-  readonly text: string;
-}
-
-/** How the link to one party is. */
-export interface PeerStatus extends Partial<LinkFigures> {
-  /** Its index. */
-  readonly peer: PartyId;
-  /** Its name. */
-  readonly name: string;
-  /** Whether frames can be sent. */
-  readonly state: "up" | "down";
-  /** Which end of the link this side is. */
-  readonly role: LinkRole;
-  /** The peer's process. */
-  readonly bootId?: Bytes;
-  /** The cipher suite in use. */
-  readonly suite?: Suite;
-  /** Age of the link. */
-  readonly upForMs?: number;
-  /** The peer's roster hash where it differs from ours. */
-  readonly otherRosterHash?: Bytes;
-  /** Why there is no link, or why the last one ended. */
-  readonly lastFault?: { readonly code: string; readonly text: string };
-}
+export type * from "./mesh_types.ts";
 
 /** Links over mutual TLS. */
 export class Mesh implements Links {
@@ -107,6 +40,9 @@ export class Mesh implements Links {
   readonly #candidates = new Map<Link, Candidate>();
   readonly #ended = new Set<Promise<void>>();
   readonly #abort = new AbortController();
+  readonly #tally = new Tally();
+  #failedConnections = 0;
+  #startedAt = 0;
   #port: number | undefined;
   #state: "new" | "running" | "closed" = "new";
 
@@ -137,14 +73,28 @@ export class Mesh implements Links {
       policy: this.#policy,
       limits: this.#limits,
       accepted: (connection) => this.#accept(connection),
-      refused: (address, fault) =>
-        this.#log({ code: fault.code, text: fault.message, direction: "in", address }),
+      refused: (address, fault) => {
+        this.#failedConnections++;
+        this.#log({ code: fault.code, text: fault.message, direction: "in", address });
+      },
     });
     const peers = options.peers ?? roster.parties.map((party) => party.index);
     this.#peers = new Map(
       peers.filter((peer) => peer !== self).map((id): [PartyId, Peer] => {
-        const backoff = new Backoff(this.#limits, options.rng);
-        return [id, { id, name: roster.get(id).name, link: undefined, backoff, timer: undefined }];
+        return [id, {
+          id,
+          name: roster.get(id).name,
+          link: undefined,
+          backoff: new Backoff(this.#limits, options.rng),
+          timer: undefined,
+          limiter: new PeerLimiter(this.#limits.rates, performance.now()),
+          sent: new TrafficCounter(),
+          received: new TrafficCounter(),
+          ups: 0,
+          downs: new Tally(),
+          failures: new Tally(),
+          failedDials: 0,
+        }];
       }),
     );
     this.#events = new EventQueue((error) =>
@@ -174,6 +124,7 @@ export class Mesh implements Links {
   async start(): Promise<void> {
     invariant(this.#state === "new", "a mesh is started once");
     this.#state = "running";
+    this.#startedAt = performance.now();
     const { host, port } = parseAddress(this.#options.listen);
     this.#port = await this.#listener.listen(host, port);
     try {
@@ -212,15 +163,47 @@ export class Mesh implements Links {
     return this.#peers.get(peer)?.link?.send(frame) ?? false;
   }
 
+  /** Where too much waits for a peer already: resolves when some of it has left, or its link ended. Else undefined. */
+  room(peer: PartyId): Promise<void> | undefined {
+    return this.#peers.get(peer)?.link?.room();
+  }
+
+  /** Waits until what was sent has left this process, or its links ended. False where that takes longer. */
+  async drained(deadlineMs: number): Promise<boolean> {
+    let isLate = false;
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      isLate = true;
+      late.resolve();
+    }, deadlineMs);
+    for (const peer of this.#peers.values()) {
+      for (let leaving = peer.link?.leaving(); leaving && !isLate; leaving = peer.link?.leaving()) {
+        await Promise.race([leaving, late.promise]);
+      }
+    }
+    clearTimeout(timer);
+    return !isLate;
+  }
+
+  /** Dials a party anew, at once; for one that was given up. Does nothing where it is linked, dialled, or dials us. */
+  connect(peer: PartyId): void {
+    const found = this.#peers.get(peer);
+    if (found === undefined || found.failedDials < this.#limits.dialAttemptsMax) return;
+    found.failedDials = 0;
+    this.#dialLater(found);
+  }
+
   bootId(peer: PartyId): Bytes | undefined {
     return this.#peers.get(peer)?.link?.bootId;
   }
 
   closeLink(peer: PartyId, code: string, why: string): void {
-    this.#peers.get(peer)?.link?.closeGently(code, why);
+    const found = this.#peers.get(peer);
+    found?.limiter.recordError(performance.now());
+    found?.link?.closeGently(code, why);
   }
 
-  listen(receiver: (event: LinkEvent) => void): void {
+  listen(receiver: EventReceiver): void {
     this.#events.listen(receiver);
   }
 
@@ -229,11 +212,27 @@ export class Mesh implements Links {
     return [...this.#peers.values()].sort((a, b) => a.id - b.id).map((peer) => this.#statusOf(peer));
   }
 
-  #statusOf({ id, name, link, lastFault }: Peer): PeerStatus {
+  /** Everything that was counted, for monitoring. */
+  metrics(): MeshMetrics {
+    const peers = [...this.#peers.values()].sort((a, b) => a.id - b.id);
+    return {
+      uptimeMs: this.#startedAt === 0 ? 0 : performance.now() - this.#startedAt,
+      activeConnections: peers.filter((peer) => peer.link !== undefined).length,
+      failedConnections: this.#failedConnections,
+      strangers: this.#listener.strangers,
+      events: this.#tally.all,
+      peers: peers.map((peer) => metricsOf(peer)),
+    };
+  }
+
+  #statusOf({ id, name, link, lastFault, failedDials }: Peer): PeerStatus {
     const role: LinkRole = id > this.self ? "dialler" : "listener";
-    const known = lastFault === undefined ? {} : { lastFault };
+    const known = {
+      ...(lastFault === undefined ? {} : { lastFault }),
+      ...(failedDials >= this.#limits.dialAttemptsMax ? { gaveUp: true } : {}),
+    };
     if (link === undefined) return { peer: id, name, role, state: "down", ...known };
-    const { bootId, suite, peerRosterHash } = link;
+    const { bootId, suite, version, peerRosterHash } = link;
     const differs = peerRosterHash !== undefined && !equal(peerRosterHash, this.#options.roster.hash);
     return {
       peer: id,
@@ -245,6 +244,7 @@ export class Mesh implements Links {
       upForMs: link.upForMs,
       ...(bootId === undefined ? {} : { bootId }),
       ...(suite === undefined ? {} : { suite }),
+      ...(version === undefined ? {} : { version }),
       ...(differs ? { otherRosterHash: peerRosterHash } : {}),
     };
   }
@@ -272,15 +272,23 @@ export class Mesh implements Links {
 
   #dialLater(peer: Peer): void {
     if (this.#state !== "running") return;
+    if (peer.failedDials >= this.#limits.dialAttemptsMax) {
+      return this.#log({
+        code: "GAVE_UP",
+        peer: peer.name,
+        direction: "out",
+        text: `${peer.name} is not dialled any more: ${peer.failedDials} attempts in a row have failed`,
+      });
+    }
     peer.timer = setTimeout(() => {
+      peer.failedDials++;
       this.#dialNow(peer).catch((error) => {
         // Not only faults of the peer: an address that cannot be read, or a permission that is missing.
-        const isFault = error instanceof LinkFault;
-        this.#peerFailed(
-          peer,
-          "out",
-          isFault ? error : new LinkFault("DIAL_FAILED", `no connection: ${error?.message}`),
-        );
+        const fault = error instanceof LinkFault
+          ? error
+          : new LinkFault("DIAL_FAILED", `no connection: ${error?.message}`);
+        this.#neverUp(peer, fault.code);
+        this.#peerFailed(peer, "out", fault);
         this.#dialLater(peer);
       });
     }, peer.backoff.next());
@@ -336,6 +344,9 @@ export class Mesh implements Links {
       rng,
       limits: this.#limits,
       connectedAt: candidate.connectedAt,
+      limiter: peer.limiter,
+      sent: peer.sent,
+      received: peer.received,
       owner: {
         authenticated: (link) => this.#authenticated(peer, link),
         up: (link) => this.#up(peer, link),
@@ -376,6 +387,8 @@ export class Mesh implements Links {
     // While the old one is still the link, its end is told to the user before the new one is up.
     old?.close("REPLACED");
     peer.link = link;
+    peer.ups++;
+    peer.failedDials = 0;
     delete peer.lastFault;
     const { address, role } = this.#candidates.get(link) as Candidate;
     const direction = role === "dialler" ? "out" : "in";
@@ -392,14 +405,22 @@ export class Mesh implements Links {
   #closed(peer: Peer, link: Link, code: string, text: string): void {
     const { role, address } = this.#candidates.get(link) as Candidate;
     this.#candidates.delete(link);
+    if (PEERS_FAULT.has(code)) peer.limiter.recordError(performance.now());
     this.#peerFailed(peer, role === "dialler" ? "out" : "in", { code, message: text }, address);
     if (peer.link === link) {
       peer.link = undefined;
+      peer.downs.add(code);
       this.#events.push({ kind: "down", peer: peer.id, reason: `${code}: ${text}` });
-    }
+    } else this.#neverUp(peer, code);
     if (role !== "dialler") return;
     peer.backoff.linkEnded(link.upForMs);
     this.#dialLater(peer);
+  }
+
+  #neverUp(peer: Peer, code: string): void {
+    if (code === "SHUTDOWN") return;
+    peer.failures.add(code);
+    this.#failedConnections++;
   }
 
   #peerFailed(
@@ -419,6 +440,7 @@ export class Mesh implements Links {
   }
 
   #log(event: MeshEvent): void {
+    this.#tally.add(event.code);
     try {
       this.#options.log?.(event);
     } catch {
@@ -434,6 +456,13 @@ interface Peer {
   readonly backoff: Backoff;
   timer: ReturnType<typeof setTimeout> | undefined;
   lastFault?: { readonly code: string; readonly text: string };
+  readonly limiter: PeerLimiter;
+  readonly sent: TrafficCounter;
+  readonly received: TrafficCounter;
+  ups: number;
+  readonly downs: Tally;
+  readonly failures: Tally;
+  failedDials: number;
 }
 
 interface Candidate {
@@ -449,36 +478,32 @@ function isSameProcess(a: Link, b: Link): boolean {
   return a.bootId !== undefined && b.bootId !== undefined && equal(a.bootId, b.bootId);
 }
 
-/** What a peer would refuse is refused here first, with a sentence for whoever can repair it. */
-function checkOwnIdentity(options: MeshOptions, policy: LeafPolicy): Bytes {
-  const { roster, self, tls, identity } = options;
-  const { name, identity: expected } = roster.get(self);
-  const fail = (text: string, cause?: unknown) =>
-    new UsageError("IDENTITY_INVALID", text, { party: name, cause });
-  if (!equal(identity.publicKey, expected.publicKey)) {
-    throw fail(`the identity key of ${name} does not belong to the identity in the configuration`);
-  }
-  try {
-    const certificate = new X509Certificate(tls.certPem);
-    const leaf = policy.check(certificate.raw, Date.now());
-    if (leaf.party !== self) throw fail(`the certificate of ${name} is that of ${roster.nameOf(leaf.party)}`);
-    if (!isKeyOf(certificate, tls.keyPem)) {
-      throw fail(`the TLS key of ${name} does not belong to its certificate`);
-    }
-    return sha256(new Uint8Array(certificate.raw));
-  } catch (error) {
-    if (error instanceof LinkFault) {
-      throw fail(`the certificate of ${name} cannot be used: ${error.message}`, error);
-    }
-    if (error instanceof UsageError) throw error;
-    throw fail(`the certificate of ${name} is not a PEM certificate`, error);
-  }
+function metricsOf(peer: Peer): PeerMetrics {
+  const rttMs = peer.link?.figures.rttAverageMs;
+  return {
+    peer: peer.id,
+    name: peer.name,
+    state: peer.link === undefined ? "down" : "up",
+    sent: peer.sent.byType,
+    received: peer.received.byType,
+    ups: peer.ups,
+    downs: peer.downs.all,
+    failures: peer.failures.all,
+    rate: peer.limiter.statistics,
+    ...(rttMs === undefined ? {} : { rttMs }),
+  };
 }
 
-function isKeyOf(certificate: X509Certificate, keyPem: string): boolean {
-  try {
-    return certificate.checkPrivateKey(createPrivateKey(keyPem));
-  } catch {
-    return false;
-  }
-}
+/** Reasons for which an authenticated peer itself must have sent what is wrong: it may send less from then on. */
+const PEERS_FAULT: ReadonlySet<string> = new Set(
+  [
+    "FRAME_INVALID",
+    "FRAME_UNEXPECTED",
+    "FRAME_ADDRESS",
+    "SEQUENCE",
+    "SEAL_NONCE",
+    "SEAL_EPOCH",
+    "SEAL_MAC",
+    "SEAL_AEAD",
+  ] satisfies LinkCode[],
+);

@@ -195,6 +195,7 @@ class Incoming implements Stranger {
     this.#raw.setNoDelay(true);
     this.#raw.on("error", () => {});
     this.#raw.on("close", () => this.#closed());
+    if (!this.#admission.allows(this.address)) return this.#refuse(new LinkFault("THROTTLED"), undefined);
     this.#admission.admit(this);
     this.#timer = setTimeout(
       () => this.#refuse(new LinkFault("DEADLINE_TLS"), undefined),

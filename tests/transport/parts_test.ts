@@ -22,7 +22,7 @@ const BOB = partyId(2);
 const CAROL = partyId(3);
 
 Deno.test("Admission drops the oldest of an address that has too many", () => {
-  const admission = new Admission({ strangersPerAddress: 2, strangersTotal: 10 });
+  const admission = new Admission({ ...DEFAULT_LIMITS, strangersPerAddress: 2, strangersTotal: 10 });
   const evicted: string[] = [];
   const stranger = (address: string, name: string) => ({ address, evict: () => evicted.push(name) });
   const [a1, a2, a3, b1] = [
@@ -42,7 +42,7 @@ Deno.test("Admission drops the oldest of an address that has too many", () => {
 });
 
 Deno.test("Admission drops the oldest of the address with most when all places are taken", () => {
-  const admission = new Admission({ strangersPerAddress: 9, strangersTotal: 4 });
+  const admission = new Admission({ ...DEFAULT_LIMITS, strangersPerAddress: 9, strangersTotal: 4 });
   const evicted: string[] = [];
   const admit = (address: string, name: string) =>
     admission.admit({ address, evict: () => evicted.push(name) });

@@ -1,0 +1,66 @@
+/**
+ * Judges the own certificate, key, pin and identity as a peer would, before anything is listened on.
+ *
+ * @module
+ */
+
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import type { PartyId } from "../base/brands.ts";
+import { type Bytes, equal } from "../base/bytes.ts";
+import { type Ed25519Signer, sha256 } from "../base/crypto.ts";
+import { UsageError } from "../base/errors.ts";
+import type { Roster } from "../session/roster.ts";
+import { LinkFault } from "./faults.ts";
+import type { LeafPolicy } from "./peer_identity.ts";
+import type { TlsMaterial } from "./tls_listener.ts";
+
+/** Whose identity it is. */
+export interface OwnIdentity {
+  /** Who is in the cluster. */
+  readonly roster: Roster;
+  /** The party itself. */
+  readonly self: PartyId;
+  /** Its certificate and key, and the authorities. */
+  readonly tls: TlsMaterial;
+  /** Its identity key. */
+  readonly identity: Ed25519Signer;
+}
+
+/**
+ * What a peer would refuse is refused here first, with a sentence for whoever can repair it.
+ *
+ * @returns the SHA-256 of the certificate.
+ * @throws UsageError IDENTITY_INVALID
+ */
+export function checkOwnIdentity(own: OwnIdentity, policy: LeafPolicy): Bytes {
+  const { roster, self, tls, identity } = own;
+  const { name, identity: expected } = roster.get(self);
+  const fail = (text: string, cause?: unknown) =>
+    new UsageError("IDENTITY_INVALID", text, { party: name, cause });
+  if (!equal(identity.publicKey, expected.publicKey)) {
+    throw fail(`the identity key of ${name} does not belong to the identity in the configuration`);
+  }
+  try {
+    const certificate = new X509Certificate(tls.certPem);
+    const leaf = policy.check(certificate.raw, Date.now());
+    if (leaf.party !== self) throw fail(`the certificate of ${name} is that of ${roster.nameOf(leaf.party)}`);
+    if (!isKeyOf(certificate, tls.keyPem)) {
+      throw fail(`the TLS key of ${name} does not belong to its certificate`);
+    }
+    return sha256(new Uint8Array(certificate.raw));
+  } catch (error) {
+    if (error instanceof LinkFault) {
+      throw fail(`the certificate of ${name} cannot be used: ${error.message}`, error);
+    }
+    if (error instanceof UsageError) throw error;
+    throw fail(`the certificate of ${name} is not a PEM certificate`, error);
+  }
+}
+
+function isKeyOf(certificate: X509Certificate, keyPem: string): boolean {
+  try {
+    return certificate.checkPrivateKey(createPrivateKey(keyPem));
+  } catch {
+    return false;
+  }
+}
