@@ -61,6 +61,14 @@ export const CODES = {
   },
   DRILL_FAILED: { exit: 1, meaning: "a custodian's answer to a drill is not the secret of the drill" },
   RECORD_INVALID: { exit: 65, meaning: "a public record does not decode, or its certificate is not valid" },
+  // The audit log.
+  AUDIT_CORRUPT: {
+    exit: 65,
+    meaning: "the audit log was changed or cut, or does not fit a checkpoint that was signed of it",
+  },
+  AUDIT_UNREADABLE: { exit: 65, meaning: "the audit log, or a file about it, cannot be read" },
+  AUDIT_UNWRITABLE: { exit: 73, meaning: "the audit log cannot be written: nothing is signed until it can" },
+  AUDIT_PROOF_INVALID: { exit: 65, meaning: "a proof or checkpoint of an audit log does not verify" },
   // Identity and links.
   IDENTITY_INVALID: {
     exit: 77,
