@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import type { PartyId } from "../../../src/base/brands.ts";
 import { hex } from "../../../src/base/bytes.ts";
-import { CURVES } from "../../../src/math/curve.ts";
+import { CURVES, type Scalar } from "../../../src/math/curve.ts";
+import { quorumOf } from "../../../src/protocols/key_share.ts";
 import { allValues } from "../ecdsa/support.ts";
-import { BOB, CAROL, DAVE, Keyring, secretOf } from "./support.ts";
+import { BOB, CAROL, DAVE, Keyring, secretOf, subsets } from "./support.ts";
 
 const POLICIES = [
   ["and(alice, bob)", ["alice", "bob"]],
@@ -67,7 +69,7 @@ for (const curve of Object.values(CURVES)) {
           assert.notEqual(
             secretOf(former),
             secretOf(ring.store(party).active()),
-            "shares of two epochs never combine",
+            "the share is another one",
           );
         }
       }
@@ -79,6 +81,43 @@ for (const curve of Object.values(CURVES)) {
       }
     });
   }
+}
+
+Deno.test("shares of different epochs never combine, whatever quorum mixes them, after a refresh or a reshare", () => {
+  for (const [policy] of POLICIES) {
+    const ring = new Keyring(policy);
+    const { curve, record } = ring;
+    const epochs = [sharesOf(ring)];
+    allValues(ring.refresh());
+    epochs.push(sharesOf(ring));
+    allValues(ring.reshare(policy));
+    epochs.push(sharesOf(ring));
+    for (const set of subsets(record.members.map(({ index }) => index))) {
+      const quorum = quorumOf(record, set);
+      if (quorum === undefined || quorum.active.length !== set.length) continue;
+      for (const from of choices(set.length, epochs.length)) {
+        let x = curve.scalar(0n);
+        for (const [k, party] of quorum.active.entries()) {
+          const share = epochs[from[k] as number]?.get(party) as Scalar;
+          x = curve.add(x, curve.mul(quorum.coefficients.get(party) as Scalar, share));
+        }
+        const isKey = curve.mulBase(x).equals(record.publicKey);
+        assert.equal(isKey, new Set(from).size === 1, `${policy}: ${set.join()} with epochs ${from.join()}`);
+      }
+    }
+  }
+});
+
+function sharesOf(ring: Keyring): ReadonlyMap<PartyId, Scalar> {
+  return new Map(ring.record.members.map(({ index }) => [index, secretOf(ring.store(index).active())]));
+}
+
+/** Every way to choose one of so many for each of so many. */
+function choices(places: number, from: number): number[][] {
+  return Array.from(
+    { length: from ** places },
+    (_, n) => Array.from({ length: places }, (_, place) => Math.floor(n / from ** place) % from),
+  );
 }
 
 Deno.test("refresh, reshare and repair follow each other", () => {
