@@ -12,7 +12,7 @@ import { type KeyInfo, keyInfo } from "../src/node/party.ts";
 import { recordOf } from "../src/node/public_key.ts";
 import type { KeyEntry, LocalStore } from "../src/storage/local_store.ts";
 import { optionsOf, withLocal } from "./options.ts";
-import { print } from "./output.ts";
+import { print, table } from "./output.ts";
 
 /** Adds `key list`. */
 export function addKeyList(key: Command): void {
@@ -90,13 +90,4 @@ export function describeKey(
   const names = ["key", "curve", "scheme", "policy", "publicKey", "keyId", "epoch"];
   const rows = names.filter((name) => name in value).map((name) => [name, String(value[name])]);
   return { value, text: table(rows) };
-}
-
-function table(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) {
-    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
-  }
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd() + "\n")
-    .join("");
 }

@@ -83,6 +83,16 @@ function whereabouts(error: unknown): string {
   return `${error.constructor.name}${place === null ? "" : ` at ${place[0]}`}`;
 }
 
+/** Rows in columns, one per line. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  }
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd() + "\n")
+    .join("");
+}
+
 /** Writes one line to stderr. */
 export function writeError(line: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(line + "\n"));

@@ -7,6 +7,7 @@
 import { Command } from "commander";
 import { addAgreeRandom } from "./agree_random.ts";
 import { addBackup } from "./backup.ts";
+import { addCert } from "./cert.ts";
 import { addDemo } from "./demo.ts";
 import { addInit } from "./init.ts";
 import { addKey } from "./key.ts";
@@ -25,6 +26,7 @@ export function program(): Command {
   addAgreeRandom(root);
   addKey(root);
   addBackup(root);
+  addCert(root);
   addDemo(root);
   throwErrors(root);
   return root;

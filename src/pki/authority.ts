@@ -11,7 +11,9 @@ import * as x509 from "@peculiar/x509";
 import { UsageError } from "../base/errors.ts";
 import { type Rng, systemRng } from "../base/rng.ts";
 import { partyUri } from "../transport/peer_identity.ts";
+import { ALGORITHM, exportKey, generateKeys, importKey, isIpAddress } from "./keys.ts";
 import { fromPem, toPem } from "./pem.ts";
+import { requestedKey } from "./request.ts";
 
 /** A certificate and its private key, both PEM. */
 export interface CertifiedKey {
@@ -33,6 +35,8 @@ export interface Validity {
 export interface AuthorityOptions extends Validity {
   /** Name of the cluster. */
   readonly cluster: string;
+  /** Which authority of the cluster it is, from 1: two that overlap differ in their names. Default: 1. */
+  readonly generation?: number;
   /** Draws the serial number; default: the system's. */
   readonly rng?: Rng;
 }
@@ -51,12 +55,22 @@ export interface LeafOptions extends Validity {
   readonly rng?: Rng;
 }
 
+/** One certificate on a list. */
+export interface RevokedEntry {
+  /** Hexadecimal of its serial number. */
+  readonly serial: string;
+  /** Since when it holds no longer. */
+  readonly date: Date;
+}
+
 /** What {@linkcode createRevocationList} needs. */
 export interface RevocationListOptions {
   /** Who signs. */
   readonly authority: CertifiedKey;
   /** Certificates (PEM) that hold no longer. */
   readonly revoked: readonly string[];
+  /** What an earlier list has: it stays on the new one. */
+  readonly former?: readonly RevokedEntry[];
   /** Grows with each list of one authority. */
   readonly number: number;
   /** Default: now. */
@@ -71,7 +85,7 @@ export async function createAuthority(options: AuthorityOptions): Promise<Certif
   const { notBefore, notAfter } = validity(options, 3650);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(options.rng ?? systemRng),
-    name: [{ O: ["quorate"] }, { CN: [`${options.cluster} CA`] }],
+    name: [{ O: ["quorate"] }, { CN: [authorityName(options)] }],
     notBefore,
     notAfter,
     signingAlgorithm: ALGORITHM,
@@ -93,6 +107,22 @@ export async function createAuthority(options: AuthorityOptions): Promise<Certif
  */
 export async function issueLeaf(options: LeafOptions): Promise<CertifiedKey> {
   const keys = await generateKeys();
+  return { certPem: await certify(options, keys.publicKey), keyPem: await exportKey(keys.privateKey) };
+}
+
+/**
+ * Issues the same certificate for a key that was made elsewhere. Of the request only the key is used.
+ *
+ * @returns the certificate, PEM.
+ * @throws UsageError IDENTITY_INVALID if the request is malformed or not signed by its own key.
+ */
+export async function issueRequested(
+  options: LeafOptions & { readonly requestPem: string },
+): Promise<string> {
+  return await certify(options, await requestedKey(options.requestPem));
+}
+
+async function certify(options: LeafOptions, publicKey: CryptoKey | x509.PublicKey): Promise<string> {
   const issuer = readCertificate(options.authority.certPem, "the authority's certificate");
   const { notBefore, notAfter } = validity(options, 90);
   const certificate = await x509.X509CertificateGenerator.create({
@@ -103,7 +133,7 @@ export async function issueLeaf(options: LeafOptions): Promise<CertifiedKey> {
     notAfter,
     signingAlgorithm: ALGORITHM,
     signingKey: await importKey(options.authority.keyPem),
-    publicKey: keys.publicKey,
+    publicKey,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -115,11 +145,11 @@ export async function issueLeaf(options: LeafOptions): Promise<CertifiedKey> {
         { type: "url", value: partyUri(options.cluster, options.party) },
         { type: isIpAddress(options.host) ? "ip" : "dns", value: options.host },
       ]),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
     ],
   });
-  return { certPem: text(certificate.toString("pem")), keyPem: await exportKey(keys.privateKey) };
+  return text(certificate.toString("pem"));
 }
 
 /**
@@ -135,10 +165,7 @@ export async function createRevocationList(options: RevocationListOptions): Prom
     issuer: issuer.subject,
     thisUpdate,
     nextUpdate: new Date(thisUpdate.getTime() + (options.days ?? 30) * DAY_MS),
-    entries: options.revoked.map((pem) => ({
-      serialNumber: readCertificate(pem, "a certificate to revoke").serialNumber,
-      revocationDate: thisUpdate,
-    })),
+    entries: entriesOf(options, thisUpdate),
     signingAlgorithm: ALGORITHM,
     signingKey: await importKey(options.authority.keyPem),
     extensions: [
@@ -147,6 +174,45 @@ export async function createRevocationList(options: RevocationListOptions): Prom
     ],
   });
   return toPem("X509 CRL", new Uint8Array(list.rawData));
+}
+
+/** The generation of an authority by its name; 1 for one that was not made here. */
+export function generationOf(certPem: string): number {
+  const { subject } = readCertificate(certPem, "the authority's certificate");
+  return Number(/ CA ([0-9]{1,4})$/m.exec(subject)?.[1] ?? 1);
+}
+
+function authorityName({ cluster, generation = 1 }: AuthorityOptions): string {
+  return generation === 1 ? `${cluster} CA` : `${cluster} CA ${generation}`;
+}
+
+/** What a revocation list has, for the next one. @throws UsageError IDENTITY_INVALID */
+export function readRevocationList(
+  pem: string,
+): { readonly number: number; readonly entries: readonly RevokedEntry[] } {
+  const der = fromPem("X509 CRL", pem, "the revocation list");
+  try {
+    const list = new x509.X509Crl(der);
+    const number = list.extensions.find(({ type }) => type === CRL_NUMBER)?.value;
+    return {
+      number: number === undefined ? 0 : readDerInteger(new Uint8Array(number)),
+      entries: list.entries.map(({ serialNumber, revocationDate }) => ({
+        serial: serialNumber,
+        date: revocationDate,
+      })),
+    };
+  } catch (cause) {
+    throw new UsageError("IDENTITY_INVALID", "the revocation list cannot be read", { cause });
+  }
+}
+
+function entriesOf({ revoked, former = [] }: RevocationListOptions, now: Date) {
+  const entries = new Map(former.map(({ serial, date }) => [serial.toLowerCase(), date]));
+  for (const pem of revoked) {
+    const { serialNumber } = readCertificate(pem, "a certificate to revoke");
+    if (!entries.has(serialNumber.toLowerCase())) entries.set(serialNumber.toLowerCase(), now);
+  }
+  return [...entries].map(([serialNumber, revocationDate]) => ({ serialNumber, revocationDate }));
 }
 
 function validity(options: Validity, defaultDays: number): { notBefore: Date; notAfter: Date } {
@@ -163,38 +229,11 @@ function readCertificate(pem: string, what: string): x509.X509Certificate {
   }
 }
 
-async function generateKeys(): Promise<CryptoKeyPair> {
-  return await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]) as CryptoKeyPair;
-}
-
-async function exportKey(key: CryptoKey): Promise<string> {
-  const der = new Uint8Array(await crypto.subtle.exportKey("pkcs8", key));
-  const pem = toPem("PRIVATE KEY", der);
-  der.fill(0);
-  return pem;
-}
-
-async function importKey(pem: string): Promise<CryptoKey> {
-  const der = fromPem("PRIVATE KEY", pem, "the authority's key");
-  try {
-    return await crypto.subtle.importKey("pkcs8", der, ALGORITHM, false, ["sign"]);
-  } catch {
-    // Without the cause: an engine's message about a private key is not ours to repeat.
-    throw new UsageError("IDENTITY_INVALID", "the authority's key is not a P-256 private key in PKCS #8");
-  } finally {
-    der.fill(0);
-  }
-}
-
 /** 16 random bytes whose first is 0x40 to 0x7f: positive, and of one length whichever way it is written. */
 function serial(rng: Rng): string {
   const bytes = rng.bytes(16);
   bytes[0] = (bytes[0] as number) & 0x3f | 0x40;
   return bytes.toHex();
-}
-
-function isIpAddress(host: string): boolean {
-  return host.includes(":") || /^\d{1,3}(\.\d{1,3}){3}$/.test(host);
 }
 
 /** @peculiar/x509 writes no last newline; other tools expect one when files are joined. */
@@ -209,7 +248,10 @@ function derInteger(value: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.of(0x02, padded.length, ...padded);
 }
 
-const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+function readDerInteger(der: Uint8Array): number {
+  return Number(BigInt(`0x${der.subarray(2).toHex() || "0"}`));
+}
+
 const DAY_MS = 86_400_000;
 const CLOCK_SLACK_MS = 300_000;
 /** id-ce-cRLNumber (RFC 5280, 5.2.3). */

@@ -1,38 +1,11 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { createPublicKey, verify } from "node:crypto";
-import { main } from "../../cli/main.ts";
 import { CODES } from "../../src/base/errors.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
 import { CURVES } from "../../src/math/curve.ts";
 import { Cluster, values } from "../node/fixture.ts";
-
-interface Output {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** Runs one command line in this process and collects what it prints. */
-async function quorate(...args: readonly string[]): Promise<Output> {
-  const written = { stdout: [] as Uint8Array[], stderr: [] as Uint8Array[] };
-  const former = { stdout: Deno.stdout.writeSync, stderr: Deno.stderr.writeSync };
-  for (const stream of ["stdout", "stderr"] as const) {
-    Deno[stream].writeSync = (bytes) => {
-      written[stream].push(bytes.slice());
-      return bytes.length;
-    };
-  }
-  try {
-    const code = await main(args);
-    const join = (parts: readonly Uint8Array[]) =>
-      parts.map((part) => new TextDecoder().decode(part)).join("");
-    return { code, stdout: join(written.stdout), stderr: join(written.stderr) };
-  } finally {
-    Deno.stdout.writeSync = former.stdout;
-    Deno.stderr.writeSync = former.stderr;
-  }
-}
+import { quorate } from "./quorate.ts";
 
 async function refused(args: readonly string[], code: keyof typeof CODES, match: RegExp): Promise<void> {
   const shown = args.join(" ");

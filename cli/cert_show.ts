@@ -1,0 +1,181 @@
+/**
+ * `quorate cert list`, `cert inspect` and `cert needs-renewal`.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import { UsageError } from "../src/base/errors.ts";
+import { isIssuedBy } from "../src/node/certificate_files.ts";
+import type { Config, PartyConfig } from "../src/node/config.ts";
+import { readPublicText } from "../src/node/local_party.ts";
+import { readRevocationList } from "../src/pki/authority.ts";
+import {
+  type CertificateDescription,
+  certificatesIn,
+  daysUntil,
+  describeCertificate,
+} from "../src/pki/inspect.ts";
+import { isThere } from "../src/storage/files.ts";
+import { daysOf } from "./cert_options.ts";
+import { configOf, type GlobalOptions, optionsOf } from "./options.ts";
+import { print, table } from "./output.ts";
+
+/** How a certificate stands. */
+type Status =
+  | "good"
+  | "not here"
+  | "expired"
+  | "not yet valid"
+  | "revoked"
+  | "other authority"
+  | "not pinned";
+
+interface Listed {
+  readonly name: string;
+  readonly file: string;
+  readonly status: Status;
+  readonly daysLeft?: number;
+  readonly notAfter?: string;
+  readonly issuer?: string;
+  readonly serial?: string;
+  readonly pin?: string;
+}
+
+/** Adds `cert list`. */
+export function addCertList(cert: Command): void {
+  cert.command("list").description("authorities and certificates of the configuration that are on this host")
+    .action((_options: unknown, command: Command) => {
+      const options = optionsOf(command);
+      const listed = listOf(configOf(options));
+      const rows = listed.map(({ name, status, daysLeft, issuer, file }) => [
+        name,
+        status,
+        daysLeft === undefined ? "" : `${daysLeft} days`,
+        issuer ?? "",
+        file,
+      ]);
+      print(options.json, listed, table(rows));
+    });
+}
+
+/** Adds `cert inspect`. */
+export function addCertInspect(cert: Command): void {
+  cert.command("inspect").description("what certificates say").argument("<file...>", "PEM, also bundles")
+    .action((files: string[], _options: unknown, command: Command) => {
+      const options = optionsOf(command);
+      const all = files.flatMap((file) => {
+        const found = certificatesIn(readPublicText(file, "a certificate"));
+        if (found.length === 0) throw new UsageError("IDENTITY_INVALID", `${file} holds no certificate`);
+        return found.map((pem) => ({ file, ...describeCertificate(pem, file) }));
+      });
+      const text = all.map((one) =>
+        table(Object.entries(jsonOf(one)).map(([key, value]) => [key, String(value)]))
+      );
+      print(options.json, all.map(jsonOf), text.join("\n"));
+    });
+}
+
+/** Adds `cert needs-renewal`. */
+export function addCertNeedsRenewal(cert: Command): void {
+  cert.command("needs-renewal")
+    .description("exit code 1 where a certificate on this host ends soon, or is good for nothing")
+    .option("--days <number>", "how soon (default: 30)")
+    .action((_options: unknown, command: Command) => {
+      const options = optionsOf<GlobalOptions & { readonly days?: string }>(command);
+      const within = daysOf(options.days, 30, 3650);
+      const due = listOf(configOf(options)).filter(({ name, status, daysLeft }) =>
+        (options.party === undefined || name === options.party) && status !== "not here" &&
+        (status !== "good" || (daysLeft ?? 0) < within)
+      );
+      print(options.json, due, due.length === 0 ? "none\n" : "");
+      if (due.length === 0) return;
+      const said = due.map(({ name, status, daysLeft }) =>
+        `${name} (${status === "good" ? `${daysLeft} days left` : status})`
+      );
+      throw new UsageError(
+        "CERT_DUE",
+        `renew the certificate of ${said.join(", ")}: cert renew, or cert rotate-ca`,
+      );
+    });
+}
+
+function listOf(config: Config): Listed[] {
+  const now = Date.now();
+  const path = config.authorityPath;
+  const bundle = certificatesIn(readPublicText(path, "the authority's certificate"));
+  const lists = config.revocationListPath;
+  const revoked = lists === undefined || !isThere(lists)
+    ? []
+    : readRevocationList(readPublicText(lists, "the revocation list")).entries.map(({ serial }) =>
+      serial.toLowerCase()
+    );
+  const authorities = bundle.map((pem) => {
+    const one = describeCertificate(pem, path);
+    return listed(one.subject, path, one, dateStatus(one, now), now);
+  });
+  return [...authorities, ...config.parties.map((party) => leafOf(party, bundle, revoked, now))];
+}
+
+function leafOf(
+  party: PartyConfig,
+  bundle: readonly string[],
+  revoked: readonly string[],
+  now: number,
+): Listed {
+  const { name, certPath, pins } = party;
+  if (!isThere(certPath)) return { name, file: certPath, status: "not here" };
+  const pem = readPublicText(certPath, `the certificate of ${name}`);
+  const one = describeCertificate(pem, certPath);
+  const status = !bundle.some((authority) => isIssuedBy(pem, authority))
+    ? "other authority"
+    : revoked.includes(one.serial.toLowerCase())
+    ? "revoked"
+    : !pins.includes(one.pin)
+    ? "not pinned"
+    : dateStatus(one, now);
+  return listed(name, certPath, one, status, now);
+}
+
+function listed(
+  name: string,
+  file: string,
+  one: CertificateDescription,
+  status: Status,
+  now: number,
+): Listed {
+  const { notAfter, issuer, serial, pin } = one;
+  return {
+    name,
+    file,
+    status,
+    daysLeft: daysUntil(notAfter, now),
+    notAfter: notAfter.toISOString(),
+    issuer,
+    serial,
+    pin,
+  };
+}
+
+function dateStatus({ notBefore, notAfter }: CertificateDescription, now: number): Status {
+  if (now > notAfter.getTime()) return "expired";
+  return now < notBefore.getTime() ? "not yet valid" : "good";
+}
+
+function jsonOf(one: CertificateDescription & { readonly file: string }): Record<string, unknown> {
+  return {
+    file: one.file,
+    subject: one.subject,
+    issuer: one.issuer,
+    serial: one.serial,
+    notBefore: one.notBefore.toISOString(),
+    notAfter: one.notAfter.toISOString(),
+    daysLeft: daysUntil(one.notAfter, Date.now()),
+    authority: one.isAuthority,
+    uris: one.uris,
+    hosts: one.hosts,
+    purposes: one.purposes,
+    pin: one.pin,
+    fingerprint: one.fingerprint,
+  };
+}
