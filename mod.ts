@@ -171,19 +171,37 @@ export * from "./src/session/links.ts";
 export type { Mend } from "./src/session/opening.ts";
 export * from "./src/session/roster.ts";
 export type { Outcome, Settled } from "./src/session/session.ts";
+export type { Traffic, TrafficByType } from "./src/transport/counters.ts";
+export type { EventReceiver } from "./src/transport/event_queue.ts";
+export { LINK_CODES, type LinkCode } from "./src/transport/faults.ts";
+export type { Directions } from "./src/transport/heartbeat.ts";
+export type { ReceiveOptions } from "./src/transport/inbox.ts";
 export type { LinkFigures } from "./src/transport/link.ts";
 export * from "./src/transport/limits.ts";
 export * from "./src/transport/memory.ts";
 export * from "./src/transport/mesh.ts";
+export {
+  ackMessage,
+  errorMessage,
+  type ErrorReport,
+  heartbeatMessage,
+  type Message,
+  MessageKind,
+  type ReceivedMessage,
+} from "./src/transport/message.ts";
+export * from "./src/transport/message_types.ts";
+export * from "./src/transport/rate.ts";
 export type { FrameFields, RawFrame } from "./src/transport/frame.ts";
 export {
   type LinkRole,
+  type MasterKeyOptions,
   SealedChannel,
   type SealedChannelOptions,
   type Suite,
   SUITES,
 } from "./src/transport/sealed_channel.ts";
 export type { TlsMaterial } from "./src/transport/tls_listener.ts";
+export * from "./src/transport/transport.ts";
 export * from "./src/pki/authority.ts";
 export * from "./src/pki/identity.ts";
 export * from "./src/pki/pin.ts";

@@ -43,6 +43,7 @@ export const LINK_CODES = {
   FRAME_INVALID: "a frame header is malformed or a size is above its cap",
   FRAME_UNEXPECTED: "a frame of this type is not allowed in this state",
   FRAME_ADDRESS: "a frame's from or to is not the party of the link",
+  MESSAGE_INVALID: "a message does not decode as its type",
   SEQUENCE: "a frame's sequence number is not the next one",
   SEAL_NONCE: "a sealed frame's nonce does not match its header",
   SEAL_EPOCH: "a sealed frame's key epoch is neither the current nor the next one",

@@ -97,12 +97,7 @@ export class Mesh implements Links {
         }];
       }),
     );
-    this.#events = new EventQueue((error) =>
-      this.#log({
-        code: "RECEIVER_FAILED",
-        text: `the receiver of link events failed: ${error instanceof Error ? error.message : "unknown"}`,
-      })
-    );
+    this.#events = new EventQueue((error) => this.receiverFailed(error));
   }
 
   /** The port that is listened on, after {@linkcode start}. */
@@ -205,6 +200,14 @@ export class Mesh implements Links {
 
   listen(receiver: EventReceiver): void {
     this.#events.listen(receiver);
+  }
+
+  /** Logs what a receiver threw. */
+  receiverFailed(error: unknown): void {
+    this.#log({
+      code: "RECEIVER_FAILED",
+      text: `the receiver of link events failed: ${error instanceof Error ? error.message : "unknown"}`,
+    });
   }
 
   /** One line per peer, ascending. */

@@ -11,13 +11,15 @@
 
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
-import { type Bytes, copy, equalSecret, erase, utf8 } from "../base/bytes.ts";
-import { type AeadName, aeadOpen, aeadSeal, hkdfExpand, hmacSha256 } from "../base/crypto.ts";
-import { invariant } from "../base/errors.ts";
+import { type Bytes, concat, copy, EMPTY, equalSecret, erase, utf8 } from "../base/bytes.ts";
+import { type AeadName, aeadOpen, aeadSeal, hkdfExpand, hkdfExtract, hmacSha256 } from "../base/crypto.ts";
+import { invariant, TransportError, UsageError } from "../base/errors.ts";
 import { LinkFault } from "./faults.ts";
 import {
   type FrameFields,
+  FrameParser,
   MAC_BYTES,
+  NO_SESSION,
   NONCE_BYTES,
   payloadOf,
   PREFIX_BYTES,
@@ -54,26 +56,55 @@ export interface SealedChannelOptions {
   readonly now?: () => number;
 }
 
+/** How a channel is made from a key that both ends have. */
+export interface MasterKeyOptions {
+  /** The agreed suite; default: ChaCha20-Poly1305. */
+  readonly suite?: Suite;
+  /** One end is `dialler`, the other `listener`. */
+  readonly role: LinkRole;
+  /**
+   * At least 16 bytes that both ends know and that are used **once** with this master key, for example random bytes of both ends
+   * together. A second channel with the same would use the same keys again, which opens both.
+   */
+  readonly sessionId: Uint8Array;
+  /** When keys change; default: those of {@linkcode DEFAULT_LIMITS}. */
+  readonly rotation?: RotationLimits;
+  /** Milliseconds on a clock that never goes back; default: `performance.now`. */
+  readonly now?: () => number;
+}
+
 /**
  * Seals what goes out and opens what comes in, each direction under keys of its own.
  *
+ * Between programs that have a key in common: {@linkcode SealedChannel.fromMasterKey}, {@linkcode SealedChannel.encrypt},
+ * {@linkcode SealedChannel.decrypt}. Links use {@linkcode SealedChannel.seal} and {@linkcode SealedChannel.open}, which work on
+ * frames and whose sequences the link counts. One channel is used in one of the two ways.
+ *
  * @example
  * ```ts
- * import { FrameType } from "../session/links.ts";
- * import { FrameParser, NO_SESSION } from "./frame.ts";
+ * import { systemRng } from "../base/rng.ts";
  * import { SealedChannel } from "./sealed_channel.ts";
  *
- * const agreed = new Uint8Array(32).fill(7); // from a key agreement, for example HelloExchange
- * using alice = new SealedChannel({ suite: 2, role: "dialler", prk: agreed.slice() });
- * using bob = new SealedChannel({ suite: 2, role: "listener", prk: agreed.slice() });
- * const fields = { type: FrameType.DONE, from: 1, to: 2, sequence: 0, timestamp: 0, session: NO_SESSION };
- * const sealed = alice.seal(fields, new TextEncoder().encode("hello"));
+ * const masterKey = systemRng.bytes(32), sessionId = systemRng.bytes(32); // both ends have both
+ * using alice = SealedChannel.fromMasterKey(masterKey, { role: "dialler", sessionId });
+ * using bob = SealedChannel.fromMasterKey(masterKey, { role: "listener", sessionId });
  *
- * const parser = new FrameParser(() => true);
- * parser.push(sealed);
- * const frame = parser.next();
- * if (frame === undefined) throw new Error("the frame is whole");
- * if (new TextDecoder().decode(bob.open(frame)) !== "hello") throw new Error("not opened");
+ * const sealed = alice.encrypt(new TextEncoder().encode("hello"));
+ * if (new TextDecoder().decode(bob.decrypt(sealed)) !== "hello") throw new Error("not opened");
+ *
+ * let refused = "";
+ * try {
+ *   bob.decrypt(sealed);
+ * } catch (error) {
+ *   refused = (error as { code: string }).code;
+ * }
+ * if (refused !== "CHANNEL_REPLAY") throw new Error("the same bytes open once");
+ *
+ * alice.rotateKeys(); // beside the rotation by count, bytes and time
+ * bob.decrypt(alice.encrypt(new Uint8Array(3)));
+ *
+ * const data = new TextEncoder().encode("not secret");
+ * if (!bob.verifyMac(data, alice.computeMac(data))) throw new Error("both ends have the MAC key");
  * ```
  */
 export class SealedChannel implements Disposable {
@@ -82,8 +113,11 @@ export class SealedChannel implements Disposable {
   readonly #now: () => number;
   #sending: DirectionKeys;
   #receiving: DirectionKeys;
+  readonly #macKey: Bytes;
   #sentSequence = -1;
   #openedSequence = -1;
+  #isRotationDue = false;
+  #isClosed = false;
   #epochFrames = 0;
   #epochBytes = 0;
   #epochSince: number;
@@ -99,9 +133,31 @@ export class SealedChannel implements Disposable {
       dialler: hkdfExpand(options.prk, utf8("quorate/v1/seal/d2l"), 32),
       listener: hkdfExpand(options.prk, utf8("quorate/v1/seal/l2d"), 32),
     };
+    this.#macKey = hkdfExpand(options.prk, utf8("quorate/v1/seal/mac"), 32);
     erase(options.prk);
     this.#sending = new DirectionKeys(0, roots[options.role]);
     this.#receiving = new DirectionKeys(0, roots[options.role === "dialler" ? "listener" : "dialler"]);
+  }
+
+  /**
+   * A channel between two programs that have a key in common.
+   *
+   * @param masterKey at least 32 bytes that nobody else knows; the caller erases it.
+   * @throws UsageError USAGE where the key or the session id is too short.
+   */
+  static fromMasterKey(masterKey: Uint8Array, options: MasterKeyOptions): SealedChannel {
+    const { suite = 2, role, sessionId, rotation, now = () => performance.now() } = options;
+    if (masterKey.length < 32) {
+      throw new UsageError("USAGE", "a master key has 32 bytes or more: draw it at random");
+    }
+    if (sessionId.length < SESSION_ID_BYTES_MIN) {
+      throw new UsageError(
+        "USAGE",
+        `a session id has ${SESSION_ID_BYTES_MIN} bytes or more, used once per master key`,
+      );
+    }
+    const prk = hkdfExtract(concat(utf8("quorate/v1/seal/master"), sessionId), masterKey);
+    return new SealedChannel({ suite, role, prk, now, ...(rotation === undefined ? {} : { rotation }) });
   }
 
   /** Key epoch of what goes out, from 0. */
@@ -115,10 +171,69 @@ export class SealedChannel implements Disposable {
   }
 
   /**
+   * Seals a message. What comes out is opened once, by the other end, and not after a later one.
+   *
+   * @param associated data that the other end has to know, and that is not sent.
+   * @throws TransportError CHANNEL_CLOSED
+   */
+  encrypt(plaintext: Uint8Array, associated: Uint8Array = EMPTY): Bytes {
+    this.#checkOpen();
+    const sequence = this.#sentSequence + 1;
+    const fields = { type: NO_FRAME_TYPE, from: 0, to: 0, sequence, timestamp: 0, session: NO_SESSION };
+    return this.seal(fields, plaintext, associated);
+  }
+
+  /**
+   * Opens what the other end sealed.
+   *
+   * @param associated the same data as there.
+   * @throws TransportError CHANNEL_REPLAY, CHANNEL_INVALID, CHANNEL_CLOSED; the channel is unchanged then.
+   */
+  decrypt(sealed: Uint8Array, associated: Uint8Array = EMPTY): Bytes {
+    this.#checkOpen();
+    try {
+      return this.open(readWhole(sealed), associated);
+    } catch (cause) {
+      if (!(cause instanceof LinkFault)) throw cause;
+      throw cause.code === "SEQUENCE"
+        ? new TransportError("CHANNEL_REPLAY", "the message came again, or after a later one: drop it", {
+          cause,
+        })
+        : new TransportError(
+          "CHANNEL_INVALID",
+          `the message does not authenticate: ${cause.message}; drop it`,
+          { cause },
+        );
+    }
+  }
+
+  /** What is sealed from now on has new keys, and the present ones are erased. The other end follows. */
+  rotateKeys(): void {
+    this.#isRotationDue = true;
+  }
+
+  /** HMAC-SHA-256 under a key that both ends have and that no rotation changes: it says that one of the two made it. */
+  computeMac(data: Uint8Array): Bytes {
+    this.#checkOpen();
+    return hmacSha256(this.#macKey, data);
+  }
+
+  /** Compares in constant time. */
+  verifyMac(data: Uint8Array, mac: Uint8Array): boolean {
+    return equalSecret(this.computeMac(data), mac);
+  }
+
+  /** Erases all keys; the channel refuses everything afterwards. */
+  close(): void {
+    this[Symbol.dispose]();
+  }
+
+  /**
    * A whole frame whose payload is sealed. Each call needs a greater sequence than the one before, because the nonce is made
    * of it.
    */
-  seal(fields: FrameFields, plaintext: Uint8Array): Bytes {
+  seal(fields: FrameFields, plaintext: Uint8Array, associated: Uint8Array = EMPTY): Bytes {
+    invariant(!this.#isClosed, "a closed channel has no keys");
     invariant(
       fields.sequence > this.#sentSequence,
       "a sequence was sealed twice: its nonce would be used twice",
@@ -130,10 +245,10 @@ export class SealedChannel implements Disposable {
     writePrefix(out, fields, { payloadSize, sealed: true });
     const nonce = out.subarray(PREFIX_BYTES, PREFIX_BYTES + NONCE_BYTES);
     writeNonce(nonce, this.#sending.epoch, fields.sequence);
-    const aad = out.subarray(0, PREFIX_BYTES);
+    const aad = joined(out.subarray(0, PREFIX_BYTES), associated);
     out.set(aeadSeal(this.#aead, this.#sending.enc, nonce, aad, plaintext), PREFIX_BYTES + NONCE_BYTES);
     const macAt = out.length - MAC_BYTES;
-    out.set(this.#sending.mac(out.subarray(0, macAt)), macAt);
+    out.set(this.#sending.mac(joined(out.subarray(0, macAt), associated)), macAt);
     this.#epochFrames++;
     this.#epochBytes += out.length;
     return out;
@@ -145,7 +260,8 @@ export class SealedChannel implements Disposable {
    *
    * @throws LinkFault; the channel is unchanged then.
    */
-  open(frame: RawFrame): Bytes {
+  open(frame: RawFrame, associated: Uint8Array = EMPTY): Bytes {
+    invariant(!this.#isClosed, "a closed channel has no keys");
     invariant(frame.sealed, "only a sealed frame is opened");
     if (frame.sequence <= this.#openedSequence) throw new LinkFault("SEQUENCE", "a sealed frame came again");
     const nonce = frame.bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + NONCE_BYTES);
@@ -156,7 +272,7 @@ export class SealedChannel implements Disposable {
     }
     const keys = epoch === current.epoch ? current : current.next();
     try {
-      const plaintext = this.#authenticate(frame, nonce, keys);
+      const plaintext = this.#authenticate(frame, { nonce, keys, associated });
       this.#openedSequence = frame.sequence;
       this.#receiving = keys;
       return plaintext;
@@ -167,17 +283,36 @@ export class SealedChannel implements Disposable {
 
   /** Erases the keys; the channel is of no use afterwards. */
   [Symbol.dispose](): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#sending[Symbol.dispose]();
     this.#receiving[Symbol.dispose]();
+    erase(this.#macKey);
+  }
+
+  #checkOpen(): void {
+    if (!this.#isClosed) return;
+    throw new TransportError(
+      "CHANNEL_CLOSED",
+      "the sealed channel was closed: make a new one with a new session id",
+    );
   }
 
   /** MAC first: a forged frame must not reach the decryption (WIRE.md 2). */
-  #authenticate(frame: RawFrame, nonce: Uint8Array, keys: DirectionKeys): Bytes {
+  #authenticate(
+    frame: RawFrame,
+    { nonce, keys, associated }: {
+      readonly nonce: Uint8Array;
+      readonly keys: DirectionKeys;
+      readonly associated: Uint8Array;
+    },
+  ): Bytes {
     const macAt = frame.bytes.length - MAC_BYTES;
-    if (!equalSecret(keys.mac(frame.bytes.subarray(0, macAt)), frame.bytes.subarray(macAt))) {
+    const mac = keys.mac(joined(frame.bytes.subarray(0, macAt), associated));
+    if (!equalSecret(mac, frame.bytes.subarray(macAt))) {
       throw new LinkFault("SEAL_MAC");
     }
-    const aad = frame.bytes.subarray(0, PREFIX_BYTES);
+    const aad = joined(frame.bytes.subarray(0, PREFIX_BYTES), associated);
     const plaintext = aeadOpen(this.#aead, keys.enc, nonce, aad, payloadOf(frame));
     if (plaintext === undefined) throw new LinkFault("SEAL_AEAD");
     return plaintext;
@@ -187,7 +322,9 @@ export class SealedChannel implements Disposable {
   #rotate(): void {
     const { frames, bytes, ms } = this.#rotation;
     const now = this.#now();
-    if (this.#epochFrames < frames && this.#epochBytes < bytes && now - this.#epochSince < ms) return;
+    const isWithin = this.#epochFrames < frames && this.#epochBytes < bytes && now - this.#epochSince < ms;
+    if (isWithin && !this.#isRotationDue) return;
+    this.#isRotationDue = false;
     const old = this.#sending;
     this.#sending = old.next();
     old[Symbol.dispose]();
@@ -233,6 +370,21 @@ class DirectionKeys implements Disposable {
   }
 }
 
+/** The one frame that the bytes are. It has a type that no link accepts. */
+function readWhole(bytes: Uint8Array): RawFrame {
+  const parser = new FrameParser((type, isSealed) => type === NO_FRAME_TYPE && isSealed, () => bytes.length);
+  parser.push(bytes);
+  const frame = parser.next();
+  if (frame === undefined) throw new LinkFault("FRAME_INVALID", "it is cut off");
+  if (frame.bytes.length !== bytes.length) throw new LinkFault("FRAME_INVALID", "there is more behind it");
+  return frame;
+}
+
+/** Unambiguous, because the length of a frame and of its prefix is known before what follows. */
+function joined(bytes: Uint8Array, associated: Uint8Array): Uint8Array {
+  return associated.length === 0 ? bytes : concat(bytes, associated);
+}
+
 function writeNonce(out: Uint8Array, epoch: number, sequence: number): void {
   const view = new DataView(out.buffer, out.byteOffset, NONCE_BYTES);
   view.setUint32(0, epoch);
@@ -247,3 +399,5 @@ function readEpoch(nonce: Uint8Array, sequence: number): number {
 }
 
 const SHORT_BYTES = 768;
+const NO_FRAME_TYPE = 0;
+const SESSION_ID_BYTES_MIN = 16;
