@@ -8,7 +8,7 @@ import type { Command } from "commander";
 import { UsageError } from "../src/base/errors.ts";
 import { type LocalParty, openLocal } from "../src/node/local_party.ts";
 import { type Config, type Environment, loadConfig } from "../src/node/config.ts";
-import { openParty, type Party } from "../src/node/party.ts";
+import { openParty, type Party, type PartyOptions } from "../src/node/party.ts";
 import { Progress } from "./progress.ts";
 
 /** Options of every command. */
@@ -58,10 +58,12 @@ export async function withParty<T>(
   options: GlobalOptions,
   command: string,
   work: (party: Party) => Promise<T>,
+  more: Pick<PartyOptions, "transport"> = {},
 ): Promise<T> {
   const { config, party: name } = clusterOf(options);
   const progress = new Progress(config, name);
   const party = await openParty(config, name, {
+    ...more,
     command,
     ...timeoutOf(options),
     onWait: (holder) => progress.waitForProcess(holder),

@@ -9,6 +9,7 @@ import { addAgreeRandom } from "./agree_random.ts";
 import { addBackup } from "./backup.ts";
 import { addCert } from "./cert.ts";
 import { addDemo } from "./demo.ts";
+import { addDoctor } from "./doctor.ts";
 import { addInit } from "./init.ts";
 import { addKey } from "./key.ts";
 import { print } from "./output.ts";
@@ -27,6 +28,7 @@ export function program(): Command {
   addKey(root);
   addBackup(root);
   addCert(root);
+  addDoctor(root);
   addDemo(root);
   throwErrors(root);
   return root;

@@ -84,6 +84,7 @@ export const CODES = {
   CHANNEL_REPLAY: { exit: 65, meaning: "a sealed message came again, or after one that was sealed later" },
   CHANNEL_INVALID: { exit: 65, meaning: "a sealed message is malformed or does not authenticate" },
   CHANNEL_CLOSED: { exit: 1, meaning: "the sealed channel was closed and its keys are erased" },
+  DEGRADED: { exit: 2, meaning: "a peer, a link or a certificate is not as it should be" },
   // Sessions.
   TIMEOUT: { exit: 4, meaning: "a party did not answer before the deadline" },
   PEER_REFUSED: { exit: 3, meaning: "a peer wants to do something else, or has another configuration" },

@@ -37,7 +37,8 @@ import type { SessionEvent } from "../session/context.ts";
 import { type RunningSession, SessionHost, type StartOptions } from "../session/host.ts";
 import type { KeyEntry } from "../storage/local_store.ts";
 import { printable } from "../session/messages.ts";
-import { Mesh, type MeshEvent, type MeshOptions } from "../transport/mesh.ts";
+import { Mesh, type MeshEvent, type MeshOptions, type PeerStatus } from "../transport/mesh.ts";
+import type { TransportLimits } from "../transport/limits.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, formatAddress } from "./config.ts";
 import { childKey } from "./derivation.ts";
@@ -84,6 +85,8 @@ export interface PartyOptions extends LocalOptions {
   readonly progress?: (event: SessionEvent) => void;
   /** Called with a sentence about what failed and need not have worked. */
   readonly warn?: (sentence: string) => void;
+  /** Replaces limits of the configuration. */
+  readonly transport?: Partial<TransportLimits>;
 }
 
 /** A key as everybody may know it. */
@@ -360,6 +363,25 @@ export class Party {
     return await this.#sync(request.name, parties);
   }
 
+  /** Makes links to all peers, and tells how each stands; one that was up and has left since counts as it was. */
+  async reachPeers(): Promise<readonly PeerStatus[]> {
+    this.#connecting ??= connect(this.#local, this.#pairs, this.#options);
+    this.#network ??= await this.#connecting;
+    const { mesh } = this.#network;
+    const end = performance.now() + this.#local.timeoutMs;
+    const reached = new Map<PartyId, PeerStatus>();
+    for (;;) {
+      for (const peer of mesh.status()) {
+        if (peer.state === "up" && peer.rttMs !== undefined) reached.set(peer.peer, peer);
+      }
+      const all = mesh.status().map((peer) => reached.get(peer.peer) ?? peer);
+      if (this.#cancelled || performance.now() > end || all.every(({ peer }) => reached.has(peer))) {
+        return all;
+      }
+      await new Promise((resolve) => systemClock.timer(REACH_POLL_MS, () => resolve(null)));
+    }
+  }
+
   /** Ends what runs, here and at the peers, which learn of it at once. */
   cancel(): void {
     this.#cancelled = true;
@@ -538,6 +560,8 @@ export class Party {
   }
 }
 
+/** How often links are looked at that are to come up. */
+const REACH_POLL_MS = 50;
 /** How long a party that left a key stays for new members that want to tell it so. */
 const DEPARTURE_LINGER_MS = 2_000;
 
@@ -599,7 +623,7 @@ async function connect(
     identity,
     rng,
     bootId: local.bootId,
-    limits: config.transport,
+    limits: { ...config.transport, ...options.transport },
     log: (event) => {
       if (event.peer === undefined && event.direction === "in") turnedAway = event.text;
       options.log?.(event);
