@@ -8,7 +8,7 @@
 
 import { type Bytes, concat, utf8 } from "../base/bytes.ts";
 import type { Ed25519Signer } from "../base/crypto.ts";
-import { invariant, UsageError } from "../base/errors.ts";
+import { invariant, QuorateError, UsageError } from "../base/errors.ts";
 import {
   DIRECTORY_MODE,
   FILE_MODE,
@@ -18,7 +18,7 @@ import {
 } from "../storage/files.ts";
 import { type NamedKey, signCheckpoint, verifyCheckpoint, withSignature } from "./checkpoint.ts";
 import { type AuditEvent, encodeRecord } from "./events.ts";
-import { type CompactRange, consistencyProof, inclusionProof, leafHash } from "./merkle.ts";
+import { type CompactRange, consistencyProof, inclusionProof, leafHash, rootAt } from "./merkle.ts";
 import { LogFault } from "./records.ts";
 import { continuationOf } from "./recover.ts";
 import { listSegments, segmentPath } from "./segments.ts";
@@ -70,8 +70,8 @@ export interface AuditStatus {
 export class AuditLog implements Disposable {
   /** Where it is. */
   readonly directory: string;
-  /** Name of the log. */
-  readonly origin: string;
+  /** Verifies the log's checkpoints; its name is the log's. */
+  readonly key: NamedKey;
   readonly #options: AuditLogOptions;
   readonly #tree: TreeFile;
   readonly #range: CompactRange;
@@ -86,7 +86,7 @@ export class AuditLog implements Disposable {
 
   private constructor(options: AuditLogOptions, parts: Parts) {
     this.directory = options.directory;
-    this.origin = options.key.name;
+    this.key = options.key;
     this.#options = options;
     this.#tree = parts.tree;
     this.#range = parts.range;
@@ -228,7 +228,7 @@ export class AuditLog implements Disposable {
     if (this.size === 0) return undefined;
     if (this.#signed?.size !== this.size) {
       this.#writing(() => this.#tree.sync());
-      const head = { origin: this.origin, size: this.size, root: this.#range.root() };
+      const head = { origin: this.key.name, size: this.size, root: this.#range.root() };
       this.#keepSigned(signCheckpoint(head, this.#options.signer()));
     }
     return this.#signed?.text;
@@ -267,6 +267,12 @@ export class AuditLog implements Disposable {
     return this.#proof(() => consistencyProof(from, to, (...at) => this.#tree.node(...at)));
   }
 
+  /** Root of the tree of the first `size` records. */
+  rootAt(size: number): Bytes {
+    invariant(size >= 0 && size <= this.size, "the log has so many records");
+    return this.#proof(() => rootAt(size, (...at) => this.#tree.node(...at)));
+  }
+
   /** Writes what waits, signs a last checkpoint, and closes the files. @throws UsageError AUDIT_UNWRITABLE */
   close(): void {
     try {
@@ -278,6 +284,7 @@ export class AuditLog implements Disposable {
 
   /** Closes the files without writing what waits. */
   [Symbol.dispose](): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#segment.close();
@@ -327,7 +334,7 @@ export class AuditLog implements Disposable {
     };
   }
 
-  #proof(make: () => Bytes[]): Bytes[] {
+  #proof<T>(make: () => T): T {
     return this.#writing(() => {
       this.#tree.append([]);
       return make();
@@ -438,7 +445,7 @@ function writing<T>(directory: string, write: () => T): T {
   try {
     return write();
   } catch (cause) {
-    if (cause instanceof UsageError) throw cause;
+    if (cause instanceof QuorateError) throw cause;
     throw new UsageError(
       "AUDIT_UNWRITABLE",
       `the audit log in ${directory} cannot be written (${reasonOf(cause)}): nothing is signed until it can`,
