@@ -125,8 +125,9 @@ Deno.test("abort: who speaks after a peer called it silent is not named; after t
     const slot = lonely.start(word);
     const sid = lonely.openWithAll();
     if (how === "deadline") {
-      lonely.receiveEnvelope(BOB, sid, { body: wordBody("b") });
+      // Both are missing then; bob says why.
       lonely.pass(TIMEOUT_MS);
+      lonely.receiveAbort(BOB, sid, { code: "TIMEOUT", parties: [CAROL] });
     } else lonely.receiveAbort(BOB, sid, { code: "TIMEOUT", parties: [CAROL] });
     assert.equal(stateOf(slot), "running");
     if (how === "done") lonely.receive(CAROL, FrameType.DONE, encode(doneCodec, { sid }), sid.slice(0, 16));

@@ -316,10 +316,12 @@ export class FrostRing {
     if (first === undefined) return "somebody has no active share";
     const { policy, members, publicKey, suite: { group } } = first.record;
     const wanted = hex(encodeFrostRecord(first.record));
-    for (const [party, share] of shares) {
+    for (const party of this.parties) {
+      const { share, certificate } = this.holding(party) ?? {};
       if (share === undefined || hex(encodeFrostRecord(share.record)) !== wanted) {
         return `party ${party} is in another epoch`;
       }
+      verifyFrostCertificate(share.record, certificate as Bytes);
       if (this.store(party).rows.size !== 1) return `party ${party} keeps an old share`;
     }
     for (const without of members) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { policyHashOf } from "../../../src/protocols/key_share.ts";
 import { type PartyId, partyId } from "../../../src/base/brands.ts";
 import type { Bytes } from "../../../src/base/bytes.ts";
 import { seededRng } from "../../../src/base/rng.ts";
@@ -97,6 +98,16 @@ Deno.test("signProposal() binds everything that the signature depends on", () =>
     signProposal(signInput(key, ALICE, { digest: DIGEST, ...options })).params;
   assert.notDeepEqual(curveAndSuite({ sym: "hash" }), curveAndSuite({ sym: "aes" }));
   assert.deepEqual(curveAndSuite({}), curveAndSuite({ sym: "aes" }));
+  // Of the key: which one, in which epoch, and whose.
+  const input = signInput(key, ALICE, { digest: DIGEST });
+  const { keyId, epoch, policyHash, participants } = signProposal(input);
+  const { record } = input.share;
+  assert.deepEqual([keyId, epoch, participants], [record.keyId, record.epoch, input.signers]);
+  assert.deepEqual(policyHash, policyHashOf(record));
+  assert.equal(
+    signProposal({ ...input, share: { ...input.share, record: { ...record, epoch: 3 } } }).epoch,
+    3,
+  );
 });
 
 Deno.test("signProposal() refuses an input that cannot be signed with, in one sentence", () => {
