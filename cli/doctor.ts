@@ -12,6 +12,9 @@ import { print, table } from "./output.ts";
 
 const MARKS: Readonly<Record<Grade, string>> = { ok: "ok", warn: "WARN", fail: "FAIL" };
 
+/** Round trips are known soon. */
+const PING_MS = 200;
+
 /** Adds the command. */
 export function addDoctor(root: Command): void {
   root.command("doctor")
@@ -35,6 +38,6 @@ export function addDoctor(root: Command): void {
             `something is wrong with ${failed.join(", ")}: see the lines marked FAIL`,
           );
         }
-      });
+      }, { transport: { pingIntervalMs: PING_MS } });
     });
 }

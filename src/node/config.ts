@@ -16,6 +16,7 @@ import { AGREE_BITS_MAX, AGREE_BITS_MIN } from "../protocols/agree_random.ts";
 import { makeRoster, type Roster } from "../session/roster.ts";
 import { directoryOf, reasonOf } from "../storage/files.ts";
 import type { TransportLimits } from "../transport/limits.ts";
+import { AUDIT_SHAPE, type AuditConfig, auditOf } from "./audit_config.ts";
 import { type Address, address, number, parseAddress, path, text, whole } from "./config_values.ts";
 import { STORES_SHAPE, type StoresConfig, storesOf } from "./store_config.ts";
 
@@ -45,6 +46,8 @@ export interface PartyConfig {
   readonly sealing: { readonly kind: "key" | "passphrase"; readonly path: string };
   /** Where decisions and records go. */
   readonly stores: StoresConfig;
+  /** Its audit log. */
+  readonly audit: AuditConfig;
 }
 
 /** A checked configuration. */
@@ -178,6 +181,8 @@ const STORAGE = z.strictObject({
   ...STORES_SHAPE,
 }, { error: "a table" });
 
+const AUDIT = z.strictObject(AUDIT_SHAPE, { error: "a table" });
+
 const FILE = z.strictObject({
   cluster: text(CLUSTER_EXPECTED, CLUSTER_PATTERN),
   ca_cert_path: path("the authority's certificate"),
@@ -192,6 +197,7 @@ const FILE = z.strictObject({
     .max(64, { error: "2 to 64 [[parties]]" }),
   transport: TRANSPORT.optional(),
   storage: STORAGE.optional(),
+  audit: AUDIT.optional(),
 }, { error: "a table" });
 
 type File = z.infer<typeof FILE>;
@@ -216,6 +222,7 @@ const OVERRIDES: ReadonlyMap<string, { readonly path: readonly string[]; readonl
       ...overridesOf([], FILE.shape),
       ...overridesOf(["transport"], TRANSPORT.shape),
       ...overridesOf(["storage"], STORAGE.shape),
+      ...overridesOf(["audit"], AUDIT.shape),
     ],
   );
 
@@ -292,7 +299,8 @@ function sentenceOf(issue: z.core.$ZodIssue, raw: unknown): string {
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
-  const shape = { parties: PARTY, transport: TRANSPORT, storage: STORAGE }[String(path[0])] ?? FILE;
+  const shape = { parties: PARTY, transport: TRANSPORT, storage: STORAGE, audit: AUDIT }[String(path[0])] ??
+    FILE;
   return Object.keys(shape.shape);
 }
 
@@ -337,7 +345,7 @@ function refuseDuplicates({ parties, storage }: File, path: string): void {
 }
 
 function partyOf(
-  { data_dir, storage }: File,
+  { data_dir, storage, audit }: File,
   source: string,
   party: File["parties"][number],
   index: PartyId,
@@ -367,6 +375,7 @@ function partyOf(
     stores: storesOf(storage ?? {}, named, at, (key, why) => {
       throw invalid(source, `storage.${key} is missing: ${why}`);
     }),
+    audit: auditOf(audit ?? {}, dataDirectory, own),
   };
 }
 

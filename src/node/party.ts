@@ -372,7 +372,7 @@ export class Party {
     const reached = new Map<PartyId, PeerStatus>();
     for (;;) {
       for (const peer of mesh.status()) {
-        if (peer.state === "up" && peer.rttMs !== undefined) reached.set(peer.peer, peer);
+        if (peer.state === "up") reached.set(peer.peer, peer);
       }
       const all = mesh.status().map((peer) => reached.get(peer.peer) ?? peer);
       if (this.#cancelled || performance.now() > end || all.every(({ peer }) => reached.has(peer))) {

@@ -37,6 +37,7 @@ export function partyPermissions(config: Config, name: string, extra: ExtraPermi
   const dialled = config.parties.filter(({ index }) => index > party.index).map(({ address }) => address);
   const secrets = [party.keyPath, party.identityKeyPath, party.sealing.path]
     .filter((path) => !isWithin(path, party.dataDirectory));
+  const audit = [party.audit.directory].filter((path) => !isWithin(path, party.dataDirectory));
   const read = [
     config.path,
     config.authorityPath,
@@ -44,10 +45,11 @@ export function partyPermissions(config: Config, name: string, extra: ExtraPermi
     party.certPath,
     ...secrets,
     party.dataDirectory,
+    ...audit,
     ...(extra.read ?? []),
     ...(extra.write ?? []),
   ];
-  const write = [party.dataDirectory, ...(extra.write ?? [])];
+  const write = [party.dataDirectory, ...audit, ...(extra.write ?? [])];
   for (const path of [...read, ...write]) requireListable(path);
   return {
     net: unique([party.listen, ...dialled].map(formatAddress)),
