@@ -122,6 +122,23 @@ export function verifyCosignature({ note }: Checkpoint, cosigner: NamedKey): Cos
   return { name: cosigner.name, timestamp: Math.max(...times as number[]) };
 }
 
+/** Who cosigned a checkpoint, and whose cosignature on it does not verify. */
+export function cosignaturesOf(
+  checkpoint: Checkpoint,
+  cosigners: readonly NamedKey[],
+): { readonly cosigned: readonly Cosigned[]; readonly invalid: readonly string[] } {
+  const cosigned: Cosigned[] = [];
+  const invalid: string[] = [];
+  for (const cosigner of cosigners) {
+    const keyId = noteKeyId(cosigner.name, SignatureType.COSIGNATURE, cosigner.verifier.publicKey);
+    if (signaturesBy(checkpoint.note, cosigner.name, keyId).length === 0) continue;
+    const found = verifyCosignature(checkpoint, cosigner);
+    if (found === undefined) invalid.push(cosigner.name);
+    else cosigned.push(found);
+  }
+  return { cosigned, invalid };
+}
+
 /** A checkpoint with one more line; it takes the place of an earlier line of the same key. @throws DecodeError */
 export function withSignature(checkpoint: string, line: string): string {
   const { text, signatures } = parseNote(checkpoint);
