@@ -95,12 +95,12 @@ const BAD_HEADERS: readonly (readonly [string, (view: DataView) => void, string]
 ];
 
 for (const [what, change, code] of BAD_HEADERS) {
-  Deno.test(`FrameParser refuses ${what} on the header alone`, () => {
+  Deno.test(`F3 FrameParser refuses ${what} on the header alone`, () => {
     for (const size of [1, HEADER_BYTES]) assert.throws(() => parse(header(change), size), { code });
   });
 }
 
-Deno.test("FrameParser judges each type by its own cap, sealed ones with 16 bytes more", () => {
+Deno.test("F4 FrameParser judges each type by its own cap, sealed ones with 16 bytes more", () => {
   for (const type of [...Object.values(FrameType), 32, 255]) {
     const cap = payloadCap(type) as number;
     for (const sealed of [false, true]) {

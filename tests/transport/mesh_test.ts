@@ -10,8 +10,8 @@ import { FrameType } from "../../src/session/links.ts";
 import { makeRoster } from "../../src/session/roster.ts";
 import { payloadCap } from "../../src/transport/limits.ts";
 import { Mesh, type MeshOptions } from "../../src/transport/mesh.ts";
+import { FaultProxy } from "../faults/proxy.ts";
 import { badLeaf, DAY_MS } from "./bad_leaf.ts";
-import { Proxy } from "./proxy.ts";
 import { RawPeer } from "./raw_peer.ts";
 import { CLUSTER, frameOf, makeWorld, Node, SESSION, withNodes } from "./world.ts";
 
@@ -37,15 +37,14 @@ async function linked(
 
 /** Alice and bob with a proxy between them. */
 async function linkedThrough(
-  test: (alice: Node, bob: Node, proxy: Proxy) => Promise<void>,
+  test: (alice: Node, bob: Node, proxy: FaultProxy) => Promise<void>,
   change: (self: number) => Partial<MeshOptions> = () => ({}),
 ): Promise<void> {
-  let bobPort = 0;
-  const proxy = await Proxy.open(() => bobPort);
+  const proxy = await FaultProxy.open();
   try {
     await withNodes(world, [1, 2], async (nodes) => {
       const [alice, bob] = [nodes.get(1), nodes.get(2)] as [Node, Node];
-      bobPort = bob.mesh.port as number;
+      proxy.target = bob.mesh.port as number;
       await Promise.all([alice.upWith(2), bob.upWith(1)]);
       await test(alice, bob, proxy);
     }, (self) => ({ peers: [ALICE, BOB], addressOf: () => `127.0.0.1:${proxy.port}`, ...change(self) }));
@@ -170,7 +169,7 @@ Deno.test("Mesh survives a receiver that throws, and says so", async () => {
   });
 });
 
-Deno.test("Mesh connects again after a cut, with the same boot id", async () => {
+Deno.test("N6 Mesh connects again after a cut, with the same boot id", async () => {
   await linkedThrough(async (alice, bob, proxy) => {
     const before = bob.mesh.bootId(ALICE);
     proxy.cut();
@@ -183,7 +182,7 @@ Deno.test("Mesh connects again after a cut, with the same boot id", async () => 
   });
 });
 
-Deno.test("Mesh replaces a link at once by a newer one of the same process", async () => {
+Deno.test("T7 Mesh replaces a link at once by a newer one of the same process", async () => {
   await linkedThrough(async (alice, bob, proxy) => {
     // Alice's process opens a second connection while bob still believes in the first.
     const second = new RawPeer(world, { port: bob.mesh.port as number, bootId: alice.mesh.ownBootId });
@@ -198,7 +197,7 @@ Deno.test("Mesh replaces a link at once by a newer one of the same process", asy
   });
 });
 
-Deno.test("Mesh refuses another process of a party while the first one answers", async () => {
+Deno.test("T7 Mesh refuses another process of a party while the first one answers", async () => {
   await linked(async (_alice, bob) => {
     const thief = new RawPeer(world, { port: bob.mesh.port as number });
     assert.ok(await thief.handshake());
@@ -210,7 +209,7 @@ Deno.test("Mesh refuses another process of a party while the first one answers",
   });
 });
 
-Deno.test("Mesh keeps the first of two processes of a party that connect at once", async () => {
+Deno.test("T7 Mesh keeps the first of two processes of a party that connect at once", async () => {
   await withNodes(world, [2], async (nodes) => {
     const bob = nodes.get(2) as Node;
     const [first, second] = [0, 1].map(() => new RawPeer(world, { port: bob.mesh.port as number })) as [
@@ -231,9 +230,9 @@ Deno.test("Mesh keeps the first of two processes of a party that connect at once
   }, () => ({ peers: [ALICE] }));
 });
 
-Deno.test("Mesh lets another process of a party take over when the first one is silent", async () => {
+Deno.test("T7 Mesh lets another process of a party take over when the first one is silent", async () => {
   await linkedThrough(async (alice, bob, proxy) => {
-    proxy.swallowing = true;
+    proxy.both({ kind: "drop" });
     const bootId = systemRng.bytes(16);
     const restarted = new RawPeer(world, { port: bob.mesh.port as number, bootId });
     assert.ok(await restarted.up());
@@ -245,13 +244,13 @@ Deno.test("Mesh lets another process of a party take over when the first one is 
   }, () => ({ limits: { duplicateProbeMs: 150 } }));
 });
 
-Deno.test("Mesh ends a link on which nothing is heard, at both ends", async () => {
+Deno.test("N7 Mesh ends a link on which nothing is heard, at both ends", async () => {
   await linkedThrough(
     async (alice, bob, proxy) => {
-      proxy.swallowing = true;
+      proxy.both({ kind: "drop" });
       await Promise.all([alice.logged("SILENT"), bob.logged("SILENT")]);
       await Promise.all([alice.until(() => !alice.isUp(2)), bob.until(() => !bob.isUp(1))]);
-      proxy.swallowing = false;
+      proxy.both({ kind: "pass" });
       proxy.cut();
       await Promise.all([alice.upWith(2), bob.upWith(1)]);
     },
@@ -312,9 +311,9 @@ Deno.test("Mesh.close() sends what was queued before it", async () => {
   });
 });
 
-Deno.test("Mesh ends a link whose peer does not read", async () => {
+Deno.test("N5 Mesh ends a link whose peer does not read", async () => {
   await linkedThrough(async (alice, _bob, proxy) => {
-    proxy.stall();
+    proxy.both({ kind: "stall" });
     const payload = new Uint8Array(1 << 20);
     for (
       let i = 0;
@@ -327,14 +326,14 @@ Deno.test("Mesh ends a link whose peer does not read", async () => {
   }, () => ({ limits: { sendBacklogBytes: 2 << 20 } }));
 });
 
-Deno.test("Mesh ends a link whose peer asks without reading the answers", async () => {
+Deno.test("N5 Mesh ends a link whose peer asks without reading the answers", async () => {
   await withNodes(world, [2], async (nodes) => {
     const bob = nodes.get(2) as Node;
-    const proxy = await Proxy.open(() => bob.mesh.port as number);
+    const proxy = await FaultProxy.open(bob.mesh.port as number);
     const peer = new RawPeer(world, { port: proxy.port });
     try {
       assert.ok(await peer.up());
-      proxy.stallAnswers();
+      proxy.set("in", { kind: "stall" });
       while (!bob.log.some((event) => event.code === "BACKLOG")) {
         for (let i = 0; i < 500; i++) peer.sealed(FrameType.PING, new Uint8Array(8));
         await new Promise((resolve) => setTimeout(resolve));
@@ -347,7 +346,7 @@ Deno.test("Mesh ends a link whose peer asks without reading the answers", async 
   }, () => ({ peers: [ALICE], limits: { sendBacklogBytes: 1 << 16 } }));
 });
 
-Deno.test("Mesh stops reading from a peer while its receiver is behind, and loses nothing", async () => {
+Deno.test("R1 Mesh stops reading from a peer while its receiver is behind, and loses nothing", async () => {
   await linked(async (alice, bob) => {
     // Many frames in few chunks: they wait for the receiver together.
     for (let i = 0; i < 3_000; i++) {
@@ -450,7 +449,7 @@ Deno.test("Mesh gives up a dial without a TCP connection, a handshake or a HELLO
 
 Deno.test("Mesh.close() does not wait for a peer that does not read", async () => {
   await linkedThrough(async (alice, _bob, proxy) => {
-    proxy.stall();
+    proxy.both({ kind: "stall" });
     for (let i = 0; i < 8; i++) {
       alice.mesh.send(BOB, { type: FrameType.ENVELOPE, session: SESSION, payload: new Uint8Array(1 << 20) });
     }

@@ -57,7 +57,7 @@ const CERTIFICATES: readonly (readonly [string, Defects, LinkCode])[] = [
 ];
 
 for (const [what, defects, code] of CERTIFICATES) {
-  Deno.test(`Mesh refuses a dialler whose certificate is ${what}`, async () => {
+  Deno.test(`T1 Mesh refuses a dialler whose certificate is ${what}`, async () => {
     const leaf = await badLeaf(world.authority, "alice", defects);
     const pins = new Map(world.pins).set(partyId(1), [leaf.pin]);
     await againstBob(async (bob, port) => {
@@ -66,13 +66,13 @@ for (const [what, defects, code] of CERTIFICATES) {
   });
 }
 
-Deno.test("Mesh refuses a dialler without a certificate", async () => {
+Deno.test("T1 Mesh refuses a dialler without a certificate", async () => {
   await againstBob(async (bob, port) => {
     await expectRefused(bob, new RawPeer(world, { port, leaf: null }), "CERT_MISSING");
   });
 });
 
-Deno.test("Mesh refuses a dialler with a certificate of a foreign authority", async () => {
+Deno.test("T1 Mesh refuses a dialler with a certificate of a foreign authority", async () => {
   const leaf = await badLeaf(foreign, "alice");
   const pins = new Map(world.pins).set(partyId(1), [leaf.pin]);
   await againstBob(async (bob, port) => {
@@ -80,7 +80,7 @@ Deno.test("Mesh refuses a dialler with a certificate of a foreign authority", as
   }, { pins });
 });
 
-Deno.test("Mesh refuses a dialler whose certificate is revoked", async () => {
+Deno.test("T1 Mesh refuses a dialler whose certificate is revoked", async () => {
   const alice = world.leaves.get(partyId(1)) as CertifiedKey;
   const revocationListsPem = await createRevocationList({
     authority: world.authority,
@@ -92,7 +92,7 @@ Deno.test("Mesh refuses a dialler whose certificate is revoked", async () => {
   }, { revocationListsPem });
 });
 
-Deno.test("Mesh refuses a dialler of the right authority with another key than the pinned one", async () => {
+Deno.test("T2 Mesh refuses a dialler of the right authority with another key than the pinned one", async () => {
   const leaf = await issueLeaf({
     authority: world.authority,
     cluster: CLUSTER,
@@ -104,7 +104,7 @@ Deno.test("Mesh refuses a dialler of the right authority with another key than t
   });
 });
 
-Deno.test("Mesh refuses a party that dials with another party's certificate", async () => {
+Deno.test("T2 Mesh refuses a party that dials with another party's certificate", async () => {
   await againstBob(async (bob, port) => {
     // Carol's certificate, alice's name in every frame: TLS says carol, who must not dial bob.
     await expectRefused(
@@ -121,14 +121,14 @@ Deno.test("Mesh refuses a party with which it does not link", async () => {
   });
 });
 
-Deno.test("Mesh refuses TLS 1.2", async () => {
+Deno.test("T6 Mesh refuses TLS 1.2", async () => {
   await againstBob(async (bob, port) => {
     const peer = new RawPeer(world, { port, tls: { minVersion: "TLSv1.2", maxVersion: "TLSv1.2" } });
     await expectRefused(bob, peer, "TLS_FAILED");
   });
 });
 
-Deno.test("Mesh refuses plaintext HTTP", async () => {
+Deno.test("T6 Mesh refuses plaintext HTTP", async () => {
   await againstBob(async (bob, port) => {
     const { socket, closed } = await rawTcp(port);
     socket.write("GET / HTTP/1.1\r\nHost: bob\r\n\r\n");
@@ -162,7 +162,7 @@ for (const [what, change, code] of HELLO_EDITS) {
   });
 }
 
-Deno.test("Mesh refuses a thief of a TLS key, who has not the identity key", async () => {
+Deno.test("T2 Mesh refuses a thief of a TLS key, who has not the identity key", async () => {
   await againstBob(async (bob, port) => {
     const peer = new RawPeer(world, { port, identity: ed25519Signer(systemRng.bytes(32)) });
     await peer.handshake();
@@ -170,7 +170,7 @@ Deno.test("Mesh refuses a thief of a TLS key, who has not the identity key", asy
   });
 });
 
-Deno.test("Mesh refuses its own HELLO and HELLO_ACK reflected", async () => {
+Deno.test("F1 Mesh refuses its own HELLO and HELLO_ACK reflected", async () => {
   await againstBob(async (bob, port) => {
     const peer = await new RawPeer(world, { port }).secure();
     const hello = await peer.receive();
@@ -179,7 +179,7 @@ Deno.test("Mesh refuses its own HELLO and HELLO_ACK reflected", async () => {
   });
 });
 
-Deno.test("Mesh refuses a HELLO and HELLO_ACK recorded on another connection", async () => {
+Deno.test("F1 Mesh refuses a HELLO and HELLO_ACK recorded on another connection", async () => {
   await againstBob(async (bob, port) => {
     const recorded: { hello?: Bytes; ack?: Bytes } = {};
     const first = new RawPeer(world, { port });
@@ -194,6 +194,12 @@ Deno.test("Mesh refuses a HELLO and HELLO_ACK recorded on another connection", a
     await expectRefused(bob, second, "HELLO_SIGNATURE");
   });
 });
+
+/** The row of FAULTS.md 1 that a wrong frame belongs to. */
+function rowOf(what: string, code: LinkCode): string {
+  if (what.includes("oversized")) return "F4";
+  return code === "FRAME_ADDRESS" ? "T3" : code === "SEQUENCE" ? "F1" : "F3";
+}
 
 /** What a peer with a right certificate may do wrong right after TLS. */
 const FIRST_FRAMES: readonly (readonly [string, (peer: RawPeer) => void, LinkCode])[] = [
@@ -242,7 +248,7 @@ const FIRST_FRAMES: readonly (readonly [string, (peer: RawPeer) => void, LinkCod
 ];
 
 for (const [what, act, code] of FIRST_FRAMES) {
-  Deno.test(`Mesh refuses ${what} before a link is up`, async () => {
+  Deno.test(`${rowOf(what, code)} Mesh refuses ${what} before a link is up`, async () => {
     await againstBob(async (bob, port) => {
       const peer = await new RawPeer(world, { port }).secure();
       act(peer);
@@ -308,7 +314,7 @@ const LATER_FRAMES: readonly (readonly [string, (peer: RawPeer) => void, LinkCod
 ];
 
 for (const [what, act, code] of LATER_FRAMES) {
-  Deno.test(`Mesh ends a link on ${what}`, async () => {
+  Deno.test(`${rowOf(what, code)} Mesh ends a link on ${what}`, async () => {
     await againstBob(async (bob, port) => {
       const peer = new RawPeer(world, { port });
       assert.ok(await peer.up());
@@ -346,8 +352,10 @@ const LISTENERS:
     ],
   ];
 
+const LISTENER_ROWS: Partial<Record<LinkCode, string>> = { PEER_IDENTITY_MISMATCH: "T2", PIN_MISMATCH: "T2" };
+
 for (const [what, make, code] of LISTENERS) {
-  Deno.test(`Mesh refuses a listener that shows ${what}`, async () => {
+  Deno.test(`${LISTENER_ROWS[code] ?? "T1"} Mesh refuses a listener that shows ${what}`, async () => {
     const leaf = await make(world.authority);
     const { createServer } = await import("node:tls");
     const server = createServer({
@@ -381,7 +389,7 @@ for (const [what, make, code] of LISTENERS) {
   });
 }
 
-Deno.test("Mesh lets a good peer in while slow and hostile connections are open", async () => {
+Deno.test("T5 Mesh lets a good peer in while slow and hostile connections are open", async () => {
   const limits = { strangersPerAddress: 8, strangersTotal: 16 };
   await againstBob(async (bob, port) => {
     const opened: { destroy(): void }[] = [];
