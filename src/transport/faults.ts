@@ -70,6 +70,7 @@ export const LINK_CODES = {
   RECEIVER_FAILED: "the receiver of link events threw an error",
   INTERNAL: "a bug in this program, met while reading from a peer",
   // Not failures.
+  RELOADED: "certificates, authorities, revocation lists and pins were read again",
   LINK_UP: "the link is up",
   LISTENING: "the listener is bound and passed its self-test",
 } as const satisfies Record<string, string>;

@@ -9,19 +9,27 @@ import { type Bytes, equal } from "../base/bytes.ts";
 import { invariant } from "../base/errors.ts";
 import type { Links, SessionFrame } from "../session/links.ts";
 import { Backoff } from "./backoff.ts";
+import { type Credentials, makeCredentials } from "./credentials.ts";
 import { Tally, TrafficCounter } from "./counters.ts";
 import { EventQueue, type EventReceiver } from "./event_queue.ts";
 import { LINK_CODES, type LinkCode, LinkFault } from "./faults.ts";
 import { DEFAULT_LIMITS, type TransportLimits } from "./limits.ts";
 import { Link } from "./link.ts";
-import type { MeshEvent, MeshMetrics, MeshOptions, PeerMetrics, PeerStatus } from "./mesh_types.ts";
-import { checkOwnIdentity } from "./own_identity.ts";
-import { LeafPolicy } from "./peer_identity.ts";
+import { type LinkCertificates, LinkGuard } from "./link_guard.ts";
+import type {
+  MeshEvent,
+  MeshMaterial,
+  MeshMetrics,
+  MeshOptions,
+  PeerMetrics,
+  PeerStatus,
+} from "./mesh_types.ts";
+import type { CheckedLeaf } from "./peer_identity.ts";
 import { PeerLimiter } from "./rate.ts";
 import type { LinkRole } from "./sealed_channel.ts";
 import { selfTest } from "./self_test.ts";
 import { dial } from "./tls_dialler.ts";
-import { type AcceptedConnection, parseAddress, TlsListener } from "./tls_listener.ts";
+import { type AcceptedConnection, parseAddress, TlsListener, type TlsMaterial } from "./tls_listener.ts";
 
 export type * from "./mesh_types.ts";
 
@@ -32,8 +40,9 @@ export class Mesh implements Links {
   readonly #options: MeshOptions;
   readonly #limits: TransportLimits;
   readonly #bootId: Bytes;
-  readonly #policy: LeafPolicy;
-  readonly #ownFingerprint: Bytes;
+  /** The own certificate by what was shown: a handshake may end after a reload. */
+  readonly #shown = new WeakMap<TlsMaterial, CheckedLeaf>();
+  readonly #guard = new LinkGuard();
   readonly #listener: TlsListener;
   readonly #peers: ReadonlyMap<PartyId, Peer>;
   readonly #events: EventQueue;
@@ -41,6 +50,7 @@ export class Mesh implements Links {
   readonly #ended = new Set<Promise<void>>();
   readonly #abort = new AbortController();
   readonly #tally = new Tally();
+  #credentials: Credentials;
   #failedConnections = 0;
   #startedAt = 0;
   #port: number | undefined;
@@ -57,20 +67,10 @@ export class Mesh implements Links {
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.#bootId = options.bootId ?? options.rng.bytes(16);
-    this.#policy = new LeafPolicy({
-      cluster: roster.cluster,
-      authorities: options.tls.authoritiesPem,
-      revocationLists: options.revocationListsPem,
-      parties: roster.parties.map(({ index, name }) => ({
-        index,
-        name,
-        pins: options.pins.get(index) ?? [],
-      })),
-    });
-    this.#ownFingerprint = checkOwnIdentity(options, this.#policy);
+    this.#credentials = makeCredentials(options, options);
+    this.#shown.set(this.#credentials.material, this.#credentials.own);
     this.#listener = new TlsListener({
-      material: options.tls,
-      policy: this.#policy,
+      ...this.#credentials,
       limits: this.#limits,
       accepted: (connection) => this.#accept(connection),
       refused: (address, fault) => {
@@ -127,7 +127,7 @@ export class Mesh implements Links {
         listener: this.#listener,
         host,
         port: this.#port,
-        material: this.#options.tls,
+        material: this.#credentials.material,
         limits: this.#limits,
         rng: this.#options.rng,
       });
@@ -141,6 +141,20 @@ export class Mesh implements Links {
       address: `${host}:${this.#port}`,
     });
     for (const peer of this.#peers.values()) if (peer.id > this.self) this.#dialLater(peer);
+  }
+
+  /**
+   * Takes other certificates, authorities, revocation lists and pins for connections to come. Links stay, but for those whose
+   * peer's certificate is revoked now, not pinned any more, or of an authority that is gone.
+   *
+   * @throws UsageError IDENTITY_INVALID with nothing changed, where they do not belong together.
+   */
+  reload(material: MeshMaterial): void {
+    this.#credentials = makeCredentials(this.#options, material, this.#credentials);
+    this.#shown.set(this.#credentials.material, this.#credentials.own);
+    this.#listener.reload(this.#credentials);
+    this.#log({ code: "RELOADED", text: LINK_CODES.RELOADED });
+    this.#guard.judge(this.#credentials.policy);
   }
 
   /** Ends all links after what was sent has left, and stops listening. */
@@ -236,6 +250,7 @@ export class Mesh implements Links {
     };
     if (link === undefined) return { peer: id, name, role, state: "down", ...known };
     const { bootId, suite, version, peerRosterHash } = link;
+    const certificate = this.#candidates.get(link)?.certificates.peer;
     const differs = peerRosterHash !== undefined && !equal(peerRosterHash, this.#options.roster.hash);
     return {
       peer: id,
@@ -248,6 +263,9 @@ export class Mesh implements Links {
       ...(bootId === undefined ? {} : { bootId }),
       ...(suite === undefined ? {} : { suite }),
       ...(version === undefined ? {} : { version }),
+      ...(certificate === undefined
+        ? {}
+        : { certificate: { pin: certificate.pin, notAfter: certificate.notAfter } }),
       ...(differs ? { otherRosterHash: peerRosterHash } : {}),
     };
   }
@@ -263,10 +281,12 @@ export class Mesh implements Links {
     if (party > this.self) {
       throw new LinkFault("DIAL_RULE", `${name} dialled, but has the higher index: this node dials it`);
     }
+    const own = this.#shown.get(connection.shown);
+    invariant(own !== undefined, "what the listener shows is known here");
     this.#adopt(peer, {
       role: "listener",
       socket: connection.socket,
-      fingerprint: connection.leaf.fingerprint,
+      certificates: { own, peer: connection.leaf },
       address: connection.address,
       connectedAt: connection.connectedAt,
       authenticated: connection.authenticated,
@@ -301,13 +321,15 @@ export class Mesh implements Links {
     const address = this.#options.addressOf(peer.id);
     if (address === undefined) throw new LinkFault("DIAL_FAILED", `no address of ${peer.name} is known`);
     const { host, port } = parseAddress(address);
+    const { material, own } = this.#credentials;
+    const policy = () => this.#credentials.policy;
     const { socket, connectedAt, leaf } = await dial({
       host,
       port,
-      material: this.#options.tls,
+      material,
       limits: this.#limits,
       signal: this.#abort.signal,
-    }, this.#policy);
+    }, policy);
     if (leaf.party !== peer.id || this.#abort.signal.aborted) {
       socket.on("error", () => {});
       socket.destroy();
@@ -320,7 +342,7 @@ export class Mesh implements Links {
     this.#adopt(peer, {
       role: "dialler",
       socket,
-      fingerprint: leaf.fingerprint,
+      certificates: { own, peer: leaf },
       address,
       connectedAt,
       authenticated: () => {},
@@ -339,8 +361,8 @@ export class Mesh implements Links {
       hello: {
         clusterHash: roster.clusterHash,
         rosterHash: roster.hash,
-        ownLeafSha256: this.#ownFingerprint,
-        peerLeafSha256: candidate.fingerprint,
+        ownLeafSha256: candidate.certificates.own.fingerprint,
+        peerLeafSha256: candidate.certificates.peer.fingerprint,
         bootId: this.#bootId,
         ...(suites === undefined ? {} : { suites }),
       },
@@ -359,6 +381,7 @@ export class Mesh implements Links {
       },
     });
     this.#candidates.set(link, candidate);
+    this.#guard.add(link, candidate.certificates);
     const ended = candidate.socket.closed
       ? Promise.resolve()
       : new Promise<void>((resolve) => candidate.socket.on("close", () => resolve()));
@@ -408,6 +431,7 @@ export class Mesh implements Links {
   #closed(peer: Peer, link: Link, code: string, text: string): void {
     const { role, address } = this.#candidates.get(link) as Candidate;
     this.#candidates.delete(link);
+    this.#guard.remove(link);
     if (PEERS_FAULT.has(code)) peer.limiter.recordError(performance.now());
     this.#peerFailed(peer, role === "dialler" ? "out" : "in", { code, message: text }, address);
     if (peer.link === link) {
@@ -471,7 +495,7 @@ interface Peer {
 interface Candidate {
   readonly role: LinkRole;
   readonly socket: AcceptedConnection["socket"];
-  readonly fingerprint: Bytes;
+  readonly certificates: LinkCertificates;
   readonly address: string;
   readonly connectedAt: number;
   authenticated(): void;

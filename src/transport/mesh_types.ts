@@ -16,8 +16,18 @@ import type { RateStatistics } from "./rate.ts";
 import type { LinkRole, Suite } from "./sealed_channel.ts";
 import type { TlsMaterial } from "./tls_listener.ts";
 
+/** What can be replaced while links are up. */
+export interface MeshMaterial {
+  /** Own certificate and key, and the authorities. */
+  readonly tls: TlsMaterial;
+  /** PEM revocation lists of the authorities. */
+  readonly revocationListsPem?: string | undefined;
+  /** Pinned keys of every party's certificate, self included. */
+  readonly pins: ReadonlyMap<PartyId, readonly string[]>;
+}
+
 /** What a mesh needs. It reads no files: everything is here. */
-export interface MeshOptions {
+export interface MeshOptions extends MeshMaterial {
   /** Who is in the cluster. */
   readonly roster: Roster;
   /** The party whose mesh this is. */
@@ -26,12 +36,6 @@ export interface MeshOptions {
   readonly listen: string;
   /** `host:port` of a party, asked before each dial; undefined where it is not known yet. */
   readonly addressOf: (peer: PartyId) => string | undefined;
-  /** Own certificate and key, and the authorities. */
-  readonly tls: TlsMaterial;
-  /** PEM revocation lists of the authorities. */
-  readonly revocationListsPem?: string | undefined;
-  /** Pinned keys of every party's certificate, self included. */
-  readonly pins: ReadonlyMap<PartyId, readonly string[]>;
   /** Own identity key. */
   readonly identity: Ed25519Signer;
   /** Draws boot id, nonces, keys and jitter. */
@@ -80,12 +84,22 @@ export interface PeerStatus extends Partial<LinkFigures> {
   readonly version?: number;
   /** Age of the link. */
   readonly upForMs?: number;
+  /** The peer's certificate. */
+  readonly certificate?: PeerCertificate;
   /** The peer's roster hash where it differs from ours. */
   readonly otherRosterHash?: Bytes;
   /** Why there is no link, or why the last one ended. */
   readonly lastFault?: { readonly code: string; readonly text: string };
   /** True where the party is not dialled any more, until `Mesh.connect`. */
   readonly gaveUp?: boolean;
+}
+
+/** The certificate with which a peer's link was made. */
+export interface PeerCertificate {
+  /** `sha256/<base64>` of its public key. */
+  readonly pin: string;
+  /** Milliseconds since 1970. */
+  readonly notAfter: number;
 }
 
 /** What went to and came from one party since the mesh was made. */

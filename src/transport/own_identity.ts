@@ -6,12 +6,12 @@
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { PartyId } from "../base/brands.ts";
-import { type Bytes, equal } from "../base/bytes.ts";
-import { type Ed25519Signer, sha256 } from "../base/crypto.ts";
+import { equal } from "../base/bytes.ts";
+import type { Ed25519Signer } from "../base/crypto.ts";
 import { UsageError } from "../base/errors.ts";
 import type { Roster } from "../session/roster.ts";
 import { LinkFault } from "./faults.ts";
-import type { LeafPolicy } from "./peer_identity.ts";
+import type { CheckedLeaf, LeafPolicy } from "./peer_identity.ts";
 import type { TlsMaterial } from "./tls_listener.ts";
 
 /** Whose identity it is. */
@@ -29,10 +29,10 @@ export interface OwnIdentity {
 /**
  * What a peer would refuse is refused here first, with a sentence for whoever can repair it.
  *
- * @returns the SHA-256 of the certificate.
+ * @returns the certificate.
  * @throws UsageError IDENTITY_INVALID
  */
-export function checkOwnIdentity(own: OwnIdentity, policy: LeafPolicy): Bytes {
+export function checkOwnIdentity(own: OwnIdentity, policy: LeafPolicy): CheckedLeaf {
   const { roster, self, tls, identity } = own;
   const { name, identity: expected } = roster.get(self);
   const fail = (text: string, cause?: unknown) =>
@@ -47,7 +47,7 @@ export function checkOwnIdentity(own: OwnIdentity, policy: LeafPolicy): Bytes {
     if (!isKeyOf(certificate, tls.keyPem)) {
       throw fail(`the TLS key of ${name} does not belong to its certificate`);
     }
-    return sha256(new Uint8Array(certificate.raw));
+    return leaf;
   } catch (error) {
     if (error instanceof LinkFault) {
       throw fail(`the certificate of ${name} cannot be used: ${error.message}`, error);

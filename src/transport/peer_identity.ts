@@ -49,6 +49,12 @@ export interface CheckedLeaf {
   readonly party: PartyId;
   /** SHA-256 of the DER. */
   readonly fingerprint: Bytes;
+  /** The DER: it is judged again when authorities, lists or pins change. */
+  readonly raw: Bytes;
+  /** `sha256/<base64>` of its public key. */
+  readonly pin: string;
+  /** Milliseconds since 1970. */
+  readonly notAfter: number;
 }
 
 /** Judges leaf certificates. */
@@ -71,7 +77,7 @@ export class LeafPolicy {
 
   /**
    * Checks, in this order: readable, issued and signed by a configured authority itself (no intermediates), dates, a leaf, its
-   * key, extended key usage, one URI name of a party, revocation, pin.
+   * key, extended key usage, one URI name of a party, revocation, pin, the age of the revocation list.
    *
    * @param raw DER as TLS showed it.
    * @param nowMs milliseconds since 1970.
@@ -90,14 +96,40 @@ export class LeafPolicy {
     if (!isStrongKey(certificate)) throw new LinkFault("CERT_WEAK_KEY");
     checkUsage(fields);
     const party = this.#partyOf(fields);
-    checkRevocation(authority, fields, nowMs);
-    if (!party.pins.includes(pinOfCertificate(certificate))) {
+    if (authority.list?.revoked.has(fields.serial)) throw new LinkFault("CERT_REVOKED");
+    const pin = pinOfCertificate(certificate);
+    if (!party.pins.includes(pin)) {
       throw new LinkFault(
         "PIN_MISMATCH",
         `the certificate's key is none of the pinned keys of ${party.name}`,
       );
     }
-    return { party: party.index, fingerprint: sha256(bytes) };
+    // Last: links that are up outlive an old list, but not what it and the pins say (WIRE.md 2).
+    if (authority.list !== undefined && nowMs > authority.list.nextUpdate) throw new LinkFault("CRL_EXPIRED");
+    return { party: party.index, fingerprint: sha256(bytes), raw: bytes, pin, notAfter: fields.notAfter };
+  }
+
+  /**
+   * Refuses to follow a policy that knows less of what was revoked: a list that is gone, or older than the one in use, would let a
+   * revoked party in again.
+   *
+   * @throws UsageError IDENTITY_INVALID
+   */
+  requireNoOlderLists(former: LeafPolicy): void {
+    for (const { certificate, list } of this.#authorities) {
+      const before = former.#authorities.find((other) =>
+        other.certificate.fingerprint256 === certificate.fingerprint256
+      );
+      if (before?.list === undefined || (list !== undefined && list.thisUpdate >= before.list.thisUpdate)) {
+        continue;
+      }
+      throw new UsageError(
+        "IDENTITY_INVALID",
+        `the revocation list ${
+          list === undefined ? "that is in use is gone" : "is older than the one in use"
+        }: get the newest one from the authority`,
+      );
+    }
   }
 
   #partyOf(fields: LeafFields): KnownParty {
@@ -229,12 +261,6 @@ function checkUsage(fields: LeafFields): void {
   const usage = fields.extendedKeyUsage;
   if (usage === undefined) throw new LinkFault("CERT_USAGE", "the certificate has no extended key usage");
   if (!usage.includes(Oid.serverAuth) || !usage.includes(Oid.clientAuth)) throw new LinkFault("CERT_USAGE");
-}
-
-function checkRevocation(authority: Authority, fields: LeafFields, nowMs: number): void {
-  if (authority.list === undefined) return;
-  if (authority.list.revoked.has(fields.serial)) throw new LinkFault("CERT_REVOKED");
-  if (nowMs > authority.list.nextUpdate) throw new LinkFault("CRL_EXPIRED");
 }
 
 function pemBlocks(label: string, text: string): Bytes[] {

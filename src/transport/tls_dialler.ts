@@ -36,17 +36,22 @@ export interface DialledConnection {
   readonly connectedAt: number;
 }
 
-/** Connects and checks the listener's certificate. @throws LinkFault */
+/**
+ * Connects and checks the listener's certificate.
+ *
+ * @param policy asked once there is a certificate to judge.
+ * @throws LinkFault
+ */
 export async function dial(
   options: DialOptions,
-  policy: LeafPolicy,
+  policy: () => LeafPolicy,
 ): Promise<DialledConnection & { leaf: CheckedLeaf }> {
   const { socket, connectedAt } = await dialTls(options);
   try {
     if (socket.getProtocol() !== "TLSv1.3") {
       throw new LinkFault("TLS_FAILED", "another version of TLS than 1.3");
     }
-    return { socket, connectedAt, leaf: policy.check(socket.getPeerCertificate(true)?.raw, Date.now()) };
+    return { socket, connectedAt, leaf: policy().check(socket.getPeerCertificate(true)?.raw, Date.now()) };
   } catch (error) {
     socket.destroy();
     throw error;

@@ -25,6 +25,8 @@ export interface TlsMaterial {
 
 /** A connection whose certificate passed all checks. */
 export interface AcceptedConnection {
+  /** What was shown to the peer: what is in use may have changed since. */
+  readonly shown: TlsMaterial;
   /** After its handshake. */
   readonly socket: tls.TLSSocket;
   /** Whose certificate it is. */
@@ -45,12 +47,16 @@ export interface ConnectionOutcome {
   readonly refused: LinkCode | undefined;
 }
 
-/** What {@linkcode TlsListener} needs. */
-export interface TlsListenerOptions {
+/** By what a listener shows itself and judges others. */
+export interface ListenerCredentials {
   /** Own certificate and key, and the authorities. */
   readonly material: TlsMaterial;
   /** Judges the certificates of those who connect. */
   readonly policy: LeafPolicy;
+}
+
+/** What {@linkcode TlsListener} needs. */
+export interface TlsListenerOptions extends ListenerCredentials {
   /** Deadlines and places. */
   readonly limits: TransportLimits;
   /** May throw a LinkFault, which refuses the connection. */
@@ -67,16 +73,16 @@ export class TlsListener {
   readonly #tcp: net.Server;
   readonly #open = new Set<net.Socket>();
   readonly #watchers = new Map<string, (outcome: ConnectionOutcome) => void>();
+  #credentials: ListenerCredentials;
 
   /** Prepares the server; {@linkcode TlsListener.listen} binds it. */
   constructor(options: TlsListenerOptions) {
     this.#options = options;
     this.#admission = new Admission(options.limits);
-    this.#tls = tls.createServer({
-      ...tlsOptions(options.material),
-      requestCert: true,
-      rejectUnauthorized: true,
-    });
+    this.#tls = tls.createServer({ requestCert: true, rejectUnauthorized: true });
+    this.#credentials = options;
+    // Here too, so that the self-test at start tries the lock in the way in which it is changed later.
+    this.reload(options);
     this.#tcp = net.createServer((raw) => this.#accept(raw));
   }
 
@@ -111,6 +117,12 @@ export class TlsListener {
     return new Promise((resolve) => this.#watchers.set(address, resolve));
   }
 
+  /** Takes other credentials for handshakes to come. */
+  reload(credentials: ListenerCredentials): void {
+    this.#tls.setSecureContext(tlsOptions(credentials.material));
+    this.#credentials = credentials;
+  }
+
   /** Stops listening and ends every connection that has not become a link. */
   close(): Promise<void> {
     for (const raw of this.#open) raw.destroy();
@@ -118,11 +130,17 @@ export class TlsListener {
   }
 
   #accept(raw: net.Socket): void {
-    const incoming: Incoming = new Incoming(raw, this.#options, this.#admission, (outcome) => {
-      const watcher = this.#watchers.get(incoming.remote);
-      this.#watchers.delete(incoming.remote);
-      watcher?.(outcome);
-      return watcher !== undefined;
+    const incoming: Incoming = new Incoming(raw, {
+      ...this.#options,
+      admission: this.#admission,
+      shown: this.#credentials.material,
+      policy: () => this.#credentials.policy,
+      settled: (outcome) => {
+        const watcher = this.#watchers.get(incoming.remote);
+        this.#watchers.delete(incoming.remote);
+        watcher?.(outcome);
+        return watcher !== undefined;
+      },
     });
     this.#open.add(raw);
     raw.on("close", () => this.#open.delete(raw));
@@ -156,6 +174,17 @@ export function parseAddress(text: string): { readonly host: string; readonly po
   return { host: (match[1] ?? match[2]) as string, port };
 }
 
+/** What one connection works with. */
+interface IncomingOptions extends Pick<TlsListenerOptions, "limits" | "accepted" | "refused"> {
+  readonly admission: Admission;
+  /** What is shown in this handshake. */
+  readonly shown: TlsMaterial;
+  /** The policy in use when the certificate is judged, which may be newer. */
+  readonly policy: () => LeafPolicy;
+  /** True where somebody asked for the outcome: then it is no news for the log. */
+  readonly settled: (outcome: ConnectionOutcome) => boolean;
+}
+
 /** One connection until it was accepted or refused. */
 class Incoming implements Stranger {
   /** Remote address, without the port. */
@@ -163,24 +192,14 @@ class Incoming implements Stranger {
   /** Remote address and port. */
   readonly remote: string;
   readonly #raw: net.Socket;
-  readonly #options: TlsListenerOptions;
-  readonly #admission: Admission;
-  /** True where somebody asked for the outcome: then it is no news for the log. */
-  readonly #settled: (outcome: ConnectionOutcome) => boolean;
+  readonly #options: IncomingOptions;
   readonly #connectedAt = performance.now();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #done = false;
 
-  constructor(
-    raw: net.Socket,
-    options: TlsListenerOptions,
-    admission: Admission,
-    settled: (outcome: ConnectionOutcome) => boolean,
-  ) {
+  constructor(raw: net.Socket, options: IncomingOptions) {
     this.#raw = raw;
     this.#options = options;
-    this.#admission = admission;
-    this.#settled = settled;
     this.address = raw.remoteAddress ?? "unknown";
     this.remote = addressText(raw.remoteAddress, raw.remotePort);
   }
@@ -195,8 +214,10 @@ class Incoming implements Stranger {
     this.#raw.setNoDelay(true);
     this.#raw.on("error", () => {});
     this.#raw.on("close", () => this.#closed());
-    if (!this.#admission.allows(this.address)) return this.#refuse(new LinkFault("THROTTLED"), undefined);
-    this.#admission.admit(this);
+    if (!this.#options.admission.allows(this.address)) {
+      return this.#refuse(new LinkFault("THROTTLED"), undefined);
+    }
+    this.#options.admission.admit(this);
     this.#timer = setTimeout(
       () => this.#refuse(new LinkFault("DEADLINE_TLS"), undefined),
       this.#options.limits.tlsDeadlineMs,
@@ -245,7 +266,7 @@ class Incoming implements Stranger {
     if (this.#done) return void socket.destroy();
     const authorized = socket.authorized;
     try {
-      const leaf = this.#options.policy.check(socket.getPeerCertificate(true)?.raw, Date.now());
+      const leaf = this.#options.policy().check(socket.getPeerCertificate(true)?.raw, Date.now());
       if (!authorized) throw new LinkFault("CERT_REFUSED");
       if (socket.getProtocol() !== "TLSv1.3") {
         throw new LinkFault("TLS_FAILED", "another version of TLS than 1.3");
@@ -253,13 +274,14 @@ class Incoming implements Stranger {
       clearTimeout(this.#timer);
       this.#done = true;
       this.#options.accepted({
+        shown: this.#options.shown,
         socket,
         leaf,
         address: this.remote,
         connectedAt: this.#connectedAt,
-        authenticated: () => this.#admission.release(this),
+        authenticated: () => this.#options.admission.release(this),
       });
-      this.#settled({ runtimeAuthorized: authorized, refused: undefined });
+      this.#options.settled({ runtimeAuthorized: authorized, refused: undefined });
     } catch (error) {
       this.#done = false;
       const fault = error instanceof LinkFault ? error : new LinkFault("INTERNAL");
@@ -273,8 +295,8 @@ class Incoming implements Stranger {
     if (this.#done) return;
     this.#done = true;
     clearTimeout(this.#timer);
-    this.#admission.release(this);
-    const watched = this.#settled({ runtimeAuthorized, refused: fault.code });
+    this.#options.admission.release(this);
+    const watched = this.#options.settled({ runtimeAuthorized, refused: fault.code });
     if (!watched) this.#options.refused(this.remote, fault);
   }
 
@@ -283,6 +305,6 @@ class Incoming implements Stranger {
       new LinkFault("TLS_FAILED", "the connection was closed before the TLS handshake ended"),
       undefined,
     );
-    this.#admission.release(this);
+    this.#options.admission.release(this);
   }
 }
