@@ -6,6 +6,7 @@
 
 import { Command } from "commander";
 import { addAgreeRandom } from "./agree_random.ts";
+import { addAudit } from "./audit.ts";
 import { addBackup } from "./backup.ts";
 import { addCert } from "./cert.ts";
 import { addDemo } from "./demo.ts";
@@ -27,6 +28,7 @@ export function program(): Command {
   addAgreeRandom(root);
   addKey(root);
   addBackup(root);
+  addAudit(root);
   addCert(root);
   addDoctor(root);
   addDemo(root);
