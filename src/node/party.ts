@@ -328,7 +328,10 @@ export class Party {
     requireName(name);
     this.#requireEcdsa(name, "choose another name");
     using held = openImported(this.#local, request);
-    const input = reshareInput(this.#local, held, { ...request, dealers: importDealers(request) });
+    const input = {
+      ...reshareInput(this.#local, held, { ...request, dealers: importDealers(request) }),
+      owner: request.from,
+    };
     return await this.#newEpoch(name, reshare, input, true);
   }
 

@@ -15,10 +15,10 @@ import { type Bytes, EMPTY, equal, hex, utf8 } from "../../base/bytes.ts";
 import { type Codec, encode } from "../../base/codec.ts";
 import { invariant, TransportError, UsageError } from "../../base/errors.ts";
 import { type Scalar, secp256k1 } from "../../math/curve.ts";
-import { type AccessTree, checkPolicy, formatPolicy } from "../../primitives/access.ts";
+import { type AccessTree, checkPolicy, formatPolicy, leavesOf, qualified } from "../../primitives/access.ts";
 import { type Endorsed, isOriginOf, originOf } from "../dkg/certificate.ts";
 import { hedgedRng } from "../ecdsa/hedge.ts";
-import { checkMembers, type Member, policyHashOf } from "../key_share.ts";
+import { checkMembers, type Member, policyHashOf, type PublicKeyRecord } from "../key_share.ts";
 import {
   compute,
   type Definition,
@@ -76,6 +76,8 @@ export interface ReshareInput {
   readonly publicKey?: Bytes;
   /** Accepts a policy that one party alone satisfies. Default: refused. */
   readonly allowSingle?: boolean;
+  /** Name of the party that has the key alone until now, where it is imported. Default: nobody may have it alone. */
+  readonly owner?: string;
 }
 
 /**
@@ -268,6 +270,8 @@ function refuseUnknown(input: ReshareInput, way: Way & { readonly kind: "deal" }
     ? "has a key id that is not its own"
     : stranger !== undefined
     ? `has a member ${stranger.name} whose identity key is not the one in the configuration`
+    : !isOwnedAsAgreed(input, record)
+    ? "is one that a single party can use alone: key import is for those, and names it"
     : input.publicKey !== undefined && !equal(encoded, input.publicKey)
     ? `is ${hex(encoded)}, not ${hex(input.publicKey)}`
     : undefined;
@@ -276,6 +280,17 @@ function refuseUnknown(input: ReshareInput, way: Way & { readonly kind: "deal" }
   throw new TransportError("PEER_REFUSED", `the key ${input.keyName} of ${names} ${why}`, {
     parties: way.holders,
   });
+}
+
+/**
+ * Whoever had a key alone knows all of it for ever, and whoever makes one up can claim the name of another: a new member takes it
+ * only where it agreed to import it from that party. The policy of the key itself is that of an import that is repeated.
+ */
+function isOwnedAsAgreed(input: ReshareInput, { policy, members }: PublicKeyRecord): boolean {
+  const alone = leavesOf(policy).filter((name) => qualified(policy, new Set([name])));
+  if (input.owner === undefined) return alone.length === 0;
+  return (policy.kind === "leaf" && policy.name === input.owner) ||
+    equal(policyHashOf({ policy, members }), policyHashOf(input));
 }
 
 function requireQualified(
@@ -367,7 +382,7 @@ function proposal(input: ReshareInput): Proposal {
     participants,
     payload: [
       { name: "key name", value: utf8(keyName) },
-      { name: "purpose", value: utf8("reshare") },
+      { name: "purpose", value: utf8(input.owner === undefined ? "reshare" : `import from ${input.owner}`) },
       { name: "leaving dealers", value: utf8(witnesses.map(({ name }) => name).join(", ").slice(0, 1000)) },
     ],
   };

@@ -24,7 +24,7 @@ import { reshare } from "../../../src/protocols/reshare/reshare.ts";
 import { sessionId } from "../../../src/base/brands.ts";
 import { allValues } from "../ecdsa/support.ts";
 import { blames, flipped, tamperWith } from "../support.ts";
-import { ALICE, BOB, CAROL, DAVE, Keyring } from "./support.ts";
+import { ALICE, BOB, CAROL, DAVE, Keyring, MemoryStore } from "./support.ts";
 
 const THREE = "2 of (alice, bob, carol)";
 const NEXT = "2 of (alice, bob, dave)";
@@ -305,4 +305,44 @@ Deno.test("refresh, reshare and repair send the golden messages: a change here i
     const certificate = ring.store(DAVE).rows.get(2)?.certificate as Bytes;
     assert.equal(hash(Tag.message, ...messages, certificate).toHex(), GOLDEN[curve.name], curve.name);
   }
+});
+
+Deno.test("a new member takes a key that one party had alone only where it agreed to import it from that party", () => {
+  const NEW = "2 of (alice, dave)";
+  const run = (policy: string, owners: Partial<Record<PartyId, string>>) => {
+    const ring = new Keyring(policy, { allowSingle: true });
+    const outcomes = ring.run(reshare, (self) => {
+      const owner = owners[self];
+      return ring.reshareInput(self, NEW, [], owner === undefined ? {} : { owner });
+    }, [ALICE, DAVE]);
+    return { ring, outcomes };
+  };
+  for (const policy of ["alice", "or(alice, bob)"]) {
+    const { outcomes } = run(policy, {});
+    const dave = outcomes.get(DAVE);
+    assert.ok(dave?.ok === false && (dave.error as { code: string }).code === "PEER_REFUSED");
+    assert.match((dave.error as Error).message, /a single party can use alone: key import is for those/);
+  }
+  // An import takes the key of its owner, and no other.
+  const both = { [ALICE]: "alice", [DAVE]: "alice" };
+  const { ring, outcomes } = run("alice", both);
+  allValues(outcomes);
+  ring.holds(1, ["alice", "dave"]);
+  const { outcomes: wrong } = run("or(alice, bob)", both);
+  const dave = wrong.get(DAVE);
+  assert.ok(dave?.ok === false);
+  assert.match((dave.error as Error).message, /a single party can use alone/);
+});
+
+Deno.test("an import that is repeated deals on from the epoch that it made", () => {
+  // Two more signers hold the key beside dave, who has lost it: its policy is that of the import.
+  const three = new Keyring("2 of (alice, bob, dave)");
+  three.stores.set(DAVE, new MemoryStore());
+  const outcomes = three.run(
+    reshare,
+    (self) => three.reshareInput(self, "2 of (alice, bob, dave)", [], { owner: "alice" }),
+    [ALICE, BOB, DAVE],
+  );
+  allValues(outcomes);
+  three.holds(1, ["alice", "bob", "dave"]);
 });
