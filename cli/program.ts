@@ -5,6 +5,7 @@
  */
 
 import { Command } from "commander";
+import { VERSION } from "../src/base/version.ts";
 import { addAgreeRandom } from "./agree_random.ts";
 import { addAudit } from "./audit.ts";
 import { addBackup } from "./backup.ts";
@@ -23,6 +24,7 @@ export function program(): Command {
     .option("--party <name>", "who I am")
     .option("--json", "print results and errors as JSON")
     .option("--timeout <seconds>", "how long to wait for others, instead of the configured time")
+    .version(VERSION, "--version", "print the version")
     .configureHelp({ showGlobalOptions: true });
   addInit(root);
   addAgreeRandom(root);

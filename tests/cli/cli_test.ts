@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { createPublicKey, verify } from "node:crypto";
 import { CODES } from "../../src/base/errors.ts";
+import { VERSION } from "../../src/base/version.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
 import { CURVES } from "../../src/math/curve.ts";
 import { Cluster, values } from "../node/fixture.ts";
@@ -152,6 +153,11 @@ Deno.test("quorate refuses files, keys and configurations that cannot be used, e
 
   Deno.writeTextFileSync(cluster.configPath, "colour = 1\n" + Deno.readTextFileSync(cluster.configPath));
   await refused(["key", "list", ...here], "CONFIG_INVALID", /there is no key colour/);
+});
+
+Deno.test("quorate --version prints the version", async () => {
+  const { code, stdout } = await quorate("--version");
+  assert.deepEqual([code, stdout], [0, `${VERSION}\n`]);
 });
 
 Deno.test("quorate init prints where things are, and --help ends with 0", async () => {
