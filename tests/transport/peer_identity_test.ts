@@ -112,6 +112,10 @@ Deno.test("LeafPolicy.check() refuses revoked certificates, and every new link o
   const rawBob = new X509Certificate(bob.certPem).raw;
   assert.equal(revoking.check(rawBob, Date.now()).party, 2);
   assert.throws(() => revoking.check(rawBob, Date.now() + 3 * DAY_MS), { code: "CRL_EXPIRED" });
+  // A pin that is gone is said even then: it ends links that are up, which an old list does not.
+  const empty = await createRevocationList({ authority, revoked: [], number: 2, days: 2 });
+  const unpinned = policy({ lists: empty, pin: "sha256/none" });
+  assert.throws(() => unpinned.check(rawAlice, Date.now() + 3 * DAY_MS), { code: "PIN_MISMATCH" });
 });
 
 Deno.test("LeafPolicy takes the newest of two lists, in either order", async () => {
