@@ -8,6 +8,15 @@ import { DecodeError } from "../base/codec.ts";
 import { fromUtf8 } from "../base/bytes.ts";
 import { canonicalJson, type Json, type JsonObject, parseCanonicalJson } from "./canonical.ts";
 
+/** Something that ended or refused a connection. `repeated`: how many like it were not recorded since the one before. */
+const LINK_FAULT = {
+  code: "text",
+  reason: "text",
+  direction: "text?",
+  address: "text?",
+  repeated: "count?",
+} as const;
+
 /**
  * Every type of event, and its details: `text`, `count` (a whole number, not negative), `flag` and `texts` (a list);
  * those with a question mark may be missing. A type is never reused for something else.
@@ -15,25 +24,14 @@ import { canonicalJson, type Json, type JsonObject, parseCanonicalJson } from ".
 export const AUDIT_EVENTS = {
   // Links.
   connection_established: { direction: "text?", address: "text?", suite: "text?" },
-  connection_failed: {
-    code: "text",
-    reason: "text",
-    direction: "text?",
-    address: "text?",
-    repeated: "count?",
-  },
-  connection_closed: { code: "text", reason: "text", direction: "text?" },
-  authentication_failed: {
-    code: "text",
-    reason: "text",
-    direction: "text?",
-    address: "text?",
-    repeated: "count?",
-  },
-  rate_limited: { what: "text", repeated: "count?" },
-  replay_refused: { code: "text", reason: "text", repeated: "count?" },
-  encryption_failed: { code: "text", reason: "text", repeated: "count?" },
-  message_invalid: { code: "text", reason: "text", repeated: "count?" },
+  connection_failed: LINK_FAULT,
+  connection_closed: LINK_FAULT,
+  authentication_failed: LINK_FAULT,
+  rate_limited: LINK_FAULT,
+  replay_refused: LINK_FAULT,
+  encryption_failed: LINK_FAULT,
+  message_invalid: LINK_FAULT,
+  link_fault: LINK_FAULT,
   link_key_rotated: { direction: "text", epoch: "count" },
   message_sent: { message: "text", bytes: "count" },
   message_received: { message: "text", bytes: "count" },
@@ -43,14 +41,22 @@ export const AUDIT_EVENTS = {
   session_ended: { protocol: "text", code: "text?", reason: "text?", round: "count?" },
   // Keys.
   random_agreed: { bits: "count" },
-  sign_requested: { key: "text", keyId: "text", payload: "text", signers: "texts" },
-  signature_made: { key: "text", keyId: "text", epoch: "count", payload: "text", signers: "texts" },
-  key_generated: { key: "text", keyId: "text", curve: "text", policy: "text?" },
-  key_refreshed: { key: "text", keyId: "text", epoch: "count", how: "text?" },
-  key_reshared: { key: "text", keyId: "text", epoch: "count", how: "text?", member: "flag" },
-  key_repaired: { key: "text", keyId: "text", epoch: "count", how: "text?" },
-  key_synchronised: { key: "text", keyId: "text", epoch: "count", how: "text?", member: "flag" },
-  key_imported: { key: "text", keyId: "text", curve: "text" },
+  sign_requested: { key: "text", keyId: "text", epoch: "count", digest: "text", path: "text?" },
+  signature_made: {
+    key: "text",
+    keyId: "text",
+    epoch: "count",
+    digest: "text",
+    path: "text?",
+    signers: "texts",
+  },
+  key_generated: { key: "text", keyId: "text", epoch: "count", how: "text?", member: "flag?" },
+  key_refreshed: { key: "text", keyId: "text", epoch: "count", how: "text?", member: "flag?" },
+  key_reshared: { key: "text", keyId: "text", epoch: "count", how: "text?", member: "flag?" },
+  key_repaired: { key: "text", keyId: "text", epoch: "count", how: "text?", member: "flag?" },
+  key_synchronised: { key: "text", keyId: "text", epoch: "count", how: "text?", member: "flag?" },
+  key_imported: { key: "text", keyId: "text", epoch: "count", how: "text?", member: "flag?" },
+  key_exported: { key: "text", keyId: "text", epoch: "count" },
   key_discarded: { key: "text", keyId: "text", epoch: "count" },
   key_backed_up: { key: "text", keyId: "text", epoch: "count", custodian: "text" },
   key_recovered: { key: "text", keyId: "text", epoch: "count" },

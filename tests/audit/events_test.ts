@@ -52,7 +52,7 @@ Deno.test("decodeRecord() refuses every record in which one thing is not as it s
     party: "alice",
     type: "signature_made",
     outcome: "ok",
-    details: { key: "k", keyId: "00", epoch: 1, payload: "00", signers: ["alice"] },
+    details: { key: "k", keyId: "00", epoch: 1, digest: "00", signers: ["alice"] },
   };
   decodeRecord(utf8(canonicalJson(right)));
   const details = right["details"] as Record<string, Json>;

@@ -29,14 +29,19 @@ function throwsCode(work: () => unknown, code: Code, words: RegExp): void {
 Deno.test("append() writes canonical records of what happened, in order, in files of the owner alone", () => {
   using folder = new Folder();
   const log = folder.open();
-  log.append({ type: "rate_limited", outcome: "refused", remote: "bob", details: { what: "OPEN" } });
+  log.append({
+    type: "rate_limited",
+    outcome: "refused",
+    remote: "bob",
+    details: { code: "FLOOD", reason: "too many" },
+  });
   assert.equal(
     log.commit({ type: "session_started", outcome: "started", session: "ab", details: { protocol: "sign" } }),
     1,
   );
   log.close();
   assert.deepEqual(linesIn(folder.log), [
-    '{"details":{"what":"OPEN"},"index":0,"outcome":"refused","party":"alice","remote":"bob",' +
+    '{"details":{"code":"FLOOD","reason":"too many"},"index":0,"outcome":"refused","party":"alice","remote":"bob",' +
     '"time":"2023-11-14T22:13:20.000Z","type":"rate_limited","v":1}',
     '{"details":{"protocol":"sign"},"index":1,"outcome":"started","party":"alice","session":"ab",' +
     '"time":"2023-11-14T22:13:20.000Z","type":"session_started","v":1}',

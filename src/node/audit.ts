@@ -1,0 +1,169 @@
+/**
+ * A party's audit log at work: what is about to happen is written first, and what happened is written soon.
+ *
+ * @module
+ */
+
+import { AuditLog } from "../audit/log.ts";
+import { originOf } from "../audit/checkpoint.ts";
+import { Coalescer } from "../audit/coalesce.ts";
+import type { AuditEvent } from "../audit/events.ts";
+import { type Bytes, hex } from "../base/bytes.ts";
+import type { Ed25519Signer } from "../base/crypto.ts";
+import { QuorateError } from "../base/errors.ts";
+import type { SessionEvent } from "../session/context.ts";
+import { FrameType, type Links, type SessionFrame } from "../session/links.ts";
+import type { MeshEvent } from "../transport/mesh.ts";
+import { linkEvent, linkEventType, sessionEvents } from "./audit_events.ts";
+import type { Config, PartyConfig } from "./config.ts";
+
+/** What became of a key, as everybody may know it. */
+export interface AuditedKey {
+  /** What people call it. */
+  readonly name: string;
+  /** Id and epoch. */
+  readonly record: { readonly keyId: Bytes; readonly epoch: number };
+  /** How it came about. */
+  readonly outcome?: string;
+  /** False where this party has no share of it any more. */
+  readonly member?: boolean;
+}
+
+/** Events that are about a key as it is after them. */
+export type KeyEventType =
+  | "key_generated"
+  | "key_refreshed"
+  | "key_reshared"
+  | "key_repaired"
+  | "key_synchronised"
+  | "key_imported";
+
+/** The audit log of a party that is open. */
+export class PartyAudit {
+  /** The log. */
+  readonly log: AuditLog;
+  readonly #config: Config;
+  readonly #party: PartyConfig;
+  readonly #links: Coalescer<MeshEvent>;
+
+  private constructor(log: AuditLog, config: Config, party: PartyConfig) {
+    this.log = log;
+    this.#config = config;
+    this.#party = party;
+    this.#links = new Coalescer(REPEATS_MS, (event, repeated) => {
+      const recorded = linkEvent(event, repeated);
+      if (recorded !== undefined) this.log.append(recorded);
+    });
+  }
+
+  /**
+   * Opens a party's log, which is made where there is none.
+   *
+   * @param identity reads the party's identity key, which signs checkpoints.
+   * @throws UsageError AUDIT_CORRUPT, AUDIT_UNREADABLE, AUDIT_UNWRITABLE or LOOSE_PERMISSIONS
+   */
+  static open(config: Config, party: PartyConfig, identity: () => Ed25519Signer): PartyAudit {
+    const { directory, segmentBytes } = party.audit;
+    const key = {
+      name: originOf(config.cluster, party.name),
+      verifier: config.roster.named(party.name).identity,
+    };
+    const log = AuditLog.open({ directory, party: party.name, key, signer: identity, segmentBytes });
+    return new PartyAudit(log, config, party);
+  }
+
+  /**
+   * The guard before a session opens: when it returns, it is on disk that the session was started.
+   *
+   * @throws UsageError AUDIT_UNWRITABLE, before any nonce is used.
+   */
+  requireStart(protocol: string, command: string): void {
+    this.log.commit({ type: "session_started", outcome: "started", details: { protocol, command } });
+  }
+
+  /** Takes note of something that happened. */
+  note(event: AuditEvent): void {
+    this.log.append(event);
+  }
+
+  /** Takes note of what became of a key. */
+  noteKey<T extends AuditedKey>(type: KeyEventType, key: T): T {
+    const { name, record: { keyId, epoch }, outcome, member } = key;
+    const details = {
+      key: name,
+      keyId: hex(keyId),
+      epoch,
+      ...(outcome === undefined ? {} : { how: outcome }),
+      ...(member === undefined ? {} : { member }),
+    };
+    this.log.append({ type, outcome: "ok", details });
+    return key;
+  }
+
+  /** Takes note of what happened to a link. What repeats within a minute is counted. */
+  link(event: MeshEvent): void {
+    // The address of a stranger has another port every time.
+    const kind = [linkEventType(event.code), event.code, event.peer, event.direction].join(" ");
+    this.#links.add(
+      event.code === "LINK_UP" ? `${kind} ${performance.now()}` : kind,
+      event,
+      performance.now(),
+    );
+  }
+
+  /** Takes note of what happened in a session. */
+  session(event: SessionEvent): void {
+    const { roster } = this.#config;
+    for (const recorded of sessionEvents(event, (index) => roster.nameOf(index))) this.log.append(recorded);
+  }
+
+  /** The links, with every message recorded where the configuration asks for that. */
+  recorded(links: Links): Links {
+    if (!this.#party.audit.messages) return links;
+    const note = (type: "message_sent" | "message_received", peer: number, frame: SessionFrame) =>
+      this.log.append({
+        type,
+        outcome: "ok",
+        remote: this.#config.roster.nameOf(peer),
+        session: hex(frame.session),
+        details: { message: nameOfFrame(frame), bytes: frame.payload.length },
+      });
+    return {
+      self: links.self,
+      bootId: (peer) => links.bootId(peer),
+      closeLink: (peer, code, why) => links.closeLink(peer, code, why),
+      send: (peer, frame) => {
+        const sent = links.send(peer, frame);
+        if (sent) note("message_sent", peer, frame);
+        return sent;
+      },
+      listen: (receiver) =>
+        links.listen((event) => {
+          if (event.kind === "frame") note("message_received", event.peer, event.frame);
+          receiver(event);
+        }),
+    };
+  }
+
+  /**
+   * Writes what waits, and signs a last checkpoint.
+   *
+   * @returns a sentence where that failed: what is on disk is right, and what is not is lost.
+   */
+  close(): string | undefined {
+    this.#links.flush();
+    try {
+      this.log.close();
+      return undefined;
+    } catch (error) {
+      if (error instanceof QuorateError && error.code !== "INVARIANT") return error.message;
+      throw error;
+    }
+  }
+}
+
+const REPEATS_MS = 60_000;
+
+function nameOfFrame({ type }: SessionFrame): string {
+  return Object.entries(FrameType).find(([, value]) => value === type)?.[0] ?? `type ${type}`;
+}
