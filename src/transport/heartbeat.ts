@@ -147,6 +147,8 @@ export class Heartbeat {
       return false;
     }
     if (isPaused) this.#options.ping(EMPTY);
+    // A question that is not answered is said again: the peer hears from it that this direction works.
+    if (!isPaused && this.#token !== undefined) this.#options.ping(this.#token);
     if (!isPaused && this.#token === undefined) this.#ask();
     this.#options.tick();
     return true;

@@ -96,11 +96,12 @@ class Pipe {
   readonly direction: Direction;
   readonly #from: net.Socket;
   readonly #to: net.Socket;
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
+  /** What happens later, in this order. */
+  readonly #queue: { readonly at: number; readonly action: () => void }[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #fault: Fault;
   #held: Uint8Array | undefined;
   #passed = 0;
-  #busyUntil = 0;
 
   constructor(from: net.Socket, to: net.Socket, direction: Direction, fault: Fault) {
     this.direction = direction;
@@ -110,9 +111,9 @@ class Pipe {
     from.setNoDelay(true);
     from.on("error", () => {});
     from.on("data", (chunk: Uint8Array) => this.#pass(chunk));
-    from.on("end", () => this.#later(() => to.end()));
+    from.on("end", () => this.#later(0, () => to.end()));
     from.on("close", () => {
-      for (const timer of this.#timers) clearTimeout(timer);
+      clearTimeout(this.#timer);
       // Where bytes vanish, the news of the end does too.
       if (this.#fault.kind !== "drop") to.destroy();
     });
@@ -139,15 +140,12 @@ class Pipe {
     const fault = this.#fault;
     switch (fault.kind) {
       case "pass":
-        return this.#later(() => this.#to.write(chunk));
+        return this.#later(0, () => this.#to.write(chunk));
       case "drop":
       case "stall":
         return;
-      case "delay": {
-        const at = performance.now() + fault.ms + Math.random() * (fault.jitterMs ?? 0);
-        this.#busyUntil = Math.max(at, this.#busyUntil);
-        return this.#later(() => this.#to.write(chunk));
-      }
+      case "delay":
+        return this.#later(fault.ms + Math.random() * (fault.jitterMs ?? 0), () => this.#to.write(chunk));
       case "throttle":
         return this.#throttle(chunk, fault.bytesPerSecond);
       case "truncate": {
@@ -182,26 +180,28 @@ class Pipe {
     this.#from.pause();
     const piece = chunk.subarray(0, Math.max(1, Math.ceil(bytesPerSecond / TICKS_PER_SECOND)));
     this.#to.write(piece);
-    this.#after(piece.length / bytesPerSecond * 1000, () => {
+    this.#later(piece.length / bytesPerSecond * 1000, () => {
       const rest = chunk.subarray(piece.length);
       if (rest.length > 0) this.#pass(rest);
       else if (this.#fault.kind !== "stall") this.#from.resume();
     });
   }
 
-  /** After what is delayed already. */
-  #later(action: () => void): void {
-    const wait = this.#busyUntil - performance.now();
-    if (wait <= 0) action();
-    else this.#after(wait, action);
+  /** After a time, and after all that is to happen before. */
+  #later(ms: number, action: () => void): void {
+    if (ms === 0 && this.#queue.length === 0) return action();
+    this.#queue.push({ at: performance.now() + ms, action });
+    if (this.#queue.length === 1) this.#wait();
   }
 
-  #after(ms: number, action: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      if (!this.#to.destroyed) action();
-    }, ms);
-    this.#timers.add(timer);
+  #wait(): void {
+    const [next] = this.#queue;
+    if (next === undefined) return;
+    this.#timer = setTimeout(() => {
+      if (!this.#to.destroyed) next.action();
+      this.#queue.shift();
+      this.#wait();
+    }, Math.max(0, next.at - performance.now()));
   }
 }
 
