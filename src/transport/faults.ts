@@ -38,6 +38,7 @@ export const LINK_CODES = {
   HELLO_VERSION: "no protocol version in common",
   HELLO_SUITE: "no cipher suite in common",
   HELLO_SIGNATURE: "the HELLO_ACK is not signed by the party's identity key for this connection",
+  HELLO_CLOCK: "the peer's clock differs by more than is allowed here",
   HELLO_KEY: "the key agreement gave no key",
   // Frames.
   FRAME_INVALID: "a frame header is malformed or a size is above its cap",
@@ -70,6 +71,7 @@ export const LINK_CODES = {
   RECEIVER_FAILED: "the receiver of link events threw an error",
   INTERNAL: "a bug in this program, met while reading from a peer",
   // Not failures.
+  CLOCK_SKEW: "the peer's clock differs by more than is usual",
   RELOADED: "certificates, authorities, revocation lists and pins were read again",
   LINK_UP: "the link is up",
   LISTENING: "the listener is bound and passed its self-test",

@@ -62,6 +62,10 @@ export interface TransportLimits {
   readonly payloadCaps: Readonly<Record<number, number>>;
   /** Sealed frames, bytes and time per key epoch. */
   readonly rotation: RotationLimits;
+  /** A peer whose clock differs by more is logged, ... */
+  readonly clockSkewWarnMs: number;
+  /** ... and by more than this refused; without end by default, because nothing here rests on clocks being equal. */
+  readonly clockSkewMaxMs: number;
   /** What is still to be sent when a link is closed in good order may take this long. */
   readonly lingerMs: number;
   /** One probe of the start-up self-test. */
@@ -119,6 +123,8 @@ export const DEFAULT_LIMITS: TransportLimits = {
   receiveBacklogBytes: 8 << 20,
   payloadCaps: {},
   rotation: { frames: 2 ** 20, bytes: 2 ** 36, ms: 3_600_000 },
+  clockSkewWarnMs: 200,
+  clockSkewMaxMs: Number.POSITIVE_INFINITY,
   lingerMs: 250,
   selfTestDeadlineMs: 3_000,
 };

@@ -353,6 +353,9 @@ export class Link {
   #receiveHello(bytes: Bytes): void {
     this.#agreed = this.#exchange.receive(bytes);
     this.#clockOffsetMs = Number(this.#agreed.hello.clock) - Date.now();
+    if (Math.abs(this.#clockOffsetMs) > this.#options.limits.clockSkewMaxMs) {
+      throw new LinkFault("HELLO_CLOCK", `${skewText(this.#clockOffsetMs)}: set both, or allow more`);
+    }
     this.#stage = "ack";
     this.#writePlain(FrameType.HELLO_ACK, this.#exchange.acknowledge(this.#bound(), this.#options.identity));
   }
@@ -476,6 +479,12 @@ export class Link {
         );}
     }
   }
+}
+
+/** `the peer's clock is 3 s ahead of ours`. */
+export function skewText(offsetMs: number): string {
+  const seconds = Math.round(Math.abs(offsetMs) / 100) / 10;
+  return `the peer's clock is ${seconds} s ${offsetMs > 0 ? "ahead of" : "behind"} ours`;
 }
 
 /** The TLS exporter values of this connection (PLATFORM.md): without them a HELLO could be relayed. */

@@ -14,7 +14,7 @@ import { Tally, TrafficCounter } from "./counters.ts";
 import { EventQueue, type EventReceiver } from "./event_queue.ts";
 import { LINK_CODES, type LinkCode, LinkFault } from "./faults.ts";
 import { DEFAULT_LIMITS, type TransportLimits } from "./limits.ts";
-import { Link } from "./link.ts";
+import { Link, skewText } from "./link.ts";
 import { type LinkCertificates, LinkGuard } from "./link_guard.ts";
 import type {
   MeshEvent,
@@ -425,6 +425,11 @@ export class Mesh implements Links {
       address,
       text: `the link to ${peer.name} is up`,
     });
+    const { clockOffsetMs = 0 } = link.figures;
+    if (Math.abs(clockOffsetMs) > this.#limits.clockSkewWarnMs) {
+      const text = `${skewText(clockOffsetMs)} or the network slow: set both by a time server`;
+      this.#log({ code: "CLOCK_SKEW", peer: peer.name, direction, text });
+    }
     this.#events.push({ kind: "up", peer: peer.id, bootId: link.bootId as Bytes });
   }
 
