@@ -9,7 +9,7 @@ import { originOf } from "../audit/checkpoint.ts";
 import { Coalescer } from "../audit/coalesce.ts";
 import type { AuditEvent } from "../audit/events.ts";
 import { type Bytes, hex } from "../base/bytes.ts";
-import type { Ed25519Signer } from "../base/crypto.ts";
+import { type Ed25519Signer, sha256 } from "../base/crypto.ts";
 import { QuorateError } from "../base/errors.ts";
 import type { SessionEvent } from "../session/context.ts";
 import { FrameType, type Links, type SessionFrame } from "../session/links.ts";
@@ -29,6 +29,20 @@ export interface AuditedKey {
   readonly member?: boolean;
 }
 
+/** A signature that is asked for. */
+export interface AuditedSigning {
+  /** What people call the key. */
+  readonly name: string;
+  /** Its id. */
+  readonly keyId: Bytes;
+  /** Its epoch. */
+  readonly epoch: number;
+  /** Digest of what is signed. */
+  readonly digest: Bytes;
+  /** Path of the child that signs; `m` is the key itself. */
+  readonly path?: string;
+}
+
 /** Events that are about a key as it is after them. */
 export type KeyEventType =
   | "key_generated"
@@ -37,6 +51,11 @@ export type KeyEventType =
   | "key_repaired"
   | "key_synchronised"
   | "key_imported";
+
+/** What stands for a message of a key for Ed25519 or BIP340: its SHA-256, or itself where a digest is signed. */
+export function messageDigest({ curve }: { readonly curve: string }, message: Bytes): Bytes {
+  return curve === "bip340" ? message : sha256(message);
+}
 
 /** The audit log of a party that is open. */
 export class PartyAudit {
@@ -87,7 +106,7 @@ export class PartyAudit {
   }
 
   /** Takes note of what became of a key. */
-  noteKey<T extends AuditedKey>(type: KeyEventType, key: T): T {
+  noteKey<const T extends AuditedKey>(type: KeyEventType, key: T): T {
     const { name, record: { keyId, epoch }, outcome, member } = key;
     const details = {
       key: name,
@@ -98,6 +117,18 @@ export class PartyAudit {
     };
     this.log.append({ type, outcome: "ok", details });
     return key;
+  }
+
+  /** Takes note that a signature is asked for. It is on disk when the session opens. */
+  noteSigning({ name, keyId, epoch, digest, path }: AuditedSigning): void {
+    const details = { key: name, keyId: hex(keyId), epoch, digest: hex(digest), ...pathOf(path) };
+    this.log.append({ type: "sign_requested", outcome: "started", details });
+  }
+
+  /** Takes note of a signature. */
+  noteSigned({ name, keyId, epoch, digest, path }: AuditedSigning, signers: readonly string[]): void {
+    const details = { key: name, keyId: hex(keyId), epoch, digest: hex(digest), signers, ...pathOf(path) };
+    this.log.append({ type: "signature_made", outcome: "ok", details });
   }
 
   /** Takes note of what happened to a link. What repeats within a minute is counted. */
@@ -163,6 +194,10 @@ export class PartyAudit {
 }
 
 const REPEATS_MS = 60_000;
+
+function pathOf(path: string | undefined): { readonly path?: string } {
+  return path === undefined || path === "m" ? {} : { path };
+}
 
 function nameOfFrame({ type }: SessionFrame): string {
   return Object.entries(FrameType).find(([, value]) => value === type)?.[0] ?? `type ${type}`;

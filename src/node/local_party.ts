@@ -28,6 +28,7 @@ import { readSecretFile, reasonOf } from "../storage/files.ts";
 import { type KeyEntry, type KeyFacts, LocalStore } from "../storage/local_store.ts";
 import { type LockHolder, lockParty, type PartyLock } from "../storage/lock.ts";
 import type { SealingSource } from "../storage/sealing.ts";
+import { PartyAudit } from "./audit.ts";
 import { type Config, type PartyConfig, partyConfig } from "./config.ts";
 
 /** How a party is opened. */
@@ -55,6 +56,7 @@ export class LocalParty implements Disposable {
   /** How long to wait for others. */
   readonly timeoutMs: number;
   readonly #lock: PartyLock;
+  #audit: PartyAudit | undefined;
 
   /** @ignore use {@linkcode openLocal} */
   constructor(
@@ -67,6 +69,23 @@ export class LocalParty implements Disposable {
     this.store = fields.store;
     this.timeoutMs = fields.timeoutMs;
     this.#lock = lock;
+  }
+
+  /**
+   * Its audit log, which is opened when it is first asked for.
+   *
+   * @throws UsageError AUDIT_CORRUPT, AUDIT_UNREADABLE, AUDIT_UNWRITABLE or LOOSE_PERMISSIONS
+   */
+  get audit(): PartyAudit {
+    this.#audit ??= PartyAudit.open(this.config, this.party, () => this.identity());
+    return this.#audit;
+  }
+
+  /** Writes what waits for the audit log, and closes it. @returns a sentence where that failed. */
+  closeAudit(): string | undefined {
+    const audit = this.#audit;
+    this.#audit = undefined;
+    return audit?.close();
   }
 
   /** An ECDSA key with its secret share: the caller disposes `share.share`. @throws UsageError KEY_SCHEME */
@@ -121,6 +140,7 @@ export class LocalParty implements Disposable {
 
   /** Closes the store and lets the next process in. */
   [Symbol.dispose](): void {
+    this.closeAudit();
     this.store[Symbol.dispose]();
     this.#lock[Symbol.dispose]();
   }

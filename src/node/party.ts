@@ -39,6 +39,7 @@ import type { KeyEntry } from "../storage/local_store.ts";
 import { printable } from "../session/messages.ts";
 import { Mesh, type MeshEvent, type MeshOptions, type PeerStatus } from "../transport/mesh.ts";
 import type { TransportLimits } from "../transport/limits.ts";
+import { messageDigest, type PartyAudit } from "./audit.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, formatAddress } from "./config.ts";
 import { childKey } from "./derivation.ts";
@@ -159,6 +160,7 @@ export interface SignResult extends PublicKeyInfo {
 /** An open party. Links are made when the first session needs them. */
 export class Party {
   readonly #local: LocalParty;
+  readonly #audit: PartyAudit;
   readonly #options: PartyOptions;
   readonly #pairs: PairStates;
   readonly #settling = new Set<Promise<unknown>>();
@@ -170,6 +172,8 @@ export class Party {
   /** @ignore use {@linkcode openParty} */
   constructor(local: LocalParty, options: PartyOptions) {
     this.#local = local;
+    // A log that was tampered with is found before anything is done, not when something is to be recorded.
+    this.#audit = local.audit;
     this.#options = options;
     this.#pairs = new PairStates(local.store);
   }
@@ -184,7 +188,9 @@ export class Party {
     const participants = this.#local.config.roster.parties.map((party) => party.index);
     const input = { bits, participants };
     agreeRandom.proposal(input);
-    return await (await this.#start(agreeRandom, input)).result;
+    const value = await (await this.#start(agreeRandom, input)).result;
+    this.#audit.note({ type: "random_agreed", outcome: "ok", details: { bits } });
+    return value;
   }
 
   /**
@@ -212,9 +218,11 @@ export class Party {
     const session = await this.#start(dkg, input);
     const { share, certificate, outcome } = await session.result;
     using _share = share.share;
+    const made = { name: request.name, record: share.record, certificate, outcome };
+    this.#audit.noteKey("key_generated", made);
     await this.#setUpPairs(share);
     if ((await session.settled).all) store.settle(share.record);
-    return { name: request.name, record: share.record, certificate, outcome };
+    return made;
   }
 
   /**
@@ -226,7 +234,9 @@ export class Party {
   async generateFrostKey(
     request: FrostGenerateRequest,
   ): Promise<FrostKeyInfo & { readonly outcome: DkgResult["outcome"] }> {
-    return await generateFrostKey(this.#local, this.#starter, request, this.#former(request.name));
+    const former = this.#former(request.name);
+    const made = await generateFrostKey(this.#local, this.#starter, request, former);
+    return this.#audit.noteKey("key_generated", made);
   }
 
   /**
@@ -235,7 +245,15 @@ export class Party {
    * @throws UsageError NOT_QUALIFIED before any connection is made where the signers do not satisfy the policy.
    */
   async signMessage(request: FrostSignRequest): Promise<FrostSignResult> {
-    return await signWithFrost(this.#local, this.#starter, request);
+    const entry = this.#local.store.active(request.name);
+    const asked = { ...entry, digest: messageDigest(entry, request.message) };
+    const start: StartSession = (definition, input) => {
+      this.#audit.noteSigning(asked);
+      return this.#start(definition, input);
+    };
+    const signed = await signWithFrost(this.#local, start, request);
+    if (signed.signature !== undefined) this.#audit.noteSigned(asked, signed.signers);
+    return signed;
   }
 
   /**
@@ -259,6 +277,8 @@ export class Party {
     const payload = payloadHash(signProposal(input).payload);
     const place = { keyId: record.keyId, epoch: record.epoch, signers: quorum.active };
     store.admitSigners(place);
+    const asked = { ...entry, digest: request.digest, path: formatPath(path) };
+    this.#audit.noteSigning(asked);
     const session = await this.#start(sign, input, {
       mend: (peer, done) => {
         this.#setUpPair(share, peer).then(() => done(), done);
@@ -272,6 +292,7 @@ export class Party {
       throw new UsageError("USAGE", `${this.#local.party.name} is no receiver of the signature`);
     }
     store.resolvePayload(share.record.keyId, payload);
+    this.#audit.noteSigned(asked, signers);
     return { ...key, signature };
   }
 
@@ -286,7 +307,7 @@ export class Party {
     if (isFrostKey(store.active(request.name))) {
       const refreshed = await refreshFrostKey(this.#local, this.#starter, request.name);
       const outcome = refreshed.outcome === "refreshed" ? "dealt" : refreshed.outcome;
-      return { ...refreshed, outcome, member: true };
+      return this.#audit.noteKey("key_refreshed", { ...refreshed, outcome, member: true });
     }
     using held = openHeld(this.#local, request.name);
     const place = activeShare(held.epochs)?.share.record;
@@ -298,7 +319,8 @@ export class Party {
       pairState: (peer) => place && this.#pairs.get({ ...place, peer }),
       burned: (peer) => place !== undefined && this.#pairs.isBurned({ ...place, peer }),
     };
-    return await this.#newEpoch(request.name, refresh, input, input.pairs === "renew");
+    const made = await this.#newEpoch(request.name, refresh, input, input.pairs === "renew");
+    return this.#audit.noteKey("key_refreshed", made);
   }
 
   /**
@@ -312,9 +334,9 @@ export class Party {
     const input = reshareInput(this.#local, held, request);
     const parties = [...input.members, ...input.witnesses].map(({ index }) => index);
     if (!parties.includes(input.self) && activeShare(held.epochs) !== undefined) {
-      return await this.#awaitDeparture(name, parties);
+      return this.#audit.noteKey("key_reshared", await this.#awaitDeparture(name, parties));
     }
-    const made = await this.#newEpoch(name, reshare, input, true);
+    const made = this.#audit.noteKey("key_reshared", await this.#newEpoch(name, reshare, input, true));
     await this.#tellOf(name, absentMembers(held, input).map(({ index }) => index));
     return made;
   }
@@ -332,7 +354,7 @@ export class Party {
       ...reshareInput(this.#local, held, { ...request, dealers: importDealers(request) }),
       owner: request.from,
     };
-    return await this.#newEpoch(name, reshare, input, true);
+    return this.#audit.noteKey("key_imported", await this.#newEpoch(name, reshare, input, true));
   }
 
   /** Restores the share of a party that lost it, with the help of others: run at all of them. */
@@ -342,7 +364,8 @@ export class Party {
     const scheme = here !== undefined && isFrostKey(here) ? here.curve as FrostScheme : request.scheme;
     if (scheme !== undefined) {
       const outcome = request.lost === this.#local.party.name ? "restored" : "helped";
-      return { ...await repairFrostKey(this.#local, this.#starter, request, scheme), outcome, member: true };
+      const repaired = await repairFrostKey(this.#local, this.#starter, request, scheme);
+      return this.#audit.noteKey("key_repaired", { ...repaired, outcome, member: true });
     }
     using held = openHeld(this.#local, name);
     const input = repairInput(this.#local, held, request);
@@ -353,7 +376,8 @@ export class Party {
     const isLost = share.self === input.lost.index;
     const present = isLost ? input.helpers : [input.lost];
     await this.#setUpPairs(share, present.map(({ index }) => index));
-    return { name, record, certificate, outcome: isLost ? "restored" : "helped", member: true };
+    const outcome = isLost ? "restored" : "helped";
+    return this.#audit.noteKey("key_repaired", { name, record, certificate, outcome, member: true });
   }
 
   /**
@@ -363,7 +387,7 @@ export class Party {
   async syncKey(request: { readonly name: string; readonly parties: readonly string[] }): Promise<EpochInfo> {
     this.#requireEcdsa(request.name, "run key refresh again at all its members, or key repair");
     const parties = membersNamed(this.#local.config.roster, request.parties).map(({ index }) => index);
-    return await this.#sync(request.name, parties);
+    return this.#audit.noteKey("key_synchronised", await this.#sync(request.name, parties));
   }
 
   /** Makes links to all peers, and tells how each stands; one that was up and has left since counts as it was. */
@@ -396,6 +420,8 @@ export class Party {
     await Promise.allSettled(this.#settling);
     this.cancel();
     await this.#network?.mesh.close();
+    const unwritten = this.#local.closeAudit();
+    if (unwritten !== undefined) this.#options.warn?.(unwritten);
     this.#pairs[Symbol.dispose]();
     this.#local[Symbol.dispose]();
   }
@@ -410,6 +436,8 @@ export class Party {
     input: I,
     options: StartOptions = {},
   ): Promise<RunningSession<O>> {
+    // What cannot be recorded is not begun: no nonce is drawn and no peer asked.
+    this.#audit.requireStart(definition.name, this.#options.command);
     this.#connecting ??= connect(this.#local, this.#pairs, this.#options);
     this.#network ??= await this.#connecting;
     if (this.#cancelled) throw new TransportError("CANCELLED", `${definition.name} was cancelled here`);
@@ -569,12 +597,18 @@ const REACH_POLL_MS = 50;
 const DEPARTURE_LINGER_MS = 2_000;
 
 /**
- * Opens a party: takes its lock, opens its store. Links are made later.
+ * Opens a party: takes its lock, opens its store and its audit log. Links are made later.
  *
- * @throws UsageError see {@linkcode openLocal}
+ * @throws UsageError see {@linkcode openLocal} and {@linkcode LocalParty.audit}
  */
 export async function openParty(config: Config, name: string, options: PartyOptions): Promise<Party> {
-  return new Party(await openLocal(config, name, options), options);
+  const local = await openLocal(config, name, options);
+  try {
+    return new Party(local, options);
+  } catch (error) {
+    local[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** What everybody may know of an active key. @throws UsageError KEY_UNKNOWN or KEY_PENDING */
@@ -605,6 +639,7 @@ async function connect(
   const { config, party } = local;
   const identity = local.identity();
   const rng = options.rng ?? systemRng;
+  const { audit } = local;
   let turnedAway: string | undefined;
   const mesh = meshOf(local, {
     roster: config.roster,
@@ -629,6 +664,7 @@ async function connect(
     limits: { ...config.transport, ...options.transport },
     log: (event) => {
       if (event.peer === undefined && event.direction === "in") turnedAway = event.text;
+      audit.link(event);
       options.log?.(event);
     },
   });
@@ -636,13 +672,16 @@ async function connect(
     roster: config.roster,
     self: party.index,
     identity,
-    links: mesh,
+    links: audit.recorded(mesh),
     clock: systemClock,
     rng,
     journal: pairs,
     timeoutMs: local.timeoutMs,
     command: options.command,
-    ...(options.progress === undefined ? {} : { onEvent: options.progress }),
+    onEvent: (event) => {
+      audit.session(event);
+      options.progress?.(event);
+    },
   });
   await mesh.start();
   return { mesh, host, turnedAway: () => turnedAway };
