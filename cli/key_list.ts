@@ -7,7 +7,7 @@
 import type { Command } from "commander";
 import { hex } from "../src/base/bytes.ts";
 import { backedUpEpoch } from "../src/node/backup.ts";
-import { isFrostInfo } from "../src/node/frost_keys.ts";
+import { isFrostInfo, kindOfEntry } from "../src/node/frost_keys.ts";
 import { type KeyInfo, keyInfo } from "../src/node/party.ts";
 import { recordOf } from "../src/node/public_key.ts";
 import type { KeyEntry, LocalStore } from "../src/storage/local_store.ts";
@@ -25,16 +25,26 @@ export function addKeyList(key: Command): void {
           key: name,
           keyId: hex(keyId),
           epoch,
-          curve,
+          ...kindOfEntry({ curve }),
           state,
           ...backupOf(store, { keyId, epoch, state }),
         }));
-        const rows = keys.map((
-          row,
-        ) => [row.key, row.curve, row.state, `epoch ${row.epoch}`, row.keyId.slice(0, 16), backupText(row)]);
+        const rows = keys.map((row) => [
+          row.key,
+          kindText(row),
+          row.state,
+          `epoch ${row.epoch}`,
+          row.keyId.slice(0, 16),
+          backupText(row),
+        ]);
         print(options.json, keys, table(rows));
       });
     });
+}
+
+/** The curve, and the scheme where the curve has another one. */
+function kindText({ curve, scheme }: ReturnType<typeof kindOfEntry>): string {
+  return scheme === undefined || scheme === curve ? curve : `${curve} ${scheme}`;
 }
 
 /** Whether this epoch of a key is backed up, and the newest one that is. A share that is not in use needs no backup. */

@@ -6,7 +6,7 @@
 
 import { type Command, Option } from "commander";
 import { fromHex, hex } from "../src/base/bytes.ts";
-import { UsageError } from "../src/base/errors.ts";
+import { TransportError, UsageError } from "../src/base/errors.ts";
 import { kindOf } from "./key_generate.ts";
 import { printEpoch } from "./key_refresh.ts";
 import { namesOf, optionsOf, wholeNumber, withLocal, withParty } from "./options.ts";
@@ -44,9 +44,24 @@ export function addKeyRepair(key: Command): void {
       const kind = kindOf(options);
       await withParty(options, `key repair --key ${options.key}`, async (party) => {
         const scheme = "scheme" in kind ? { scheme: kind.scheme } : {};
-        printEpoch(options, party, await party.repairKey({ name, lost, helpers, ...scheme }));
+        const repaired = await party.repairKey({ name, lost, helpers, ...scheme }).catch((error) => {
+          throw party.local.party.name === lost ? withKind(error) : error;
+        });
+        printEpoch(options, party, repaired);
       });
     });
+}
+
+/** The party that lost its share cannot look up what kind of key it was: where the others say another one, options are missing. */
+function withKind(error: unknown): unknown {
+  if (!(error instanceof TransportError) || !/ (protocol|scheme) \(/.test(error.message)) return error;
+  const { code, message, party, parties } = error;
+  const hint = "--curve and --scheme say here, where the share is lost, which kind of key it is";
+  return new TransportError(code, `${message}; ${hint}`, {
+    cause: error,
+    parties,
+    ...(party === undefined ? {} : { party }),
+  });
 }
 
 /** Adds `key sync`. */

@@ -71,6 +71,15 @@ export function isFrostKey({ curve }: Pick<KeyEntry, "curve">): boolean {
   return curve in FROST_SUITES;
 }
 
+/** Curve and scheme of a stored key, as in its public record: an entry names a key of FROST by its scheme alone. */
+export function kindOfEntry(
+  entry: Pick<KeyEntry, "curve">,
+): { readonly curve: string; readonly scheme?: FrostScheme } {
+  if (!isFrostKey(entry)) return { curve: entry.curve };
+  const { group, scheme } = FROST_SUITES[entry.curve as FrostScheme];
+  return { curve: group.name, scheme };
+}
+
 /** Whether what is known of a key is known of one of these. */
 export function isFrostInfo<T extends { readonly record: object }>(info: T): info is T & FrostKeyInfo {
   return "suite" in info.record;
@@ -174,6 +183,9 @@ export async function repairFrostKey(
     ? undefined
     : { share: local.openFrostKey(entry).share, certificate: entry.certificate };
   using _share = holding?.share.share;
+  const known = local.store.named(name).some(({ state }) => state === "active")
+    ? frostKeyInfo(local, name).record
+    : undefined;
   const input = {
     keyName: name,
     scheme,
@@ -181,6 +193,7 @@ export async function repairFrostKey(
     lost: roster.named(lost).index,
     self: local.party.index,
     ...(holding === undefined ? {} : { holding }),
+    ...(known === undefined ? {} : { known }),
     identityOf: (party: PartyId) => roster.parties.find(({ index }) => index === party)?.identity.publicKey,
   };
   frostRepair.proposal(input);

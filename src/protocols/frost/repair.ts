@@ -54,7 +54,7 @@ import {
 import { encodeFrostStoredKey } from "./stored_key.ts";
 import { FROST_SUITES, type FrostScheme, type FrostSuite } from "./suite.ts";
 
-/** What a party must know to take part. Equal at all participants but for `self`, `holding` and `identityOf`. */
+/** What a party must know to take part. Equal at all participants but for `self`, `holding`, `known` and `identityOf`. */
 export interface FrostRepairInput {
   /** What people call the key. */
   readonly keyName: string;
@@ -68,6 +68,8 @@ export interface FrostRepairInput {
   readonly self: PartyId;
   /** At a helper: the newest ACTIVE epoch. The secret in it stays the caller's. */
   readonly holding?: { readonly share: FrostKeyShare; readonly certificate: Bytes };
+  /** At the party that lost its share: the newest ACTIVE epoch in its store, if an old copy of that came back. */
+  readonly known?: FrostKeyRecord;
   /** The identity key that the roster has for a party. */
   readonly identityOf: (party: PartyId) => Bytes | undefined;
 }
@@ -123,9 +125,12 @@ export const frostRepair: Definition<FrostRepairInput, FrostRepairResult | undef
   name: "frost-repair",
   version: 1,
   proposal,
-  offer: ({ holding }) => holding === undefined ? EMPTY : recordHash(holding.share.record),
+  offer(input) {
+    const record = recordOf(input);
+    return record === undefined ? EMPTY : recordHash(record);
+  },
   unsettled(input, _self, offers) {
-    refuseMixedEpochs(input, offers);
+    refuseOffers(input, offers);
     return { mine: [], others: [] };
   },
   rounds(input) {
@@ -159,7 +164,7 @@ export function frostRepairRounds({ group }: FrostSuite, helpers: number): Frost
 }
 
 function* run(session: Session, input: FrostRepairInput): Protocol<FrostRepairResult | undefined> {
-  refuseMixedEpochs(input, session.offers);
+  refuseOffers(input, session.offers);
   if (session.self === input.lost) return yield* receive(session, input);
   const { holding } = input;
   invariant(holding !== undefined, "a helper has its share");
@@ -221,6 +226,7 @@ function* receive(session: Session, input: FrostRepairInput): Generator<Step, Fr
   const announced = (yield* exchange(rounds.announce, {}, { from: helpers })).broadcast;
   const { record, certificate, raw } = yield* compute(() => believe(session, input, announced), undefined);
   checkAnnouncements(rounds.announce, input, record, announced);
+  refuseOlder(input, record);
 
   const sums = (yield* exchange(rounds.sum, {}, { from: helpers })).direct;
   const own = announcedHash(session, rounds.announce, input, announced);
@@ -360,29 +366,56 @@ function announcedHash(
   return hash(Tag.frostRepairAnnounced, session.id, ...messages);
 }
 
-/** @throws UsageError EPOCH_MISMATCH where two helpers have different epochs; TransportError where an offer is malformed. */
-function refuseMixedEpochs(
-  { keyName, helpers, lost }: FrostRepairInput,
-  offers: ReadonlyMap<PartyId, Bytes>,
-): void {
+/** What is there must not be replaced by what is older, or of another key. @throws UsageError KEY_EXISTS or EPOCH_MISMATCH */
+function refuseOlder({ keyName, known }: FrostRepairInput, { keyId, epoch }: FrostKeyRecord): void {
+  if (known === undefined) return;
+  if (!equal(known.keyId, keyId)) {
+    throw new UsageError("KEY_EXISTS", `another key ${keyName} is stored here: nothing was restored`);
+  }
+  if (known.epoch <= epoch) return;
+  throw new UsageError(
+    "EPOCH_MISMATCH",
+    `the helpers have epoch ${epoch} of the key ${keyName} and this party epoch ${known.epoch}: run key refresh again at all its members`,
+  );
+}
+
+/**
+ * @throws UsageError EPOCH_MISMATCH where two helpers have different epochs, KEY_EXISTS where nothing is lost; TransportError where
+ * an offer is malformed.
+ */
+function refuseOffers(input: FrostRepairInput, offers: ReadonlyMap<PartyId, Bytes>): void {
+  const { keyName, helpers, lost } = input;
   const [first, ...others] = helpers.flatMap((party) => offers.get(party) ?? []);
   for (const [party, offer] of offers) {
-    if (offer.length === (party === lost ? 0 : 32)) continue;
+    if (offer.length === 32 || (offer.length === 0 && party === lost)) continue;
     throw new TransportError("PEER_REFUSED", `party ${party} opens the repair with a malformed offer`, {
       parties: [party],
     });
   }
-  if (first === undefined || others.every((offer) => equal(offer, first))) return;
+  if (first === undefined) return;
+  if (!others.every((offer) => equal(offer, first))) {
+    throw new UsageError(
+      "EPOCH_MISMATCH",
+      `the helpers have the key ${keyName} in different epochs: complete the last refresh first`,
+    );
+  }
+  const record = recordOf(input);
+  if (record === undefined || !equal(first, offers.get(lost) ?? EMPTY)) return;
   throw new UsageError(
-    "EPOCH_MISMATCH",
-    `the helpers have the key ${keyName} in different epochs: complete the last refresh first`,
+    "KEY_EXISTS",
+    `${nameOf(record, lost)} has its share of the key ${keyName}: there is nothing to repair`,
   );
+}
+
+/** The epoch that this party has. */
+function recordOf({ holding, known }: FrostRepairInput): FrostKeyRecord | undefined {
+  return holding?.share.record ?? known;
 }
 
 /** Checks the input and says what must be equal. The key id and the epoch are in the offers: the owner may not know them. */
 function proposal(input: FrostRepairInput): Proposal {
   const { keyName, scheme, helpers, lost, self, holding } = input;
-  const record = holding?.share.record;
+  const record = recordOf(input);
   const members = new Set(record?.members.map(({ index }) => index));
   const wrong = helpers.includes(lost)
     ? "the party that lost its share is no helper"

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type PartyId, partyId, sessionId } from "../../../src/base/brands.ts";
+import { keyId, type PartyId, partyId, sessionId } from "../../../src/base/brands.ts";
 import { type Bytes, concat, EMPTY, hex, utf8 } from "../../../src/base/bytes.ts";
 import { type Codec, decode, DecodeError } from "../../../src/base/codec.ts";
 import { sha256 } from "../../../src/base/crypto.ts";
@@ -10,7 +10,12 @@ import type { Scalar } from "../../../src/math/curve.ts";
 import type { FrostHeldEpoch } from "../../../src/protocols/frost/held.ts";
 import { verifyFrostCertificate } from "../../../src/protocols/frost/certificate.ts";
 import type { FrostRefreshResult } from "../../../src/protocols/frost/refresh.ts";
-import { encodeFrostRecord, recordHash, shareScalar } from "../../../src/protocols/frost/key.ts";
+import {
+  encodeFrostRecord,
+  type FrostKeyRecord,
+  recordHash,
+  shareScalar,
+} from "../../../src/protocols/frost/key.ts";
 import {
   frostRepair,
   type FrostRepairAnnouncement,
@@ -356,6 +361,34 @@ Deno.test("frostRepair refuses helpers in different epochs before anything is se
   }
 });
 
+Deno.test("frostRepair repairs nothing at a party that has its share, or a later one, or another key of that name", () => {
+  const keys = keyring("ed25519");
+  const { record } = keys.holding(CAROL).share;
+  const run = (known: FrostKeyRecord) =>
+    runRepair(keys, {
+      inputOf: (input) => input.self === CAROL ? { ...input, known } : input,
+      onPersist: () => never(),
+    });
+  const refused = (outcome: LocalOutcome<unknown> | undefined, code: string, match: RegExp) => {
+    assert.ok(outcome !== undefined && !outcome.ok && outcome.error instanceof UsageError);
+    assert.equal(outcome.error.code, code);
+    assert.match(outcome.error.message, match);
+  };
+  // All see it before anything is sent.
+  for (const outcome of run(record).values()) {
+    refused(outcome, "KEY_EXISTS", /^carol has its share of the key treasury: there is nothing to repair$/);
+  }
+  const later = run({ ...record, epoch: record.epoch + 1 });
+  refused(later.get(CAROL), "EPOCH_MISMATCH", /have epoch 1 .* this party epoch 2: run key refresh again/);
+  const other = run({ ...record, keyId: keyId(new Uint8Array(32)) });
+  refused(other.get(CAROL), "KEY_EXISTS", /another key treasury is stored here/);
+  // An old copy of the store is no obstacle.
+  const older = runRepair(keys, {
+    inputOf: (input) => input.self === CAROL ? { ...input, known: { ...record, epoch: 0 } } : input,
+  });
+  assert.equal(valuesOf(older).get(CAROL)?.share.record.epoch, record.epoch);
+});
+
 Deno.test("frostRepair refuses malformed offers", () => {
   const keys = keyring("ed25519");
   const input = inputFor(keys, ALICE, [ALICE, BOB], CAROL);
@@ -365,7 +398,7 @@ Deno.test("frostRepair refuses malformed offers", () => {
   assert.deepEqual(unsettled([[ALICE, good]]), { mine: [], others: [] });
   assert.deepEqual(unsettled([[ALICE, good], [BOB, good], [CAROL, EMPTY]]), { mine: [], others: [] });
   assert.throws(() => unsettled([[ALICE, good], [BOB, EMPTY]]), TransportError);
-  assert.throws(() => unsettled([[ALICE, good], [CAROL, good]]), TransportError);
+  assert.throws(() => unsettled([[ALICE, good], [CAROL, good.slice(1)]]), TransportError);
   assert.throws(() => unsettled([[ALICE, good], [BOB, good.slice(1)]]), TransportError);
 });
 
