@@ -8,10 +8,11 @@ import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { UsageError } from "../src/base/errors.ts";
 import { isIssuedBy, putFiles } from "../src/node/certificate_files.ts";
-import { CLUSTER_EXPECTED, CLUSTER_PATTERN } from "../src/node/config.ts";
+import { CLUSTER_EXPECTED, CLUSTER_PATTERN, type Config } from "../src/node/config.ts";
 import { readPublicText } from "../src/node/local_party.ts";
-import { createAuthority, generationOf } from "../src/pki/authority.ts";
+import { createAuthority, createRevocationList, generationOf } from "../src/pki/authority.ts";
 import { certificatesIn } from "../src/pki/inspect.ts";
+import { listsIn } from "../src/pki/revocation.ts";
 import { isThere } from "../src/storage/files.ts";
 import { daysOf } from "./cert_options.ts";
 import { configOf, optionsOf } from "./options.ts";
@@ -73,20 +74,15 @@ export function addCertRotateCa(cert: Command): void {
       const bundle = certificatesIn(readPublicText(path, "the authority's certificate"));
       const newest = bundle.at(-1);
       if (newest === undefined) throw new UsageError("IDENTITY_INVALID", `${path} holds no certificate`);
-      if (options.finish === true) {
-        return finish(
-          options.json,
-          path,
-          bundle,
-          config.parties.map(({ certPath }) => certPath),
-        );
-      }
+      if (options.finish === true) return finish(options.json, config, bundle);
       if (bundle.length > 1) {
         throw new UsageError(
           "USAGE",
           `${path} holds ${bundle.length} authorities already: run rotate-ca --finish when all parties have certificates of the newest`,
         );
       }
+      const listPath = listPathOf(config);
+      const lists = isThere(listPath) ? readPublicText(listPath, "the revocation lists") : undefined;
       const generation = generationOf(newest) + 1;
       const made = await createAuthority({
         cluster: config.cluster,
@@ -95,24 +91,27 @@ export function addCertRotateCa(cert: Command): void {
       });
       const keyPath = join(dirname(path), `ca-key-${generation}.pem`);
       putFiles([{ path: keyPath, content: made.keyPem, secret: true }]);
-      const copies = putFiles([{ path, content: newest + made.certPem }], { force: true });
+      // Once the older one is gone, the file must hold a list of this one.
+      const added = lists === undefined ? [] : [{
+        path: listPath,
+        content: lists + await createRevocationList({ authority: made, revoked: [], number: 1 }),
+      }];
+      const copies = putFiles([{ path, content: newest + made.certPem }, ...added], { force: true });
       print(
         options.json,
         { certificate: path, key: keyPath, copies },
-        `${path} holds both authorities now: give it to all hosts, then renew every certificate with --ca-key ${keyPath}, ` +
-          `then run rotate-ca --finish\n`,
+        `${
+          [path, ...added.map(({ path }) => path)].join(" and ")
+        } now hold both authorities: give them to all hosts, ` +
+          `then renew every certificate, then run rotate-ca --finish\n`,
       );
     });
 }
 
-function finish(
-  json: boolean | undefined,
-  path: string,
-  bundle: readonly string[],
-  leaves: readonly string[],
-): void {
+function finish(json: boolean | undefined, config: Config, bundle: readonly string[]): void {
+  const path = config.authorityPath;
   const newest = bundle.at(-1) as string;
-  const left = leaves.filter((leaf) =>
+  const left = config.parties.map(({ certPath }) => certPath).filter((leaf) =>
     isThere(leaf) && !isIssuedBy(readPublicText(leaf, "a certificate"), newest)
   );
   if (left.length > 0) {
@@ -121,10 +120,27 @@ function finish(
       `${left.join(", ")} ${left.length === 1 ? "is" : "are"} not of the newest authority: renew first`,
     );
   }
-  const copies = putFiles([{ path, content: newest }], { force: true });
+  // A node refuses a list that none of its authorities has signed.
+  const listPath = listPathOf(config);
+  const lists = isThere(listPath)
+    ? listsIn(readPublicText(listPath, "the revocation lists"), [newest])
+      .filter(({ issuer }) => issuer !== undefined)
+    : [];
+  const changed = lists.length === 0
+    ? []
+    : [{ path: listPath, content: lists.map(({ pem }) => pem).join("") }];
+  const copies = putFiles([{ path, content: newest }, ...changed], { force: true });
+  const files = [path, ...changed.map(({ path }) => path)];
   print(
     json,
     { certificate: path, copies },
-    `${path} holds the newest authority alone: give it to all hosts\n`,
+    `${
+      files.join(" and ")
+    }: the newest authority alone. Give them to all hosts, and destroy the key of the older one\n`,
   );
+}
+
+/** The revocation lists that are kept beside the authority. */
+function listPathOf(config: Config): string {
+  return config.revocationListPath ?? join(dirname(config.authorityPath), "crl.pem");
 }

@@ -9,6 +9,7 @@ import type { Command } from "commander";
 import { fromUtf8 } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
 import { putFiles } from "../src/node/certificate_files.ts";
+import { checkMaterial, readMaterial } from "../src/node/certificates.ts";
 import { partyConfig } from "../src/node/config.ts";
 import { readPublicText, readSecretText } from "../src/node/local_party.ts";
 import { issueLeaf, issueRequested } from "../src/pki/authority.ts";
@@ -136,6 +137,7 @@ export function addCertRenew(cert: Command): void {
 /** Puts the next certificate to use: not before the configuration has its pin, or every peer would refuse it. */
 function activate(options: RenewOptions, certPath: string, keyPath: string): void {
   const party = requireParty(options);
+  const config = configOf(options);
   const certPem = readPublicText(certPath, "the next certificate");
   const keyPem = readSecretText(keyPath, "the next key");
   const pin = pinOf(certPem);
@@ -146,6 +148,8 @@ function activate(options: RenewOptions, certPath: string, keyPath: string): voi
       { party: party.name },
     );
   }
+  const { tls, ...rest } = readMaterial(config, party);
+  checkMaterial(config, party, { ...rest, tls: { ...tls, certPem, keyPem } });
   const copies = putFiles([
     { path: party.keyPath, content: keyPem, secret: true },
     { path: party.certPath, content: certPem },

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { UsageError } from "../src/base/errors.ts";
-import { readAuthority } from "../src/node/certificate_files.ts";
+import { readAuthorities } from "../src/node/certificate_files.ts";
 import {
   CLUSTER_PATTERN,
   type Config,
@@ -35,7 +34,7 @@ export interface SubjectOptions extends GlobalOptions {
 export function addAuthorityOptions(command: Command): Command {
   return command
     .option("--ca <file>", "the authority's certificate (default: that of the configuration)")
-    .option("--ca-key <file>", "its private key (default: ca-key.pem beside it)");
+    .option("--ca-key <file>", "its private key (default: ca-key.pem or ca-key-N.pem beside it)");
 }
 
 /** Adds the options that say for whom a certificate is. */
@@ -45,18 +44,23 @@ export function addSubjectOptions(command: Command): Command {
     .option("--host <host>", "name or address that the others dial (default: that of the configuration)");
 }
 
-/** Paths of the authority's certificate and key. */
-export function authorityPaths(
-  { ca, caKey, ...rest }: AuthorityPlace,
-): { readonly cert: string; readonly key: string } {
-  const cert = ca ?? configOf(rest).authorityPath;
-  return { cert, key: caKey ?? join(dirname(cert), "ca-key.pem") };
+/** Where the authorities' certificates are. */
+export function authorityPath({ ca, ...rest }: AuthorityPlace): string {
+  return ca ?? configOf(rest).authorityPath;
 }
 
-/** The authority. @throws UsageError IDENTITY_INVALID or LOOSE_PERMISSIONS */
+/** The authorities whose keys are here, the newest last; at least one. @throws UsageError IDENTITY_INVALID or LOOSE_PERMISSIONS */
+export function authoritiesOf(options: AuthorityPlace): readonly CertifiedKey[] {
+  const { caKey } = options;
+  return readAuthorities({
+    certPath: authorityPath(options),
+    ...(caKey === undefined ? {} : { keyPath: caKey }),
+  });
+}
+
+/** The newest authority whose key is here. @throws UsageError IDENTITY_INVALID or LOOSE_PERMISSIONS */
 export function authorityOf(options: AuthorityPlace): CertifiedKey {
-  const { cert, key } = authorityPaths(options);
-  return readAuthority(cert, key);
+  return authoritiesOf(options).at(-1) as CertifiedKey;
 }
 
 /** The party's name, cluster and host. @throws UsageError USAGE */

@@ -9,13 +9,13 @@ import { UsageError } from "../src/base/errors.ts";
 import { isIssuedBy } from "../src/node/certificate_files.ts";
 import type { Config, PartyConfig } from "../src/node/config.ts";
 import { readPublicText } from "../src/node/local_party.ts";
-import { readRevocationList } from "../src/pki/authority.ts";
 import {
   type CertificateDescription,
   certificatesIn,
   daysUntil,
   describeCertificate,
 } from "../src/pki/inspect.ts";
+import { type ListDescription, listsIn } from "../src/pki/revocation.ts";
 import { isThere } from "../src/storage/files.ts";
 import { daysOf } from "./cert_options.ts";
 import { configOf, type GlobalOptions, optionsOf } from "./options.ts";
@@ -41,6 +41,11 @@ interface Listed {
   readonly serial?: string;
   readonly pin?: string;
 }
+
+/** What stands for a revocation list where certificates have their names. */
+const REVOKED_BY = "revocation list";
+/** A revocation list is to be made anew this long before it ends. */
+const LIST_DAYS = 7;
 
 /** Adds `cert list`. */
 export function addCertList(cert: Command): void {
@@ -84,10 +89,12 @@ export function addCertNeedsRenewal(cert: Command): void {
     .action((_options: unknown, command: Command) => {
       const options = optionsOf<GlobalOptions & { readonly days?: string }>(command);
       const within = daysOf(options.days, 30, 3650);
-      const due = listOf(configOf(options)).filter(({ name, status, daysLeft }) =>
-        (options.party === undefined || name === options.party) && status !== "not here" &&
-        (status !== "good" || (daysLeft ?? 0) < within)
-      );
+      const due = listOf(configOf(options)).filter(({ name, status, daysLeft }) => {
+        // Lists are made for a month: they would be due all the time.
+        const limit = name === REVOKED_BY ? Math.min(within, LIST_DAYS) : within;
+        return (options.party === undefined || name === options.party) && status !== "not here" &&
+          (status !== "good" || (daysLeft ?? 0) < limit);
+      });
       print(options.json, due, due.length === 0 ? "none\n" : "");
       if (due.length === 0) return;
       const said = due.map(({ name, status, daysLeft }) =>
@@ -95,7 +102,9 @@ export function addCertNeedsRenewal(cert: Command): void {
       );
       throw new UsageError(
         "CERT_DUE",
-        `renew the certificate of ${said.join(", ")}: cert renew, or cert rotate-ca`,
+        `renew ${
+          said.join(", ")
+        }: cert renew, cert rotate-ca for an authority, cert revoke --refresh for a list`,
       );
     });
 }
@@ -104,23 +113,25 @@ function listOf(config: Config): Listed[] {
   const now = Date.now();
   const path = config.authorityPath;
   const bundle = certificatesIn(readPublicText(path, "the authority's certificate"));
-  const lists = config.revocationListPath;
-  const revoked = lists === undefined || !isThere(lists)
+  const listPath = config.revocationListPath;
+  const lists = listPath === undefined || !isThere(listPath)
     ? []
-    : readRevocationList(readPublicText(lists, "the revocation list")).entries.map(({ serial }) =>
-      serial.toLowerCase()
-    );
+    : listsIn(readPublicText(listPath, "the revocation lists"), bundle);
   const authorities = bundle.map((pem) => {
     const one = describeCertificate(pem, path);
     return listed(one.subject, path, one, dateStatus(one, now), now);
   });
-  return [...authorities, ...config.parties.map((party) => leafOf(party, bundle, revoked, now))];
+  return [
+    ...authorities,
+    ...lists.map((list) => listedList(listPath as string, list, now)),
+    ...config.parties.map((party) => leafOf(party, bundle, lists, now)),
+  ];
 }
 
 function leafOf(
   party: PartyConfig,
   bundle: readonly string[],
-  revoked: readonly string[],
+  lists: readonly ListDescription[],
   now: number,
 ): Listed {
   const { name, certPath, pins } = party;
@@ -129,7 +140,7 @@ function leafOf(
   const one = describeCertificate(pem, certPath);
   const status = !bundle.some((authority) => isIssuedBy(pem, authority))
     ? "other authority"
-    : revoked.includes(one.serial.toLowerCase())
+    : lists.some(({ issuer, revoked }) => issuer === one.issuer && revoked.has(one.serial))
     ? "revoked"
     : !pins.includes(one.pin)
     ? "not pinned"
@@ -154,6 +165,17 @@ function listed(
     issuer,
     serial,
     pin,
+  };
+}
+
+function listedList(file: string, { issuer, nextUpdate }: ListDescription, now: number): Listed {
+  return {
+    name: REVOKED_BY,
+    file,
+    status: issuer === undefined ? "other authority" : now > nextUpdate.getTime() ? "expired" : "good",
+    daysLeft: daysUntil(nextUpdate, now),
+    notAfter: nextUpdate.toISOString(),
+    ...(issuer === undefined ? {} : { issuer }),
   };
 }
 

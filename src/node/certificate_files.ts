@@ -5,7 +5,7 @@
  */
 
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { utf8 } from "../base/bytes.ts";
 import { UsageError } from "../base/errors.ts";
 import type { CertifiedKey } from "../pki/authority.ts";
@@ -47,15 +47,32 @@ export function putFiles(files: readonly NewFile[], options: { readonly force?: 
   return copies;
 }
 
-/** The authority's certificate in a bundle that a private key belongs to. @throws UsageError IDENTITY_INVALID */
-export function readAuthority(bundlePath: string, keyPath: string): CertifiedKey {
-  const keyPem = readSecretText(keyPath, "the authority's key");
-  const bundle = certificatesIn(readPublicText(bundlePath, "the authority's certificate"));
-  const certPem = bundle.findLast((pem) => belongs(pem, keyPem));
-  if (certPem !== undefined) return { certPem, keyPem };
+/** Where authorities are. */
+export interface AuthorityFiles {
+  /** Their certificates, one or several. */
+  readonly certPath: string;
+  /** A private key. Default: `ca-key.pem` and `ca-key-N.pem` beside the certificates. */
+  readonly keyPath?: string;
+}
+
+/**
+ * The authorities of a bundle whose private keys are here, in the order of the bundle: the newest is the last.
+ *
+ * @returns at least one.
+ * @throws UsageError IDENTITY_INVALID or LOOSE_PERMISSIONS
+ */
+export function readAuthorities({ certPath, keyPath }: AuthorityFiles): CertifiedKey[] {
+  const bundle = certificatesIn(readPublicText(certPath, "the authority's certificate"));
+  const paths = keyPath === undefined ? keysBeside(certPath) : [keyPath];
+  const keys = paths.map((path) => readSecretText(path, "the authority's key"));
+  const found = bundle.flatMap((certPem) => {
+    const keyPem = keys.find((key) => belongs(certPem, key));
+    return keyPem === undefined ? [] : [{ certPem, keyPem }];
+  });
+  if (found.length > 0) return found;
   throw new UsageError(
     "IDENTITY_INVALID",
-    `the key in ${keyPath} belongs to none of the ${bundle.length} certificates in ${bundlePath}`,
+    `the key in ${paths.join(", ")} belongs to none of the ${bundle.length} certificates in ${certPath}`,
   );
 }
 
@@ -73,6 +90,24 @@ function belongs(certPem: string, keyPem: string): boolean {
   }
 }
 
+function keysBeside(certPath: string): string[] {
+  const directory = dirname(certPath);
+  const names = [...entriesOf(directory)].filter((name) => AUTHORITY_KEY.test(name)).sort();
+  if (names.length > 0) return names.map((name) => join(directory, name));
+  throw new UsageError(
+    "IDENTITY_INVALID",
+    `there is no authority's key beside ${certPath}: run this where it is kept, name it with --ca-key, or make a request with cert csr`,
+  );
+}
+
+function* entriesOf(directory: string): Iterable<string> {
+  try {
+    for (const { name } of Deno.readDirSync(directory)) yield name;
+  } catch (cause) {
+    throw new UsageError("IDENTITY_INVALID", `${directory} cannot be read: ${reasonOf(cause)}`, { cause });
+  }
+}
+
 /** `FILE.2026-01-31T12-00-00.000Z.old`, with the permissions of the file. */
 function copyAside(path: string): string {
   const copy = `${path}.${new Date().toISOString().replaceAll(":", "-")}.old`;
@@ -80,6 +115,9 @@ function copyAside(path: string): string {
   writeNew(copy, Deno.readFileSync(path), { mode, code: "FILE_UNWRITABLE" });
   return copy;
 }
+
+/** What `init`, `create-ca` and `rotate-ca` call them. */
+const AUTHORITY_KEY = /^ca-key(-\d{1,4})?\.pem$/;
 
 function makeDirectory(path: string): void {
   try {

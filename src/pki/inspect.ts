@@ -79,6 +79,7 @@ const PURPOSES: Readonly<Record<string, string>> = {
   "2b06010505070302": "clientAuth",
 };
 
-function commonName(name: string): string {
+/** The common name in a name as the runtime writes it, or all of it. */
+export function commonName(name: string): string {
   return /(?:^|\n)CN=([^\n]*)/.exec(name)?.[1] ?? name.replaceAll("\n", ", ");
 }

@@ -33,13 +33,29 @@ export interface OwnIdentity {
  * @throws UsageError IDENTITY_INVALID
  */
 export function checkOwnIdentity(own: OwnIdentity, policy: LeafPolicy): CheckedLeaf {
-  const { roster, self, tls, identity } = own;
+  const { roster, self, identity } = own;
   const { name, identity: expected } = roster.get(self);
+  if (!equal(identity.publicKey, expected.publicKey)) {
+    throw new UsageError(
+      "IDENTITY_INVALID",
+      `the identity key of ${name} does not belong to the identity in the configuration`,
+      { party: name },
+    );
+  }
+  return checkOwnCertificate(own, policy);
+}
+
+/**
+ * As {@linkcode checkOwnIdentity}, for the certificate and its key alone.
+ *
+ * @returns the certificate.
+ * @throws UsageError IDENTITY_INVALID
+ */
+export function checkOwnCertificate(own: Omit<OwnIdentity, "identity">, policy: LeafPolicy): CheckedLeaf {
+  const { roster, self, tls } = own;
+  const { name } = roster.get(self);
   const fail = (text: string, cause?: unknown) =>
     new UsageError("IDENTITY_INVALID", text, { party: name, cause });
-  if (!equal(identity.publicKey, expected.publicKey)) {
-    throw fail(`the identity key of ${name} does not belong to the identity in the configuration`);
-  }
   try {
     const certificate = new X509Certificate(tls.certPem);
     const leaf = policy.check(certificate.raw, Date.now());

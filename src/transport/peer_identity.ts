@@ -187,9 +187,7 @@ function attachLists(authorities: readonly Authority[], lists: string | undefine
   if (blocks.length === 0) throw new UsageError("IDENTITY_INVALID", "the revocation file holds no PEM list");
   for (const block of blocks) {
     const list = parseList(block);
-    const authority = authorities.find(({ certificate }) =>
-      equal(readSubject(certificate.raw), list.issuer) && isListSignedBy(list, certificate)
-    );
+    const authority = authorities.find(({ certificate }) => isListOf(list, certificate));
     if (authority === undefined) {
       throw new UsageError(
         "IDENTITY_INVALID",
@@ -206,6 +204,11 @@ function parseList(der: Bytes): RevocationFields {
   } catch (cause) {
     throw new UsageError("IDENTITY_INVALID", "a revocation list cannot be read", { cause });
   }
+}
+
+/** Whether an authority made and signed a revocation list. */
+export function isListOf(list: RevocationFields, authority: X509Certificate): boolean {
+  return equal(readSubject(authority.raw), list.issuer) && isListSignedBy(list, authority);
 }
 
 function isListSignedBy(list: RevocationFields, authority: X509Certificate): boolean {
