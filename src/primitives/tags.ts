@@ -114,6 +114,17 @@ export const Tag = {
   pveFile: "pve-file",
   pveRsaSeed: "pve-rsa-seed",
   pveRsaKey: "pve-rsa-key",
+  // Voting (VOTING.md).
+  voteMembership: "vote/membership",
+  voteBallot: "vote/ballot",
+  voteVote: "vote/vote",
+  voteGossip: "vote/gossip",
+  voteEnvelope: "vote/envelope",
+  voteReceipt: "vote/receipt",
+  voteSuspicion: "vote/suspicion",
+  voteOffence: "vote/offence",
+  voteCore: "vote/core",
+  voteApproval: "vote/approval",
   // Storage (DESIGN 6).
   storeSeal: "store/seal",
   storeItem: "store/item",
