@@ -37,10 +37,17 @@ import type { SessionEvent } from "../session/context.ts";
 import { type RunningSession, SessionHost, type StartOptions } from "../session/host.ts";
 import type { KeyEntry } from "../storage/local_store.ts";
 import { printable } from "../session/messages.ts";
-import { Mesh, type MeshEvent, type MeshOptions, type PeerStatus } from "../transport/mesh.ts";
+import {
+  Mesh,
+  type MeshEvent,
+  type MeshMaterial,
+  type MeshOptions,
+  type PeerStatus,
+} from "../transport/mesh.ts";
 import type { TransportLimits } from "../transport/limits.ts";
 import { messageDigest, type PartyAudit } from "./audit.ts";
 import { systemClock } from "./clock.ts";
+import { readMaterial } from "./certificates.ts";
 import { type Config, formatAddress } from "./config.ts";
 import { childKey } from "./derivation.ts";
 import { explained, withFiles } from "./explain.ts";
@@ -68,13 +75,7 @@ import {
   syncInput,
 } from "./key_epochs.ts";
 import { importDealers, type ImportRequest, openImported } from "./key_import.ts";
-import {
-  type LocalOptions,
-  type LocalParty,
-  openLocal,
-  readPublicText,
-  readSecretText,
-} from "./local_party.ts";
+import { type LocalOptions, type LocalParty, openLocal } from "./local_party.ts";
 import { PairStates } from "./pair_states.ts";
 import { noteUnattributed, quorumAmong } from "./signers.ts";
 
@@ -166,6 +167,8 @@ export class Party {
   readonly #settling = new Set<Promise<unknown>>();
   #cancelled = false;
   #network: Network | undefined;
+  /** What took the place of the configured files. */
+  #material: MeshMaterial | undefined;
   /** Sessions that start at once share one network. */
   #connecting: Promise<Network> | undefined;
 
@@ -392,9 +395,7 @@ export class Party {
 
   /** Makes links to all peers, and tells how each stands; one that was up and has left since counts as it was. */
   async reachPeers(): Promise<readonly PeerStatus[]> {
-    this.#connecting ??= connect(this.#local, this.#pairs, this.#options);
-    this.#network ??= await this.#connecting;
-    const { mesh } = this.#network;
+    const { mesh } = await this.#connect();
     const end = performance.now() + this.#local.timeoutMs;
     const reached = new Map<PartyId, PeerStatus>();
     for (;;) {
@@ -407,6 +408,20 @@ export class Party {
       }
       await new Promise((resolve) => systemClock.timer(REACH_POLL_MS, () => resolve(null)));
     }
+  }
+
+  /**
+   * Uses other certificates, authorities, revocation lists and pins for links to come; links that are up stay, but for those whose
+   * peer has no right to them any more.
+   *
+   * @param material of `loadCertificates`.
+   * @throws UsageError IDENTITY_INVALID with nothing changed.
+   */
+  async reloadCertificates(material: MeshMaterial): Promise<void> {
+    // A mesh that is being made takes it when it is there; one that is made later begins with it.
+    const network = this.#network ?? await this.#connecting?.catch(() => undefined);
+    network?.mesh.reload(material);
+    this.#material = material;
   }
 
   /** Ends what runs, here and at the peers, which learn of it at once. */
@@ -438,10 +453,9 @@ export class Party {
   ): Promise<RunningSession<O>> {
     // What cannot be recorded is not begun: no nonce is drawn and no peer asked.
     this.#audit.requireStart(definition.name, this.#options.command);
-    this.#connecting ??= connect(this.#local, this.#pairs, this.#options);
-    this.#network ??= await this.#connecting;
+    const { host } = await this.#connect();
     if (this.#cancelled) throw new TransportError("CANCELLED", `${definition.name} was cancelled here`);
-    const session = this.#network.host.start(definition, input, options);
+    const session = host.start(definition, input, options);
     const settling = session.settled.finally(() => this.#settling.delete(settling));
     this.#settling.add(settling);
     return { ...session, result: session.result.catch((error) => Promise.reject(this.#explained(error))) };
@@ -546,6 +560,11 @@ export class Party {
     );
   }
 
+  async #connect(): Promise<Network> {
+    this.#connecting ??= connect(this.#local, this.#pairs, this.#options, this.#material);
+    return this.#network ??= await this.#connecting;
+  }
+
   #members(policy: AccessTree): Member[] {
     return membersNamed(this.#local.config.roster, leavesOf(policy));
   }
@@ -635,6 +654,7 @@ async function connect(
   local: LocalParty,
   pairs: PairStates,
   options: PartyOptions,
+  material: MeshMaterial | undefined,
 ): Promise<Network> {
   const { config, party } = local;
   const identity = local.identity();
@@ -649,15 +669,7 @@ async function connect(
       const address = config.parties[peer - 1]?.address;
       return address === undefined ? undefined : formatAddress(address);
     },
-    tls: {
-      certPem: readPublicText(party.certPath, `the certificate of ${party.name}`),
-      keyPem: readSecretText(party.keyPath, `the TLS key of ${party.name}`),
-      authoritiesPem: readPublicText(config.authorityPath, "the authority's certificate"),
-    },
-    revocationListsPem: config.revocationListPath === undefined
-      ? undefined
-      : readPublicText(config.revocationListPath, "the revocation list"),
-    pins: new Map(config.parties.map(({ index, pins }) => [index, pins])),
+    ...(material ?? readMaterial(config, party)),
     identity,
     rng,
     bootId: local.bootId,
