@@ -55,6 +55,7 @@ export const LINK_CODES = {
   DEADLINE_TLS: "no TLS handshake before the deadline",
   DEADLINE_HELLO: "no HELLO and HELLO_ACK before the deadline",
   DEADLINE_UP: "the link was not up before the deadline",
+  RATE_LIMITED: "the peer sends more than it may: it is made to wait, and nothing is dropped",
   THROTTLED: "the address connects too often",
   EVICTED: "dropped to make room: too many connections that have not authenticated",
   SILENT: "nothing was heard for too long",

@@ -20,6 +20,8 @@ export interface IntakeOptions {
   readonly limiter: PeerLimiter;
   /** Which frames may come now. */
   allowed(type: number, sealed: boolean): boolean;
+  /** The peer has to wait because it has used its tokens up. */
+  limited(): void;
   /** Takes one frame. */
   receive(frame: RawFrame): void;
   /** Runs what could throw: an exception ends the link. */
@@ -104,6 +106,7 @@ export class Intake {
 
   #holdFor(waitMs: number): void {
     this.#waitsForTokens = true;
+    this.#options.limited();
     this.#pause();
     this.#options.after(waitMs, () => {
       this.#waitsForTokens = false;

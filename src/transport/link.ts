@@ -36,6 +36,8 @@ export interface LinkOwner {
   up(link: Link): void;
   /** A frame for the user. The owner calls {@linkcode Link.delivered} when it was handed over. */
   frame(link: Link, frame: SessionFrame): void;
+  /** The peer sends more than it may, and is made to wait. Called often. */
+  limited(link: Link): void;
   /** Called exactly once. */
   closed(link: Link, code: string, text: string): void;
 }
@@ -141,6 +143,7 @@ export class Link {
       guard,
       after,
       allowed: (type, sealed) => this.#isAllowed(type, sealed),
+      limited: () => options.owner.limited(this),
       receive: (frame) => this.#receive(frame),
     });
     this.#outbox = new Outbox({

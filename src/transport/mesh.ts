@@ -50,6 +50,7 @@ export class Mesh implements Links {
   readonly #ended = new Set<Promise<void>>();
   readonly #abort = new AbortController();
   readonly #tally = new Tally();
+  readonly #loggedAt = new Map<string, number>();
   #credentials: Credentials;
   #failedConnections = 0;
   #startedAt = 0;
@@ -75,7 +76,9 @@ export class Mesh implements Links {
       accepted: (connection) => this.#accept(connection),
       refused: (address, fault) => {
         this.#failedConnections++;
-        this.#log({ code: fault.code, text: fault.message, direction: "in", address });
+        const event: MeshEvent = { code: fault.code, text: fault.message, direction: "in", address };
+        if (fault.code === "THROTTLED") this.#logSeldom("connections", event);
+        else this.#log(event);
       },
     });
     const peers = options.peers ?? roster.parties.map((party) => party.index);
@@ -375,6 +378,12 @@ export class Mesh implements Links {
       owner: {
         authenticated: (link) => this.#authenticated(peer, link),
         up: (link) => this.#up(peer, link),
+        limited: () =>
+          this.#logSeldom(peer.name, {
+            code: "RATE_LIMITED",
+            peer: peer.name,
+            text: `${peer.name} sends more than it may: it is made to wait`,
+          }),
         frame: (link, frame) =>
           this.#events.push({ kind: "frame", peer: peer.id, frame }, () => link.delivered(frame)),
         closed: (link, code, text) => this.#closed(peer, link, code, text),
@@ -471,6 +480,14 @@ export class Mesh implements Links {
     });
   }
 
+  /** What comes as often as somebody else wants must not fill the log: one line a second of a kind, and a count of all. */
+  #logSeldom(kind: string, event: MeshEvent): void {
+    const now = performance.now();
+    if (now - (this.#loggedAt.get(kind) ?? -Infinity) < LOG_INTERVAL_MS) return this.#tally.add(event.code);
+    this.#loggedAt.set(kind, now);
+    this.#log(event);
+  }
+
   #log(event: MeshEvent): void {
     this.#tally.add(event.code);
     try {
@@ -525,6 +542,8 @@ function metricsOf(peer: Peer): PeerMetrics {
     ...(rttMs === undefined ? {} : { rttMs }),
   };
 }
+
+const LOG_INTERVAL_MS = 1_000;
 
 /** Reasons for which an authenticated peer itself must have sent what is wrong: it may send less from then on. */
 const PEERS_FAULT: ReadonlySet<string> = new Set(
