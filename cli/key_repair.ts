@@ -88,7 +88,7 @@ export function addKeyDiscard(key: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<{ readonly keyId: string; readonly epoch: string }>(command);
       const epoch = wholeNumber(options.epoch, "--epoch");
-      await withLocal(options, "key discard", ({ store }) => {
+      await withLocal(options, "key discard", ({ store, audit }) => {
         const found = store.keys().filter((entry) =>
           entry.epoch === epoch && hex(entry.keyId).startsWith(options.keyId.toLowerCase())
         );
@@ -102,6 +102,7 @@ export function addKeyDiscard(key: Command): void {
           );
         }
         store.discardPending(entry);
+        audit.noteKeyHere("key_discarded", entry);
         const { name, keyId } = entry;
         print(options.json, { key: name, keyId: hex(keyId), epoch, discarded: true }, `discarded ${name}\n`);
       });

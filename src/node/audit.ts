@@ -119,6 +119,14 @@ export class PartyAudit {
     return key;
   }
 
+  /** Takes note, durably, of what this party alone did with a key. @throws UsageError AUDIT_UNWRITABLE */
+  noteKeyHere(
+    type: "key_recovered" | "key_discarded" | "key_exported",
+    { name, keyId, epoch }: { readonly name: string; readonly keyId: Bytes; readonly epoch: number },
+  ): void {
+    this.log.commit({ type, outcome: "ok", details: { key: name, keyId: hex(keyId), epoch } });
+  }
+
   /** Takes note that a signature is asked for. It is on disk when the session opens. */
   noteSigning({ name, keyId, epoch, digest, path }: AuditedSigning): void {
     const details = { key: name, keyId: hex(keyId), epoch, digest: hex(digest), ...pathOf(path) };

@@ -135,9 +135,15 @@ export function createKeyBackup(
 }
 
 /** Notes a backup once its file is written. */
-export function noteKeyBackup({ store }: LocalParty, { to, keys }: Pick<KeyBackup, "to" | "keys">): void {
-  const custodian = custodiansId(to);
-  for (const { keyId, epoch } of keys) store.noteBackup({ keyId, epoch, custodian });
+export function noteKeyBackup(
+  { store, audit }: LocalParty,
+  { to, keys }: Pick<KeyBackup, "to" | "keys">,
+): void {
+  noteCustodians(store, to, keys);
+  for (const { name, keyId, epoch } of keys) {
+    const details = { key: name, keyId: hex(keyId), epoch, custodian: custodiansName(to) };
+    audit.log.commit({ type: "key_backed_up", outcome: "ok", details });
+  }
 }
 
 /** The newest epoch of a key that is known to be backed up; undefined where there is none. */
@@ -182,10 +188,12 @@ export function recoverKeyBackup(
     const restored = found.map((key) => restorable(local, key, recovered));
     const keys = restored.map((restorable): RecoveredKey => {
       put(local.store, restorable);
-      return { ...keyOf(restorable.key), outcome: restorable.here === "active" ? "unchanged" : "restored" };
+      const outcome = restorable.here === "active" ? "unchanged" : "restored";
+      if (outcome === "restored") local.audit.noteKeyHere("key_recovered", keyOf(restorable.key));
+      return { ...keyOf(restorable.key), outcome };
     });
     const to = info.to.kind === "one" ? info.to.custodian : info.to.custodians;
-    noteKeyBackup(local, { to, keys });
+    noteCustodians(local.store, to, keys);
     return { keys, badRows: recovered.badRows, custodians: recovered.custodians };
   } finally {
     for (const { share } of recovered.shares) share[Symbol.dispose]();
@@ -197,6 +205,11 @@ export function custodiansName(to: Custodians): string {
   if (!("policy" in to)) return custodianName(to);
   const members = [...to.keys].map(([name, key]) => `${name} ${custodianName(key)}`);
   return `${formatPolicy(to.policy)}: ${members.join(", ")}`;
+}
+
+function noteCustodians(store: LocalStore, to: Custodians, keys: readonly BackedUpKey[]): void {
+  const custodian = custodiansId(to);
+  for (const { keyId, epoch } of keys) store.noteBackup({ keyId, epoch, custodian });
 }
 
 /** Which custodian or group it is: 32 bytes. */

@@ -49,7 +49,10 @@ export async function exportPrivateKey(config: Config, request: ExportRequest): 
   try {
     for (const name of request.parties) {
       using local = await openLocal(config, name, { command: request.command });
-      shares.push(local.openKey(local.store.active(request.name)).share);
+      const entry = local.store.active(request.name);
+      // What leaves the store is on record before it is out.
+      local.audit.noteKeyHere("key_exported", entry);
+      shares.push(local.openKey(entry).share);
     }
     const record = sameRecord(shares, request);
     const quorum = quorumOf(record, shares.map(({ self }) => self));

@@ -107,7 +107,7 @@ Deno.test("FAULTS D1: while the audit log cannot be written no session opens, an
   );
   const sessions = recordsIn(cluster.config, "alice")
     .filter(({ type, details }) =>
-      type === "session_opened" && (details as { protocol: string }).protocol === "sign"
+      type === "session_opened" && (details as { protocol: string }).protocol === "ecdsa-sign"
     );
   assert.equal(sessions.length, 1, "the request that could not be recorded opened no session");
   assert.ok(verify(cluster.config, "alice").ok);
