@@ -10,9 +10,11 @@ import { hex, utf8 } from "../src/base/bytes.ts";
 import { TransportError, UsageError } from "../src/base/errors.ts";
 import { formatPolicy, leavesOf, parsePolicy, solve } from "../src/primitives/access.ts";
 import { p256 } from "../src/math/curve.ts";
-import { writeNew } from "../src/storage/files.ts";
-import { type DemoOptions, refresh, signAndVerify, type Stage, withCluster } from "./demo_stage.ts";
-import { type Finished, runStranger } from "./processes.ts";
+import { isThere, reasonOf, writeNew } from "../src/storage/files.ts";
+import { type DemoOptions, type Stage, withCluster } from "./demo_stage.ts";
+import { generate, refresh, signAndVerify } from "./demo_steps.ts";
+import { requireWritable } from "./output.ts";
+import type { Finished } from "./processes.ts";
 
 /** What this demo takes beside what all take. */
 export interface BackupDemoOptions extends DemoOptions {
@@ -37,14 +39,16 @@ export async function backupDemo(options: BackupDemoOptions): Promise<void> {
         `${stranger} is none of the parties: ${stage.names.join(", ")} are`,
       );
     }
+    if (options.saveBackup !== undefined) requireRoom(members, options.saveBackup);
     const quorum = solve(policy, new Set(members), p256)?.active ?? members;
     const text = formatPolicy(policy);
 
     await stage.step(`Access structure: ${text}`, () => {
       stage.say(`${members.length} parties get a share; ${quorum.join(", ")} sign together`);
+      stage.results["policy"] = text;
       return Promise.resolve();
     });
-    await generate(stage, members, text);
+    await generate(stage, { key: KEY, members, curve: "p256", policy: text });
     await signAndVerify(stage, quorum, KEY);
     await refuseTooFew(stage, quorum);
     await backUp(stage, members);
@@ -59,63 +63,54 @@ export async function backupDemo(options: BackupDemoOptions): Promise<void> {
   });
 }
 
-async function generate(stage: Stage, members: readonly string[], policy: string): Promise<void> {
-  await stage.step(`Distributed key generation on P-256, policy "${policy}"`, async () => {
-    const made = await stage.run(
-      members,
-      () => ["key", "generate", "--key", KEY, "--curve", "p256", "--policy", policy],
-    );
-    stage.each(made, (out) => `public key ${out.trim()}`);
-    stage.equalEverywhere(made);
-    stage.results["publicKey"] = [...made.values()][0]?.stdout.trim();
-  });
-}
-
 /** One signer less is refused before anybody is asked. */
 async function refuseTooFew(stage: Stage, quorum: readonly string[]): Promise<void> {
   const few = quorum.slice(0, -1);
   await stage.step(`Signing without a quorum: ${few.join(", ")}`, async () => {
     const first = few[0] as string;
-    const args = [
-      "key",
-      "sign",
-      "--key",
-      KEY,
-      "--signers",
-      few.join(","),
-      "--message",
-      stage.message,
-      "--json",
-    ];
-    const refused = await stage.attempt(first, args);
+    const refused = await stage.attempt(first, [
+      ...["key", "sign", "--key", KEY, "--signers", few.join(","), "--message", stage.message],
+      ...["--format", "json"],
+    ]);
     requireCode(refused, 2, "a set that is no quorum was not refused");
     stage.say(`[${first}] ${errorOf(refused)}`);
   });
 }
 
+/** The custodian is no party: its private key is where no party can read it. */
 async function backUp(stage: Stage, members: readonly string[]): Promise<void> {
   await stage.step("Backup: each party encrypts its share to a custodian's key", async () => {
-    const custodian = stage.file("custodian");
-    const first = members[0] as string;
-    const write = () => ({ read: [stage.work], write: [stage.work] });
-    await stage.run([first], () => ["backup", "custodian", "--out", custodian], write);
-    const made = await stage.run(members, (party) => [
+    const own = stage.own(CUSTODIAN);
+    const made = await stage.stranger(["backup", "custodian", "--out", join(own, CUSTODIAN)], {
+      write: [own],
+    });
+    requireCode(made, 0, "the custodian has no key");
+    const custodian = stage.publish(CUSTODIAN, "custodian.pub");
+    const paths = (party: string) => ({ read: [stage.published], write: [stage.own(party)] });
+    const backups = await stage.run(members, (party) => [
       ...[
         "backup",
         "create",
         "--key",
         KEY,
         "--custodian",
-        `${custodian}.pub`,
+        custodian,
         "--out",
-        backupOf(stage, party),
+        join(stage.own(party), BACKUP),
       ],
-    ], write);
-    stage.each(made, (out) => out.trim());
-    for (const party of members) stage.say(`[${party}] ${Deno.statSync(backupOf(stage, party)).size} bytes`);
+    ], paths);
+    for (const [party, { stdout }] of backups) {
+      const place = join(stage.own(party), BACKUP);
+      Deno.copyFileSync(place, backupOf(stage, party));
+      const said = stdout.trim().replace(` in ${place}`, "");
+      stage.say(`[${party}] ${said}, in ${Deno.statSync(place).size} bytes`);
+    }
+    const first = members[0] as string;
     await stage.run([first], () => [
-      ...["key", "export-public", "--key", KEY, "--format", "record", "--out", stage.file("treasury.json")],
-    ], write);
+      ...["key", "export-public", "--key", KEY, "--format", "record"],
+      ...["--out", join(stage.own(first), RECORD)],
+    ], paths);
+    stage.publish(first, RECORD);
   });
 }
 
@@ -138,10 +133,10 @@ async function verifyBackups(stage: Stage, members: readonly string[]): Promise<
 }
 
 function verifyOne(stage: Stage, backup: string): Promise<Finished> {
-  return runStranger([
+  return stage.stranger([
     ...["backup", "verify", "--backup", backup, "--custodian", stage.file("custodian.pub")],
-    ...["--record", stage.file("treasury.json")],
-  ], { read: [stage.work] });
+    ...["--record", stage.file(RECORD)],
+  ], { read: [stage.published] });
 }
 
 /** The disk of one party is gone; what the custodian opens takes its place. */
@@ -154,17 +149,10 @@ async function recover(stage: Stage, lost: string, helper: string): Promise<void
     const gone = await stage.attempt(lost, ["key", "show", "--key", KEY]);
     requireCode(gone, 64, "the share is still there");
     stage.say(`[${lost}] ${errorOf(gone)}`);
-    const restored = await stage.run([lost], () => [
-      ...[
-        "backup",
-        "recover",
-        "--backup",
-        backupOf(stage, lost),
-        "--custodian-key",
-        stage.file("custodian.key"),
-      ],
-      ...["--record", stage.file("treasury.json")],
-    ], () => ({ read: [stage.work] }));
+    const restored = await stage.run([lost], (party) => [
+      ...recovery(stage, party),
+      ...["--record", stage.file(RECORD)],
+    ], () => recoveryPaths(stage));
     stage.each(restored, (out) => out.trim());
     const shown = await stage.run(
       [lost, helper],
@@ -178,38 +166,63 @@ async function recover(stage: Stage, lost: string, helper: string): Promise<void
 /** After the refresh the backup restores nothing: it is told apart from one of the new epoch. */
 async function refuseStale(stage: Stage, party: string): Promise<void> {
   await stage.step("The backup from before the refresh", async () => {
-    const stale = await stage.attempt(party, [
-      ...[
-        "backup",
-        "recover",
-        "--backup",
-        backupOf(stage, party),
-        "--custodian-key",
-        stage.file("custodian.key"),
-      ],
-    ], { read: [stage.work] });
+    const stale = await stage.attempt(party, recovery(stage, party), recoveryPaths(stage));
     requireCode(stale, 1, "a backup of an earlier epoch was taken");
     stage.say(`[${party}] ${errorOf(stale)}`);
   });
 }
 
+function recovery(stage: Stage, party: string): string[] {
+  const key = join(stage.own(CUSTODIAN), "custodian.key");
+  return ["backup", "recover", "--backup", backupOf(stage, party), "--custodian-key", key];
+}
+
+/** In the recovery alone a party sees the custodian's private key. */
+function recoveryPaths(stage: Stage): { readonly read: readonly string[] } {
+  return { read: [stage.published, join(stage.own(CUSTODIAN), "custodian.key")] };
+}
+
+/** Where backups are to be kept is looked at first, not when the demo is over. @throws UsageError FILE_EXISTS or FILE_UNWRITABLE */
+function requireRoom(members: readonly string[], place: string | true): void {
+  const directory = directoryOf(place);
+  try {
+    Deno.mkdirSync(directory, { recursive: true });
+  } catch (cause) {
+    throw new UsageError("FILE_UNWRITABLE", `cannot make ${directory}: ${reasonOf(cause)}`, { cause });
+  }
+  for (const file of [...members.map(savedBackup), ...SAVED]) {
+    const path = join(directory, file);
+    requireWritable(path);
+    if (isThere(path)) {
+      throw new UsageError(
+        "FILE_EXISTS",
+        `${path} is there already: name another directory with --save-backup`,
+      );
+    }
+  }
+}
+
 function save(stage: Stage, members: readonly string[], place: string | true): void {
-  const directory = place === true ? "." : place;
-  Deno.mkdirSync(directory, { recursive: true });
-  const files: [string, Uint8Array][] = [
-    ...members.map((party): [string, Uint8Array] => {
-      return [`backup-${party}.hex`, utf8(hex(Deno.readFileSync(backupOf(stage, party))) + "\n")];
-    }),
-    ...["custodian.pub", "treasury.json"].map((file): [string, Uint8Array] => [
-      file,
-      Deno.readFileSync(stage.file(file)),
-    ]),
-  ];
-  for (const [file, content] of files) writeNew(join(directory, file), content);
+  const directory = directoryOf(place);
+  for (const party of members) {
+    const digits = utf8(hex(Deno.readFileSync(backupOf(stage, party))) + "\n");
+    writeNew(join(directory, savedBackup(party)), digits, PUBLIC);
+  }
+  for (const file of SAVED) writeNew(join(directory, file), Deno.readFileSync(stage.file(file)), PUBLIC);
   stage.results["saved"] = directory;
   stage.say(
-    `\nThe backups of epoch 0 are in ${directory}, with what verifies them. The custodian's key is gone.`,
+    `\nThe backups of epoch 0 are in ${directory}, with what verifies them: xxd -r -p ${
+      savedBackup(members[0] as string)
+    } makes one that quorate backup verify reads. The custodian's key is gone.`,
   );
+}
+
+function directoryOf(place: string | true): string {
+  return place === true ? "." : place;
+}
+
+function savedBackup(party: string): string {
+  return `backup-${party}.hex`;
 }
 
 function backupOf(stage: Stage, party: string): string {
@@ -228,3 +241,10 @@ function requireCode({ code, stderr }: Finished, expected: number, otherwise: st
 function errorOf({ stderr }: Finished): string {
   return stderr.trim().split("\n").at(-1) as string;
 }
+
+const CUSTODIAN = "custodian";
+const BACKUP = "share.pve";
+const RECORD = "treasury.json";
+const SAVED = ["custodian.pub", RECORD] as const;
+/** Nothing in these files is secret. */
+const PUBLIC = { mode: 0o644, code: "FILE_UNWRITABLE" } as const;

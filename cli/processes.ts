@@ -33,6 +33,7 @@ export interface ProcessOptions {
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
 const PROJECT = new URL("../deno.json", import.meta.url).pathname;
+const RUNNING = new Set<Deno.ChildProcess>();
 
 /** Starts `quorate ARGS --config FILE --party PARTY` with that party's permissions. */
 export function startParty(
@@ -46,12 +47,25 @@ export function startParty(
   return start([...flags, MAIN, ...args, "--config", config.path, "--party", party], options.onProgress);
 }
 
-/** Runs a command of somebody who is no party, and may read the named paths alone. */
+/** Runs a command of somebody who is no party: it may read the named paths, write those that are for that, and nothing else. */
 export async function runStranger(
   args: readonly string[],
-  options: { readonly read: readonly string[] },
+  { read = [], write = [] }: { readonly read?: readonly string[]; readonly write?: readonly string[] },
 ): Promise<Finished> {
-  return await start([`--allow-read=${options.read.join(",")}`, MAIN, ...args]).finished;
+  const flags = [`--allow-read=${[...read, ...write].join(",")}`];
+  if (write.length > 0) flags.push(`--allow-write=${write.join(",")}`);
+  return await start([...flags, MAIN, ...args]).finished;
+}
+
+/** Asks every process that runs to end; who waits for one learns of it as always. */
+export function endProcesses(): void {
+  for (const child of RUNNING) {
+    try {
+      child.kill("SIGTERM");
+    } catch {
+      // It has ended by itself.
+    }
+  }
 }
 
 /** Starts the same command at several parties at once and waits for all of them. */
@@ -77,11 +91,13 @@ function start(args: readonly string[], onProgress?: (line: string) => void): Pa
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  RUNNING.add(child);
+  const ended = child.status.finally(() => RUNNING.delete(child));
   const finished = (async () => {
     const [stdout, stderr, status] = await Promise.all([
       collect(child.stdout),
       collect(child.stderr, onProgress),
-      child.status,
+      ended,
     ]);
     return { code: status.code, stdout, stderr, elapsedMs: performance.now() - startedAt };
   })();
