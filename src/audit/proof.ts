@@ -166,7 +166,8 @@ function fromText(text: string): AuditProof {
   const place = /^index (0|[1-9]\d{0,15})$/.exec(index ?? "")?.[1];
   if (place === undefined) throw new DecodeError("the third line is not the index");
   const end = rest.indexOf("");
-  if (end < 0) throw new DecodeError("there is no checkpoint");
+  // The last line end gives an empty line too, with nothing behind it.
+  if (end < 0 || end === rest.length - 1) throw new DecodeError("there is no checkpoint");
   const hashes = rest.slice(0, end).map((hash) => hashOf(fromBase64(hash)));
   return checked({ index: Number(place), line, hashes, checkpoint: rest.slice(end + 1).join("\n") });
 }

@@ -348,6 +348,7 @@ Deno.test("parseProof() refuses what is no proof", async () => {
     [text.replace("index 2", "index 02"), /the third line is not the index/],
     [text.replace("index 2", "index 9999999999999999"), /the index is below/],
     [text.slice(0, text.indexOf("\n\n")), /there is no checkpoint/],
+    [text.slice(0, text.indexOf("\n\n") + 1), /there is no checkpoint/],
     [text.replace(hash, hash.slice(4)), /a hash has 32 bytes/],
     [text.replace(hash, `${hash}\n`.repeat(64) + hash), /too many hashes/],
     ["{", /not JSON/],

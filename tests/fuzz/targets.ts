@@ -31,6 +31,7 @@ import {
 import { HelloCodec } from "../../src/transport/hello.ts";
 import { u16, u32, u8 } from "../../src/base/bytes.ts";
 import { dealKey } from "../protocols/ecdsa/support.ts";
+import { auditTargets } from "./audit_targets.ts";
 import storedV1 from "../protocols/stored_key_v1.json" with { type: "json" };
 
 /** One thing that reads. */
@@ -58,6 +59,7 @@ export async function makeTargets(seed: string): Promise<readonly Target[]> {
     ...policies(),
     ...secrets(rng),
     ...await certificates(rng),
+    ...auditTargets(rng),
     configuration(rng),
   ];
 }
