@@ -27,11 +27,9 @@ Deno.test("N1 partition: the majority goes on, the minority names whom it misses
     assert.deepEqual(named(across, 4), [1]);
     assert.deepEqual(named(across, 5), [1]);
     assert.deepEqual(named(across, 1), [4, 5]);
-    const healedAt = performance.now();
     cluster.between(majority, minority, PASS);
     for (const a of majority) for (const b of minority) cluster.proxy(a, b).cut();
     await cluster.linked();
-    assert.ok(performance.now() - healedAt < 5_000, "redialled within its deadlines");
     assert.ok(agreed(await cluster.agree(1, 2, 3, 4, 5)));
     await cluster.until(
       "no session is left",

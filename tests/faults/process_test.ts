@@ -97,11 +97,9 @@ Deno.test({
       await carol.order({ agree: [1, 2, 3] });
       await cluster.until("carol has begun", () => carol.said.some(({ session }) => session === "opening"));
       carol.stop();
-      const stoppedAt = performance.now();
       const endings = cluster.agree(1, 2, 3);
       await cluster.until("silence is noticed", () =>
         [1, 2].every((at) => cluster.status(at, 3).state === "down"));
-      assert.ok(performance.now() - stoppedAt < 5_000);
       assert.ok([1, 2].every((at) =>
         cluster.party(at).log.some(({ code }) => code === "SILENT")
       ));

@@ -1,0 +1,138 @@
+/**
+ * `deno task faults [ROW...]`: runs the tests that are named after a row of the fault matrix, and prints the row, the test and what
+ * came of it.
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+
+const ROWS: Readonly<Record<string, string>> = {
+  N1: "partition",
+  N2: "one-way partition",
+  N3: "non-transitive connections",
+  N4: "latency, jitter, little bandwidth",
+  N5: "slow party",
+  N6: "link flap",
+  N7: "half-open connection",
+  F1: "replay",
+  F2: "reorder, duplicate, delay",
+  F3: "truncated and malformed frames",
+  F4: "oversized frames",
+  F5: "malformed payloads",
+  F6: "bombs",
+  T1: "wrong certificate",
+  T2: "another party's certificate",
+  T3: "another sender's name",
+  T4: "expiry, renewal, change of authority",
+  T5: "slow handshakes, many connections",
+  T6: "other protocols, resumption",
+  T7: "simultaneous dial, replacement",
+  R1: "floods",
+  K1: "clock skew",
+  X1: "audit log",
+};
+const FOLDERS = ["tests/faults", "tests/transport", "tests/audit", "tests/pki", "tests/node"];
+const USAGE = `deno task faults [--json] [ROW...]
+
+  ROW     N1 to N7, F1 to F6, T1 to T7, R1, K1, X1; default: all
+  --json  one JSON object per test`;
+
+interface Result {
+  readonly row: string;
+  readonly test: string;
+  readonly result: "passed" | "failed" | "ignored";
+  readonly seconds: number;
+}
+
+async function main(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    options: { json: { type: "boolean", default: false } },
+    allowPositionals: true,
+  });
+  const rows = positionals.length > 0 ? positionals : Object.keys(ROWS);
+  if (rows.some((row) => ROWS[row] === undefined)) {
+    console.error(USAGE);
+    return 64;
+  }
+  const { results, output } = await run(rows);
+  if (values.json) { for (const result of results) console.log(JSON.stringify(result)); }
+  else print(rows, results);
+  const without = rows.filter((row) => !results.some((result) => result.row === row));
+  const failed = results.filter(({ result }) => result === "failed");
+  if (without.length > 0) console.error(`without a test: ${without.join(", ")}`);
+  if (failed.length > 0) console.error(output);
+  return without.length + failed.length > 0 ? 1 : 0;
+}
+
+async function run(
+  rows: readonly string[],
+): Promise<{ readonly results: Result[]; readonly output: string }> {
+  const report = await Deno.makeTempFile({ suffix: ".xml" });
+  try {
+    const folders: string[] = [];
+    for (const folder of FOLDERS) if (await isFolder(folder)) folders.push(folder);
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "test",
+        "--frozen",
+        "-A",
+        `--filter=/^(${rows.join("|")}) /`,
+        `--junit-path=${report}`,
+        ...folders,
+      ],
+      env: { NO_COLOR: "1" },
+    }).output();
+    const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    return { results: resultsIn(await Deno.readTextFile(report)), output };
+  } finally {
+    await Deno.remove(report);
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+function resultsIn(xml: string): Result[] {
+  const cases = xml.matchAll(
+    /<testcase name="([^"]*)"[^>]*?time="([^"]*)"[^>]*?(?:\/>|>([\s\S]*?)<\/testcase>)/g,
+  );
+  const results = [...cases].flatMap(([, name = "", seconds = "0", body = ""]) => {
+    const [, row, test] = /^([A-Z]\d) ([\s\S]*)$/.exec(unescape(name)) ?? [];
+    if (row === undefined || test === undefined) return [];
+    const result = body.includes("<failure") ? "failed" : body.includes("<skipped") ? "ignored" : "passed";
+    return [{ row, test, result, seconds: Number(seconds) } as const];
+  });
+  const order = Object.keys(ROWS);
+  return results.sort((a, b) => order.indexOf(a.row) - order.indexOf(b.row));
+}
+
+function unescape(text: string): string {
+  const entities: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
+  return text.replace(
+    /&(lt|gt|amp|quot|apos|#(\d+));/g,
+    (_, name, code) => code === undefined ? entities[name] as string : String.fromCodePoint(Number(code)),
+  );
+}
+
+function print(rows: readonly string[], results: readonly Result[]): void {
+  console.log("| row | fault | test | result |\n|---|---|---|---|");
+  for (const row of rows) {
+    const own = results.filter((result) => result.row === row);
+    for (const [i, { test, result }] of own.entries()) {
+      const head = i === 0 ? `| ${row} | ${ROWS[row]}` : "| | ";
+      console.log(`${head} | ${test.replaceAll("|", "\\|")} | ${result} |`);
+    }
+    if (own.length === 0) console.log(`| ${row} | ${ROWS[row]} | none | missing |`);
+  }
+  const passed = results.filter(({ result }) => result === "passed").length;
+  console.log(`\n${passed} of ${results.length} tests passed, ${rows.length} rows`);
+}
+
+Deno.exit(await main(Deno.args));
