@@ -6,7 +6,8 @@
 import assert from "node:assert/strict";
 import { createHash, createPublicKey, verify } from "node:crypto";
 import { schnorr } from "@noble/curves/secp256k1.js";
-import { Cluster, sameOutput, shuffled } from "./cluster.ts";
+import { openLocal } from "../../src/node/local_party.ts";
+import { Cluster, isRound, sameOutput, shuffled } from "./cluster.ts";
 
 const ALL = ["alice", "bob", "carol"] as const;
 
@@ -115,68 +116,7 @@ Deno.test("eddsa: an Ed25519 key signs, is refreshed, backed up, recovered and r
   assert.deepEqual(list.map((row: Record<string, unknown>) => [row["curve"], row["epoch"], row["state"]]), [
     ["ed25519", 1, "active"],
   ]);
-  await refusals(cluster, pemPath);
 });
-
-/** What these keys do not have is said before anybody is asked. */
-async function refusals(cluster: Cluster, pemPath: string): Promise<void> {
-  const message = cluster.file("message.txt");
-  const digest = "0".repeat(64);
-  const cases: (readonly [string[], RegExp])[] = [
-    [["key", "sign", "--key", "seal", "--digest", digest, "--json"], /signs the message itself/],
-    [["key", "sign", "--key", "seal", "--message", "m", "--format", "der", "--json"], /no DER form/],
-    [["key", "sign", "--key", "seal", "--message", "m", "--path", "m/0", "--json"], /no children/],
-    [["key", "derive", "--key", "seal", "--path", "m/0"], /no children/],
-    [["key", "reshare", "--key", "seal", "--policy", "2 of (alice, bob)"], /members are fixed/],
-    [["key", "sync", "--key", "seal", "--with", "bob"], /members are fixed/],
-  ];
-  for (const [args, expected] of cases) {
-    const { stderr } = await cluster.one("alice", args, 64);
-    assert.match(stderr, expected);
-  }
-  const big = cluster.file("big.bin", "x".repeat(48 * 1024 + 1));
-  const { stderr } = await cluster.one("alice", [
-    "key",
-    "sign",
-    "--key",
-    "seal",
-    "--message-file",
-    big,
-    "--json",
-  ], 64);
-  assert.match(stderr, /at most 49152 bytes/);
-  const alone = ["key", "sign", "--key", "seal", "--signers", "alice", "--message", "m", "--json"];
-  assert.match((await cluster.one("alice", alone, 2)).stderr, /may not sign/);
-  await cluster.one("alice", [
-    ...[
-      "key",
-      "verify",
-      "--public",
-      pemPath,
-      "--message",
-      "another",
-      "--signature",
-      cluster.file("seal.sig"),
-    ],
-  ], 1);
-  assert.ok(message);
-  const nested = "and(alice, 2 of (bob, carol))";
-  const bad = ["key", "generate", "--key", "nested", "--curve", "ed25519", "--policy", nested];
-  assert.match((await cluster.one("alice", bad, 64)).stderr, /2 of \(a, b, c\)/);
-  const wrong = [
-    "key",
-    "generate",
-    "--key",
-    "x",
-    "--curve",
-    "p256",
-    "--scheme",
-    "bip340",
-    "--policy",
-    nested,
-  ];
-  assert.match((await cluster.one("alice", wrong, 64)).stderr, /is for --curve secp256k1/);
-}
 
 Deno.test("eddsa: a BIP340 key of two parties signs what noble verifies under its x", async () => {
   using cluster = await Cluster.make(["alice", "bob"]);
@@ -202,6 +142,51 @@ Deno.test("eddsa: a BIP340 key of two parties signs what noble verifies under it
   const again = await sign(cluster, both, message);
   assert.ok(schnorr.verify(again, digest, Uint8Array.fromHex(x)));
 });
+
+Deno.test("eddsa: kill -9 inside a refresh loses nothing, and the same command completes it or deals again", async () => {
+  // Much of it is waiting for a deadline: each round has a cluster of its own, all at once.
+  await Promise.all([2, 3].map(killInRefresh));
+});
+
+async function killInRefresh(round: number): Promise<void> {
+  const both = ["alice", "bob"];
+  using cluster = await Cluster.make(both);
+  const hex = await generate(cluster, ["--curve", "ed25519"], "2 of (alice, bob)", both);
+  const refresh = ["key", "refresh", "--key", "seal"];
+  const alice = cluster.start("alice", [...refresh, "--timeout", "3"]);
+  let isKilled = false;
+  const bob = cluster.start("bob", [...refresh, "--timeout", "3"], {
+    read: [cluster.work],
+    write: [cluster.work],
+    onProgress: (line) => {
+      if (isKilled || !isRound(line, "frost-refresh", round)) return;
+      isKilled = true;
+      bob.kill();
+    },
+  });
+  const [{ code, stderr }] = await Promise.all([alice.finished, bob.finished]);
+  assert.ok(isKilled, "bob reached the round");
+  // Alice may have had all that she needs of bob before he died.
+  if (code !== 0) assert.match(stderr, /error (TIMEOUT|PEER_ABORTED|PEER_RESTARTED|LINK_FLAP): .*bob/);
+  for (const party of both) {
+    const active = (await epochsOf(cluster, party)).filter(({ state }) => state === "active");
+    assert.equal(active.length, 1, `${party} has one epoch in use`);
+  }
+  const shown = JSON.parse(sameOutput(await cluster.all(both, () => [...refresh, "--json"])));
+  assert.equal(shown.publicKey, hex);
+  for (const party of both) {
+    assert.deepEqual(await epochsOf(cluster, party), [{ epoch: shown.epoch, state: "active" }]);
+  }
+  const signature = await sign(cluster, both, cluster.file("message.txt", "after\n"));
+  const x = Uint8Array.fromHex(hex).toBase64({ alphabet: "base64url", omitPadding: true });
+  const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
+  assert.ok(verify(null, new TextEncoder().encode("after\n"), key, signature));
+}
+
+async function epochsOf(cluster: Cluster, party: string) {
+  using local = await openLocal(cluster.config, party, { command: "test" });
+  return local.store.named("seal").map(({ epoch, state }) => ({ epoch, state }));
+}
 
 function lose(cluster: Cluster, party: string): void {
   const directory = cluster.config.parties.find(({ name }) => name === party)?.dataDirectory as string;
