@@ -52,6 +52,11 @@ export const CODES = {
     exit: 65,
     meaning: "a row of a stream differs from the one that is stored in its place",
   },
+  // Voting.
+  ALREADY_VOTED: { exit: 1, meaning: "this node has voted for another value, and votes once" },
+  ALREADY_DECIDED: { exit: 1, meaning: "the transaction is decided for another value" },
+  VOTING_STOPPED: { exit: 1, meaning: "this node has stopped voting until an operator has looked" },
+  LOCKS_FULL: { exit: 1, meaning: "no more votes can be locked" },
   // Backups.
   BACKUP_INVALID: { exit: 65, meaning: "a backup fails a check, or is of something else than was asked for" },
   BACKUP_STALE: { exit: 1, meaning: "a backup is of an earlier epoch: its share no longer fits the key" },

@@ -1,0 +1,123 @@
+/**
+ * What gossip carries: votes, certificates, proofs of offences, and digests of what a member has (VOTING 3).
+ *
+ * @module
+ */
+
+import type { PartyId } from "../base/brands.ts";
+import type { Bytes } from "../base/bytes.ts";
+import {
+  bytes,
+  type Codec,
+  decode,
+  DecodeError,
+  encode,
+  list,
+  map,
+  optional,
+  struct,
+  text,
+  U8,
+} from "../base/codec.ts";
+import { certificateCodec, type QuorumCertificate } from "./certificate.ts";
+import { VOTERS_MAX } from "./membership.ts";
+import { offenceCodec, type OffenceProof, VOTE_ITEM } from "./offence.ts";
+import { TX_ID_BYTES_MAX } from "./value.ts";
+import { type Vote, voteCodec, voterCodec } from "./vote.ts";
+
+/** What one member has of a transaction. */
+export interface TxDigest {
+  /** Its name. */
+  readonly txId: string;
+  /** Prefixes of the ballots that are stored, by voter. */
+  readonly votes: readonly { readonly voter: PartyId; readonly ballots: readonly Bytes[] }[];
+  /** Prefix of the ballot that was decided. */
+  readonly decided?: Bytes | undefined;
+}
+
+/** What one member has: a page of transactions, and the offences of which it has proofs. */
+export interface Digest {
+  /** The page is on names after this one ... */
+  readonly after: string;
+  /** ... up to this one; empty for all others. */
+  readonly upTo: string;
+  /** At most {@linkcode DIGEST_PAGE}. */
+  readonly transactions: readonly TxDigest[];
+  /** On the first page: prefixes of ids of all offences. */
+  readonly offences: readonly Bytes[];
+}
+
+/** One item. */
+export type Item =
+  | { readonly kind: "vote"; readonly vote: Vote }
+  | { readonly kind: "certificate"; readonly certificate: QuorumCertificate }
+  | { readonly kind: "offence"; readonly proof: OffenceProof }
+  | { readonly kind: "digest"; readonly digest: Digest };
+
+/** Bytes of a prefix. */
+export const PREFIX_BYTES = 8;
+/** Most transactions in a digest. */
+export const DIGEST_PAGE = 256;
+/** Most offences in a digest. */
+const OFFENCES_MAX = 1024;
+
+/** The encoding of an item: a kind, and what belongs to it. */
+export function encodeItem(item: Item): Bytes {
+  switch (item.kind) {
+    case "vote":
+      return encode(CODECS.vote, { kind: KINDS.vote, body: item.vote });
+    case "certificate":
+      return encode(CODECS.certificate, { kind: KINDS.certificate, body: item.certificate });
+    case "offence":
+      return encode(CODECS.offence, { kind: KINDS.offence, body: item.proof });
+    case "digest":
+      return encode(CODECS.digest, { kind: KINDS.digest, body: item.digest });
+  }
+}
+
+/** Reads an item. @throws DecodeError */
+export function decodeItem(encoded: Bytes): Item {
+  switch (encoded[0]) {
+    case KINDS.vote:
+      return { kind: "vote", vote: decode(CODECS.vote, encoded).body };
+    case KINDS.certificate:
+      return { kind: "certificate", certificate: decode(CODECS.certificate, encoded).body };
+    case KINDS.offence:
+      return { kind: "offence", proof: decode(CODECS.offence, encoded).body };
+    case KINDS.digest:
+      return { kind: "digest", digest: decode(CODECS.digest, encoded).body };
+  }
+  throw new DecodeError("an item of an unknown kind");
+}
+
+const KINDS = { vote: VOTE_ITEM, certificate: 2, offence: 3, digest: 4 } as const;
+
+const prefix: Codec<Bytes> = map(bytes(PREFIX_BYTES), (value: Bytes) => value, (value) => {
+  if (value.length !== PREFIX_BYTES) throw new DecodeError("a prefix of a wrong length");
+  return value;
+});
+
+const digestCodec: Codec<Digest> = struct({
+  after: text(TX_ID_BYTES_MAX),
+  upTo: text(TX_ID_BYTES_MAX),
+  transactions: list(
+    struct({
+      txId: text(TX_ID_BYTES_MAX),
+      votes: list(struct({ voter: voterCodec, ballots: list(prefix, 2) }), VOTERS_MAX),
+      decided: optional(prefix),
+    }),
+    DIGEST_PAGE,
+  ),
+  offences: list(prefix, OFFENCES_MAX),
+});
+
+function item<T>(body: Codec<T>): Codec<{ readonly kind: number; readonly body: T }> {
+  return struct({ kind: U8, body });
+}
+
+const CODECS = {
+  vote: item(voteCodec),
+  certificate: item(certificateCodec),
+  offence: item(offenceCodec),
+  digest: item(digestCodec),
+} as const;

@@ -1,0 +1,269 @@
+import assert from "node:assert/strict";
+import { partyId } from "../../src/base/brands.ts";
+import type { Bytes } from "../../src/base/bytes.ts";
+import { decode, encode } from "../../src/base/codec.ts";
+import { UsageError } from "../../src/base/errors.ts";
+import { certificateOf } from "../../src/voting/certificate.ts";
+import { gossipCodec, signGossip } from "../../src/voting/gossip.ts";
+import { decodeItem, encodeItem, type Item } from "../../src/voting/items.ts";
+import { type Effect, INVALID_KEPT_MAX, OPEN_PER_MEMBER_MAX, VotingNode } from "../../src/voting/node.ts";
+import type { Value } from "../../src/voting/value.ts";
+import { type Council, council, flipped, integer } from "./support.ts";
+import { MemoryVoteStore } from "./world.ts";
+
+const FORTY_TWO: Value = { schema: "integer", integer: 42n };
+const FORTY_THREE: Value = { schema: "integer", integer: 43n };
+
+/** Alice, with the others' keys at hand. */
+class Alice {
+  readonly council: Council;
+  readonly store = new MemoryVoteStore();
+  node: VotingNode;
+
+  constructor(n = 5, quorum = 4) {
+    this.council = council(n, quorum);
+    this.node = this.restart();
+  }
+
+  restart(): VotingNode {
+    const { membership, signers } = this.council;
+    const sign = (message: Bytes) => signers[0]!.sign(message);
+    return this.node = new VotingNode({ membership, self: partyId(1), sign, store: this.store });
+  }
+
+  /** What a member sends. */
+  envelope(from: number, items: readonly Item[], change: object = {}): Bytes {
+    const { membership, signers } = this.council;
+    const content = { from: partyId(from), to: partyId(1), items: items.map(encodeItem), ...change };
+    return encode(
+      gossipCodec,
+      signGossip(membership, content, (message) => signers[from - 1]!.sign(message)),
+    );
+  }
+
+  hears(from: number, ...items: Item[]): Effect[] {
+    return this.node.receive(partyId(from), this.envelope(from, items), 0);
+  }
+
+  vote(voter: number, value = 42n, txId = "tx_001"): Item {
+    return { kind: "vote", vote: this.council.vote(voter, value, txId) };
+  }
+}
+
+/** Kinds of effects, and of items in what is sent. */
+function kinds(effects: readonly Effect[]): string[] {
+  return effects.map((effect) =>
+    effect.kind === "send"
+      ? `send ${
+        decode(gossipCodec, effect.bytes).items.map((item) => decodeItem(item).kind).join(",")
+      } to ${effect.to}`
+      : effect.kind
+  );
+}
+
+function refused(action: () => unknown, code: string): void {
+  assert.throws(action, (error: unknown) => error instanceof UsageError && error.code === code);
+}
+
+Deno.test("VotingNode casts once: the lock is stored before the vote, and the same again sends the same vote", () => {
+  const alice = new Alice();
+  const effects = alice.node.cast("tx_001", FORTY_TWO, 0);
+  assert.deepEqual(kinds(effects), [2, 3, 4, 5].map((to) => `send vote to ${to}`));
+  assert.deepEqual(alice.store.records.map(({ kind }) => kind), ["lock", "vote"]);
+  const again = alice.node.cast("tx_001", FORTY_TWO, 1);
+  assert.deepEqual(again, effects);
+  refused(() => alice.node.cast("tx_001", FORTY_THREE, 1), "ALREADY_VOTED");
+  alice.restart();
+  refused(() => alice.node.cast("tx_001", FORTY_THREE, 1), "ALREADY_VOTED");
+  refused(() => alice.node.cast("", FORTY_TWO, 0), "USAGE");
+  refused(() => alice.node.cast("roster/2", FORTY_TWO, 0), "USAGE");
+});
+
+Deno.test("VotingNode signs nothing where the lock cannot be stored", () => {
+  const alice = new Alice();
+  alice.store.dies = { commits: 0, after: false };
+  assert.throws(() => alice.node.cast("tx_001", FORTY_TWO, 0));
+  assert.deepEqual(alice.store.records, []);
+  alice.store.dies = undefined;
+  alice.restart().cast("tx_001", FORTY_THREE, 0);
+});
+
+Deno.test("VotingNode that crashed between lock and vote makes the vote of its lock, and no other", () => {
+  const alice = new Alice();
+  alice.store.dies = { commits: 0, after: true };
+  assert.throws(() => alice.node.cast("tx_001", FORTY_TWO, 0));
+  alice.store.dies = undefined;
+  const node = alice.restart();
+  refused(() => node.cast("tx_001", FORTY_THREE, 0), "ALREADY_VOTED");
+  assert.equal(kinds(node.resume(0)).length, 4);
+  assert.deepEqual(node.status("tx_001")?.tally, [{ value: integer(42n), voters: ["alice"] }]);
+});
+
+Deno.test("VotingNode decides with the vote that completes a quorum, tells everybody, and casts no more", () => {
+  const alice = new Alice();
+  alice.node.cast("tx_001", FORTY_TWO, 0);
+  alice.hears(2, alice.vote(2), alice.vote(3));
+  assert.deepEqual(alice.node.status("tx_001")?.missing, ["dave", "erin"]);
+  assert.equal(alice.node.status("tx_001")?.state, "undecided");
+  const effects = kinds(alice.hears(4, alice.vote(4)));
+  assert.deepEqual(effects.filter((kind) => kind.includes("certificate")).length, 4);
+  assert.equal(effects.at(-1), "decided");
+  assert.deepEqual(alice.node.status("tx_001")?.value, integer(42n));
+  assert.deepEqual(alice.node.cast("tx_001", FORTY_TWO, 0), []);
+  refused(() => alice.node.cast("tx_001", FORTY_THREE, 0), "ALREADY_DECIDED");
+  alice.hears(5, alice.vote(5, 43n));
+  assert.deepEqual(alice.node.status("tx_001")?.state, "decided", "dissent changes nothing");
+  assert.equal(alice.node.offences.length, 0, "V2: and is no offence");
+});
+
+Deno.test("VotingNode never votes because others did", () => {
+  const alice = new Alice();
+  for (const voter of [2, 3, 4]) alice.hears(voter, alice.vote(voter));
+  assert.deepEqual(alice.store.records.filter(({ kind }) => kind === "lock"), []);
+  assert.equal(alice.node.status("tx_001")?.state, "undecided");
+});
+
+Deno.test("VotingNode that crashed with enough votes decides when it comes back", () => {
+  const alice = new Alice();
+  for (const voter of [2, 3, 4]) alice.hears(voter, alice.vote(voter));
+  alice.store.dies = { commits: 1, after: false };
+  assert.throws(() => alice.hears(5, alice.vote(5)));
+  alice.store.dies = undefined;
+  const node = alice.restart();
+  assert.equal(node.certificate("tx_001"), undefined);
+  assert.equal(kinds(node.resume(0)).at(-1), "decided");
+});
+
+Deno.test("V1: VotingNode stores a voter's first two votes, each counts for its ballot, and both prove the offence", () => {
+  const alice = new Alice();
+  alice.hears(2, alice.vote(2, 41n));
+  assert.deepEqual(kinds(alice.hears(2, alice.vote(2, 41n))), [], "the same vote again is nothing");
+  const effects = kinds(alice.hears(3, alice.vote(2, 42n)));
+  assert.ok(effects.includes("offence") && effects.includes("send offence to 3"));
+  assert.deepEqual(alice.node.offences.map(({ kind, subject }) => [kind, subject]), [["double-vote", 2]]);
+  assert.deepEqual(kinds(alice.hears(2, alice.vote(2, 43n))), [], "a third one is not looked at");
+  alice.node.cast("tx_001", FORTY_TWO, 0);
+  const decided = kinds(alice.hears(3, alice.vote(3), alice.vote(4)));
+  assert.equal(decided.at(-1), "decided", "a double voter's second vote counts for its ballot");
+  assert.deepEqual(alice.restart().offences.length, 1);
+});
+
+Deno.test("VotingNode takes a certificate for a decision, and its votes for votes", () => {
+  const alice = new Alice();
+  alice.hears(2, alice.vote(2, 41n));
+  const votes = [2, 3, 4, 5].map((voter) => alice.council.vote(voter));
+  const certificate = certificateOf(alice.council.membership, votes);
+  assert.ok(certificate !== undefined);
+  const bad = { ...certificate, value: integer(43n) };
+  assert.deepEqual(kinds(alice.hears(2, { kind: "certificate", certificate: bad })), []);
+  const effects = kinds(alice.hears(2, { kind: "certificate", certificate }));
+  assert.ok(effects.includes("decided") && effects.includes("offence"), "bob voted twice");
+  assert.deepEqual(kinds(alice.hears(3, { kind: "certificate", certificate })), [], "once is enough");
+  assert.equal(alice.restart().status("tx_001")?.state, "decided");
+});
+
+Deno.test("V6: VotingNode that sees two certificates stops voting, also after a restart", () => {
+  const alice = new Alice(4, 3);
+  const certificates = [42n, 43n].map((value) =>
+    certificateOf(alice.council.membership, [2, 3, 4].map((voter) => alice.council.vote(voter, value)))!
+  );
+  const effects = certificates.flatMap((certificate) => alice.hears(2, { kind: "certificate", certificate }));
+  assert.ok(effects.some((effect) => effect.kind === "alarm" && effect.alarm === "SAFETY_VIOLATION"));
+  assert.equal(alice.node.status("tx_001")?.state, "violated");
+  assert.deepEqual(
+    alice.node.status("tx_001")?.value,
+    integer(42n),
+    "the first one stays what this node has decided",
+  );
+  refused(() => alice.node.cast("tx_002", FORTY_TWO, 0), "VOTING_STOPPED");
+  assert.equal(alice.restart().alarm, "SAFETY_VIOLATION");
+  assert.equal(alice.node.offences.length, 3, "at least 2q - n members have voted twice");
+});
+
+Deno.test("VotingNode that sees a vote of its own key that it has not made stops voting, also after a restart", () => {
+  const alice = new Alice();
+  alice.node.cast("tx_001", FORTY_TWO, 0);
+  const effects = alice.hears(2, alice.vote(1, 43n));
+  assert.ok(effects.some((effect) => effect.kind === "alarm" && effect.alarm === "SELF_EQUIVOCATION"));
+  refused(() => alice.node.cast("tx_002", FORTY_TWO, 0), "VOTING_STOPPED");
+  assert.equal(alice.restart().alarm, "SELF_EQUIVOCATION");
+  const other = new Alice();
+  other.hears(2, other.vote(1, 43n));
+  assert.equal(other.node.alarm, "SELF_EQUIVOCATION", "also where there is no lock at all");
+});
+
+Deno.test("VotingNode ends the link of a peer whose envelope is not its own, or for somebody else", () => {
+  const alice = new Alice();
+  const item = alice.vote(2);
+  const good = alice.envelope(2, [item]);
+  for (
+    const bytes of [
+      good.subarray(1),
+      alice.envelope(3, [item]),
+      alice.envelope(2, [item], { to: partyId(4) }),
+    ]
+  ) {
+    assert.deepEqual(kinds(alice.node.receive(partyId(2), bytes, 0)), ["close"]);
+  }
+  const changed = encode(gossipCodec, { ...decode(gossipCodec, good), signature: new Uint8Array(64) });
+  assert.deepEqual(kinds(alice.node.receive(partyId(2), changed, 0)), ["close"]);
+  assert.equal(alice.node.status("tx_001"), undefined);
+});
+
+Deno.test("V3: VotingNode blames the sender of a forged vote, keeps a few proofs, and goes on listening to it", () => {
+  const alice = new Alice();
+  const forged = (n: number): Item => {
+    const vote = alice.council.vote(4, BigInt(n), `tx_${n}`);
+    return { kind: "vote", vote: { ...vote, signature: flipped(vote.signature) } };
+  };
+  for (let n = 0; n < 5; n++) alice.hears(2, forged(n));
+  assert.equal(alice.node.offences.length, INVALID_KEPT_MAX);
+  assert.ok(alice.node.offences.every(({ kind, subject }) => kind === "invalid-signature" && subject === 2));
+  assert.equal(alice.node.counts.invalid, 5);
+  assert.equal(kinds(alice.hears(2, alice.vote(2))).length, 4, "its votes still count");
+});
+
+Deno.test("V4: VotingNode counts votes of another membership, and blames nobody for them", () => {
+  const alice = new Alice();
+  const vote = { ...council(5, 4, { epoch: 2 }).vote(3) };
+  assert.deepEqual(kinds(alice.hears(2, { kind: "vote", vote })), []);
+  assert.deepEqual([alice.node.counts.mismatch, alice.node.offences.length], [1, 0]);
+});
+
+Deno.test("V7: VotingNode lets no member open more than its share of transactions, until some are decided", () => {
+  const alice = new Alice();
+  for (let n = 0; n < OPEN_PER_MEMBER_MAX + 3; n++) alice.hears(2, alice.vote(2, 42n, `flood ${n}`));
+  assert.equal(alice.node.counts.overQuota, 3);
+  assert.equal(alice.node.status(`flood ${OPEN_PER_MEMBER_MAX}`), undefined);
+  alice.hears(3, alice.vote(3, 42n, "of carol"));
+  assert.ok(alice.node.status("of carol") !== undefined, "others are not limited by it");
+  alice.hears(2, alice.vote(2, 42n, "of carol"));
+  assert.deepEqual(
+    alice.node.status("of carol")?.tally[0]?.voters,
+    ["bob", "carol"],
+    "what is open takes everybody's votes",
+  );
+  alice.node.cast("own", FORTY_TWO, 0);
+  for (const voter of [3, 4, 5]) alice.hears(voter, alice.vote(voter, 42n, "flood 0"));
+  alice.hears(2, alice.vote(2, 42n, "flood after"));
+  assert.ok(alice.node.status("flood after") !== undefined, "a decision gives the place back");
+});
+
+Deno.test("VotingNode answers a digest with what the other lacks, page by page", () => {
+  const alice = new Alice();
+  for (let n = 0; n < 300; n++) alice.node.cast(`tx ${String(n).padStart(3, "0")}`, FORTY_TWO, 0);
+  const digests = alice.node.digestFor(partyId(2));
+  const pages = digests.flatMap((effect) =>
+    effect.kind === "send" ? decode(gossipCodec, effect.bytes).items.map(decodeItem) : []
+  );
+  assert.equal(pages.length, 2);
+  // Bob has nothing: he says so, and gets everything; whoever has everything gets nothing.
+  const empty: Item = { kind: "digest", digest: { after: "", upTo: "", transactions: [], offences: [] } };
+  const sent = alice.hears(2, empty).flatMap((effect) =>
+    effect.kind === "send" ? decode(gossipCodec, effect.bytes).items : []
+  );
+  assert.equal(sent.length, 300);
+  assert.deepEqual(kinds(alice.hears(2, ...pages)), []);
+  alice.hears(3, alice.vote(3, 43n, "tx 001"));
+  assert.deepEqual(kinds(alice.hears(2, ...pages)), ["send vote to 2"]);
+});
