@@ -9,11 +9,10 @@
 import type { PartyId } from "../base/brands.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { equal } from "../base/bytes.ts";
-import { UsageError } from "../base/errors.ts";
 import { type AccessTree, leavesOf } from "../primitives/access.ts";
 import { frostDkg, type FrostDkgInput, type FrostDkgResult } from "../protocols/frost/dkg.ts";
 import type { FrostHeldEpoch } from "../protocols/frost/held.ts";
-import { type FrostKeyRecord, frostQuorumOf, thresholdOf } from "../protocols/frost/key.ts";
+import { type FrostKeyRecord, frostQuorumOf } from "../protocols/frost/key.ts";
 import { frostRefresh, type FrostRefreshResult } from "../protocols/frost/refresh.ts";
 import { frostRepair } from "../protocols/frost/repair.ts";
 import { frostSign, frostSignProposal } from "../protocols/frost/sign.ts";
@@ -100,7 +99,6 @@ export async function generateFrostKey(
   { name, scheme, policy }: FrostGenerateRequest,
   former: KeyEntry | undefined,
 ): Promise<FrostKeyInfo & Pick<FrostDkgResult, "outcome">> {
-  thresholdOf(policy);
   const stored = former === undefined ? undefined : local.openFrostKey(former);
   using _stored = stored?.share.share;
   const input: FrostDkgInput = {
@@ -139,8 +137,6 @@ export async function signWithFrost(
   const signers = quorumAmong(record, request, local.party.name, frostQuorumOf);
   const names = signers.map((index) => local.config.roster.nameOf(index));
   const key = { name: request.name, record, certificate: entry.certificate, signers: names };
-  const fault = record.suite.messageFault(request.message);
-  if (fault !== undefined) throw new UsageError("USAGE", fault);
   if (!signers.includes(share.self)) return { ...key, signature: undefined };
   const input = { share, signers, message: request.message };
   const payload = payloadHash(frostSignProposal(input).payload);
@@ -207,6 +203,7 @@ export async function repairFrostKey(
 
 /** The epochs of a key. Disposing it erases the secrets in them. */
 class FrostHeld implements Disposable {
+  /** Ascending by epoch. */
   readonly epochs: readonly FrostHeldEpoch[];
 
   constructor(epochs: readonly FrostHeldEpoch[]) {
@@ -218,6 +215,7 @@ class FrostHeld implements Disposable {
   }
 }
 
+/** Attempts to generate another key under the name are no epochs of this one. */
 function openFrostHeld(local: LocalParty, name: string): FrostHeld {
   const active = local.store.active(name);
   const epochs: FrostHeldEpoch[] = [];
@@ -226,7 +224,7 @@ function openFrostHeld(local: LocalParty, name: string): FrostHeld {
       if (!equal(entry.keyId, active.keyId) || entry.state === "left") continue;
       epochs.push({ state: entry.state, key: local.openFrostKey(entry) });
     }
-    return new FrostHeld(epochs.sort((a, b) => a.key.share.record.epoch - b.key.share.record.epoch));
+    return new FrostHeld(epochs);
   } catch (error) {
     new FrostHeld(epochs)[Symbol.dispose]();
     throw error;

@@ -204,7 +204,7 @@ export class Party {
    */
   async generateKey(request: GenerateRequest): Promise<PublicKeyInfo & Pick<DkgResult, "outcome">> {
     const { store, party } = this.#local;
-    const former = this.#former(request.name);
+    const former = this.#former(request.name, "ecdsa");
     const stored = former === undefined ? undefined : this.#local.openKey(former);
     using _stored = stored?.share.share;
     const input: DkgInput = {
@@ -237,7 +237,7 @@ export class Party {
   async generateFrostKey(
     request: FrostGenerateRequest,
   ): Promise<FrostKeyInfo & { readonly outcome: DkgResult["outcome"] }> {
-    const former = this.#former(request.name);
+    const former = this.#former(request.name, "frost");
     const made = await generateFrostKey(this.#local, this.#starter, request, former);
     return this.#audit.noteKey("key_generated", made);
   }
@@ -464,10 +464,11 @@ export class Party {
   readonly #starter: StartSession = (definition, input) => this.#start(definition, input);
 
   /** What an earlier run left under the name of a new key. @throws UsageError USAGE or KEY_EXISTS */
-  #former(name: string): KeyEntry | undefined {
+  #former(name: string, kind: "ecdsa" | "frost"): KeyEntry | undefined {
     requireName(name);
     const former = formerOf(this.#local.store.named(name));
-    if (former?.state === "active" && (former.settled || former.epoch > 0)) {
+    const isOther = former !== undefined && isFrostKey(former) !== (kind === "frost");
+    if (isOther || (former?.state === "active" && (former.settled || former.epoch > 0))) {
       throw new UsageError("KEY_EXISTS", `a key ${name} exists already: choose another name`);
     }
     return former;

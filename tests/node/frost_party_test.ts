@@ -37,7 +37,13 @@ async function made(scheme: FrostScheme = "ed25519"): Promise<Cluster> {
 
 async function signs(cluster: Cluster, signers: readonly string[], info: FrostKeyInfo): Promise<void> {
   const signed = values(
-    await cluster.all(signers, (party) => party.signMessage({ name: NAME, message: MESSAGE, signers })),
+    await cluster.all(signers, async (party) => {
+      const made = await party.signMessage({ name: NAME, message: MESSAGE, signers });
+      // Nothing is left of which nobody knows whether there is a signature.
+      const outcomes = party.local.store.releases(made.record.keyId).map(({ outcome }) => outcome);
+      assert.ok(outcomes.length > 0 && outcomes.every((outcome) => outcome === "signed"));
+      return made;
+    }),
   );
   for (const { signature, signers: shown } of signed) {
     assert.ok(signature !== undefined);
@@ -82,6 +88,8 @@ Deno.test("Party completes the generation of an Ed25519 key that ended between P
     return party.generateFrostKey(request);
   }, { timeoutMs: 2_000 });
   assert.deepEqual(await epochsAt(cluster, "alice"), [[0, "pending", false]]);
+  const [[, , isSettled] = []] = await epochsAt(cluster, "bob");
+  assert.equal(isSettled, false, "bob does not know that alice has the certificate");
   const alice = await cluster.open("alice");
   await rejects(alice.signMessage({ name: NAME, message: MESSAGE }), "KEY_PENDING", /key generate again/);
   await alice.close();
@@ -94,7 +102,19 @@ Deno.test("Party completes the generation of an Ed25519 key that ended between P
 });
 
 Deno.test("Party completes a refresh of an Ed25519 key, or deals again, and keeps the old epoch until then", async () => {
-  using cluster = await made();
+  using cluster = await Cluster.make(THREE);
+  const request = { name: NAME, scheme: "ed25519", policy: POLICY } as const;
+  await cluster.all(THREE, (party) => {
+    full(party, "key-active");
+    return party.generateFrostKey(request);
+  }, { timeoutMs: 2_000 });
+  const alice = await cluster.open("alice");
+  for (const pending of alice.local.store.named(NAME)) alice.local.store.discardPending(pending);
+  await alice.close();
+  values(await cluster.all(THREE, (party) => party.generateFrostKey(request)));
+  // What bob has left of the first attempt is no epoch of the key.
+  const attempt: [number, string, boolean] = [0, "pending", false];
+  assert.deepEqual((await epochsAt(cluster, "bob")).toSorted(), [[0, "active", true], attempt]);
   const before = await infoAt(cluster, "alice");
   const halfWay = (kind: string) =>
     cluster.all(THREE, (party, name) => {
@@ -109,7 +129,13 @@ Deno.test("Party completes a refresh of an Ed25519 key, or deals again, and keep
   const dealt = values(await cluster.all(THREE, (party) => party.refreshKey({ name: NAME })));
   assert.ok(dealt.every(({ outcome, member }) => outcome === "dealt" && member));
   const { epoch } = (dealt[0] as KeyInfo).record;
-  for (const name of THREE) assert.deepEqual(await epochsAt(cluster, name), [[epoch, "active", true]]);
+  const only = async (epoch: number) => {
+    for (const name of THREE) {
+      const left = name === "alice" ? [] : [attempt];
+      assert.deepEqual(await epochsAt(cluster, name), [...left, [epoch, "active", true]]);
+    }
+  };
+  await only(epoch);
 
   // Somebody may have it: the next run completes what all have.
   await halfWay("key-active");
@@ -123,7 +149,7 @@ Deno.test("Party completes a refresh of an Ed25519 key, or deals again, and keep
     completed.map(({ outcome, record }) => [outcome, record.epoch]),
     THREE.map(() => ["completed", epoch + 1]),
   );
-  for (const name of THREE) assert.deepEqual(await epochsAt(cluster, name), [[epoch + 1, "active", true]]);
+  await only(epoch + 1);
   await signs(cluster, ["bob", "carol"], before);
 });
 
@@ -152,6 +178,10 @@ Deno.test("Party says what it cannot do with a key for Ed25519 or BIP340 before 
     full(party, "key-active");
     return party.generateFrostKey({ name: "half", scheme: "ed25519", policy });
   }, { timeoutMs: 2_000 });
+  await cluster.all(TWO, (party) => {
+    full(party, "key-active");
+    return party.generateKey({ name: "other half", curve: secp256k1, policy });
+  }, { timeoutMs: 2_000 });
 
   const log: string[] = [];
   const alice = await cluster.open("alice", { log: (event) => log.push(event.code) });
@@ -171,6 +201,16 @@ Deno.test("Party says what it cannot do with a key for Ed25519 or BIP340 before 
   await rejects(generate("2 of (alice, bob)", NAME), "KEY_EXISTS", /seal exists already/);
   await rejects(generate("2 of (alice, bob)", "ecdsa"), "KEY_EXISTS", /ecdsa exists already/);
   await rejects(generate("2 of (alice, carol)", "half"), "KEY_EXISTS", /another scheme or policy/);
+  await rejects(
+    generate("2 of (alice, bob)", "other half"),
+    "KEY_EXISTS",
+    /other half exists already: choose another name/,
+  );
+  await rejects(
+    alice.generateKey({ name: "half", curve: secp256k1, policy }),
+    "KEY_EXISTS",
+    /half exists already: choose another name/,
+  );
 
   const sign = (name: string, message: Uint8Array<ArrayBuffer>, signers = TWO) =>
     alice.signMessage({ name, message, signers });
