@@ -10,10 +10,11 @@ import { UsageError } from "../src/base/errors.ts";
 import { exportPrivateKey } from "../src/node/key_export.ts";
 import { parsePrivateKey, type PrivateKey, type PrivateKeyFormat } from "../src/node/private_key.ts";
 import { parsePolicy } from "../src/primitives/access.ts";
-import { readSecretFile, writeNew } from "../src/storage/files.ts";
+import { isThere, readSecretFile, writeNew } from "../src/storage/files.ts";
+import { collect } from "./backup_options.ts";
 import { printEpoch } from "./key_refresh.ts";
 import { configOf, namesOf, optionsOf, withParty } from "./options.ts";
-import { print, writeError } from "./output.ts";
+import { print, requireWritable, writeError } from "./output.ts";
 
 interface ImportOptions {
   readonly key: string;
@@ -27,6 +28,7 @@ interface ImportOptions {
 interface ExportOptions {
   readonly key: string;
   readonly parties: string;
+  readonly data?: readonly string[];
   readonly out: string;
   readonly format: PrivateKeyFormat;
   readonly understand?: boolean;
@@ -51,7 +53,7 @@ export function addKeyImport(key: Command): void {
       const chainCode = digits(options.chainCode, "--chain-code", 32);
       const publicKey = digits(options.publicKey, "--public-key", 33);
       using privateKey = options.privateKey === undefined ? undefined : readPrivateKey(options.privateKey);
-      if (privateKey !== undefined) writeError(`warning: ${IMPORT_WARNING}`);
+      writeError(`warning: ${IMPORT_WARNING}`);
       await withParty(options, `key import --key ${options.key}`, async (party) => {
         const imported = await party.importKey({
           name: options.key,
@@ -71,9 +73,11 @@ export function addKeyExportPrivate(key: Command): void {
   key.command("export-private")
     .description("put a private key together, on one machine that has the data directories of a quorum")
     .requiredOption("--key <name>", "name of the key")
-    .requiredOption(
-      "--parties <names>",
-      "whose data directories are where the configuration has them, as alice,bob",
+    .requiredOption("--parties <names>", "whose shares are put together, as alice,bob; none of them may run")
+    .option(
+      "--data <name=directory>",
+      "data directory of a party, where it is not where the configuration has it (repeat)",
+      collect,
     )
     .requiredOption("--out <file>", "the private key; a file that is not there yet")
     .addOption(new Option("--format <form>", "form of the key").choices(["pem", "jwk"]).default("pem"))
@@ -88,12 +92,11 @@ export function addKeyExportPrivate(key: Command): void {
         );
       }
       const parties = namesOf(options.parties, "--parties");
-      const made = await exportPrivateKey(configOf(options), {
-        name,
-        parties,
-        format,
-        command: `key export-private --key ${name}`,
-      });
+      const directories = directoriesOf(options.data ?? [], parties);
+      requireWritable(out);
+      // A key that has nowhere to go is not put together.
+      if (isThere(out)) throw new UsageError("FILE_EXISTS", `${out} is there already: choose another --out`);
+      const made = await exportPrivateKey(configOf(options), { name, parties, directories, format });
       using text = made.text;
       writeNew(out, text.expose(), { code: "FILE_UNWRITABLE" });
       writeError(`warning: the private key of ${name} is in ${out}: whoever has it can sign alone`);
@@ -108,6 +111,22 @@ export function addKeyExportPrivate(key: Command): void {
 const IMPORT_WARNING =
   "this key has existed whole, and every copy of it that is left anywhere can sign alone: erase them all, or move what it protects to a key that was generated here";
 const PRIVATE_KEY_BYTES_MAX = 16 * 1024;
+
+function directoriesOf(entries: readonly string[], parties: readonly string[]): Map<string, string> {
+  const directories = new Map<string, string>();
+  for (const entry of entries) {
+    const at = entry.indexOf("=");
+    const [name, directory] = [entry.slice(0, at), entry.slice(at + 1)];
+    if (at < 1 || directory === "" || !parties.includes(name) || directories.has(name)) {
+      throw new UsageError(
+        "USAGE",
+        `--data is NAME=DIRECTORY for one of --parties, each once: found ${JSON.stringify(entry)}`,
+      );
+    }
+    directories.set(name, directory);
+  }
+  return directories;
+}
 
 function readPrivateKey(path: string): PrivateKey {
   const content = readSecretFile(path, "the private key", PRIVATE_KEY_BYTES_MAX);

@@ -10,10 +10,10 @@ import { UsageError } from "../base/errors.ts";
 import { Secret } from "../base/secret.ts";
 import { bytesToBigint, type Curve, type Scalar } from "../math/curve.ts";
 import { formatPolicy } from "../primitives/access.ts";
-import { type KeyShare, quorumOf } from "../protocols/key_share.ts";
+import { encodeRecord, type KeyShare, quorumOf } from "../protocols/key_share.ts";
 import type { Config } from "./config.ts";
-import { openLocal } from "./local_party.ts";
 import { formatPrivateKey, type PrivateKeyFormat } from "./private_key.ts";
+import { withStoreCopy } from "./store_copy.ts";
 
 /** What an export needs. */
 export interface ExportRequest {
@@ -21,10 +21,10 @@ export interface ExportRequest {
   readonly name: string;
   /** Names of the parties whose data directories are here. */
   readonly parties: readonly string[];
+  /** Their data directories, where those are not where the configuration has them. */
+  readonly directories?: ReadonlyMap<string, string>;
   /** Form of the private key. */
   readonly format: PrivateKeyFormat;
-  /** What was asked for, for other processes of the parties. */
-  readonly command: string;
 }
 
 /** A private key as text. Disposing it erases the text. */
@@ -40,19 +40,25 @@ export interface ExportedKey {
 }
 
 /**
- * Puts the private key together, and checks it against the public key that all members certified.
+ * Puts the private key together, and checks it against the public key that all members certified. Nothing changes in the stores,
+ * and none of the parties may run. Where a party's directory is the configured one, its audit log says what was done.
  *
- * @throws UsageError NOT_QUALIFIED, EPOCH_MISMATCH, KEY_SCHEME, and whatever {@linkcode openLocal} throws.
+ * @throws UsageError NOT_QUALIFIED, EPOCH_MISMATCH, KEY_SCHEME, and whatever {@linkcode withStoreCopy} throws.
  */
 export async function exportPrivateKey(config: Config, request: ExportRequest): Promise<ExportedKey> {
   const shares: KeyShare[] = [];
   try {
-    for (const name of request.parties) {
-      using local = await openLocal(config, name, { command: request.command });
-      const entry = local.store.active(request.name);
-      // What leaves the store is on record before it is out.
-      local.audit.noteKeyHere("key_exported", entry);
-      shares.push(local.openKey(entry).share);
+    for (const party of request.parties) {
+      const directory = request.directories?.get(party);
+      const place = { party, ...(directory === undefined ? {} : { directory }) };
+      shares.push(
+        await withStoreCopy(config, place, (local) => {
+          const entry = local.store.active(request.name);
+          // What leaves a party's own store is on record before it is out; a directory that was carried here may be read-only.
+          if (directory === undefined) local.audit.noteKeyHere("key_exported", entry);
+          return local.openKey(entry).share;
+        }),
+      );
     }
     const record = sameRecord(shares, request);
     const quorum = quorumOf(record, shares.map(({ self }) => self));
@@ -85,18 +91,22 @@ export async function exportPrivateKey(config: Config, request: ExportRequest): 
   }
 }
 
-/** The record that all shares are of. @throws UsageError EPOCH_MISMATCH */
+/** The record that all shares are of: of one key, one epoch, and one dealing of it. @throws UsageError EPOCH_MISMATCH */
 function sameRecord(shares: readonly KeyShare[], { name, parties }: ExportRequest): KeyShare["record"] {
   const [first] = shares;
   if (first === undefined) throw new UsageError("USAGE", "no party is named");
-  const { keyId, epoch } = first.record;
-  const other = shares.findIndex(({ record }) => record.epoch !== epoch || !equal(record.keyId, keyId));
-  if (other < 0) return first.record;
+  const encoded = encodeRecord(first.record);
+  const at = shares.findIndex(({ record }) => !equal(encodeRecord(record), encoded));
+  const other = shares[at]?.record;
+  if (other === undefined) return first.record;
+  const [mine, its] = [parties[0], parties[at]];
   throw new UsageError(
     "EPOCH_MISMATCH",
-    `${parties[other]} has epoch ${shares[other]?.record.epoch} of ${name}, and ${
-      parties[0]
-    } epoch ${epoch}: shares of different epochs do not combine`,
+    !equal(other.keyId, first.record.keyId)
+      ? `${its} and ${mine} have different keys under the name ${name}`
+      : other.epoch !== first.record.epoch
+      ? `${its} has epoch ${other.epoch} of ${name}, and ${mine} epoch ${first.record.epoch}: shares of different epochs do not combine`
+      : `${its} and ${mine} have different shares of ${name} in epoch ${other.epoch}: its members were changed twice, by others`,
   );
 }
 

@@ -39,7 +39,7 @@ Deno.test("import: a key of openssl signs with a quorum under its old public key
     ["bob", true],
     ["carol", true],
   ]);
-  assert.match(results.get("alice")?.stderr ?? "", /warning: this key has existed whole/);
+  for (const { stderr } of results.values()) assert.match(stderr, /warning: this key has existed whole/);
 
   const signers = ["bob", "carol"];
   await cluster.all(signers, (party) => [
@@ -56,11 +56,27 @@ Deno.test("import: a key of openssl signs with a quorum under its old public key
   const config = ["--config", cluster.config.path];
   const exporting = ["key", "export-private", "--key", "old", "--out", out, ...config];
   assert.match((await command([...exporting, "--parties", "bob,carol"])).stderr, /say --understand/);
+  const data = await command([
+    ...exporting,
+    "--parties",
+    "bob,carol",
+    "--understand",
+    "--data",
+    "alice=here",
+  ]);
+  assert.match(data.stderr, /--data is NAME=DIRECTORY for one of --parties, each once: found "alice=here"/);
   const few = await command([...exporting, "--parties", "bob", "--understand"]);
   assert.equal(few.code, 2);
   assert.match(few.stderr, /NOT_QUALIFIED/);
   assert.throws(() => Deno.statSync(out));
-  const made = await command([...exporting, "--parties", "bob,carol", "--understand"]);
+  // Bob's directory was carried to the machine on which this runs.
+  const carried = cluster.file("bob");
+  await new Deno.Command("cp", { args: ["-a", cluster.config.parties[1]?.dataDirectory as string, carried] })
+    .output();
+  const made = await command([
+    ...[...exporting, "--parties", "bob,carol", "--understand"],
+    ...["--data", `bob=${carried}`],
+  ]);
   assert.equal(made.code, 0, made.stderr);
   assert.match(made.stderr, /whoever has it can sign alone/);
   assert.equal((Deno.statSync(out).mode as number) & 0o777, 0o600);
@@ -85,8 +101,8 @@ Deno.test("import: what is no key for ECDSA is refused before anybody is asked, 
   const ed25519 = generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" })
     .toString();
   const wrong: [string, RegExp][] = [
-    ["nothing", /no private key on secp256k1 or p256/],
-    [ed25519, /no private key on secp256k1 or p256/],
+    ["nothing", /no valid private key: expected is one on secp256k1 or p256/],
+    [ed25519, /of the kind ed25519/],
     [pkcs8({ cipher: "aes-256-cbc", passphrase: "x" }), /encrypted/],
   ];
   for (const [text, message] of wrong) {

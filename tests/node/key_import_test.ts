@@ -40,7 +40,7 @@ Deno.test("Party completes an import that ended before all had the certificate, 
   assert.deepEqual(failed.map(({ status }) => status), ["rejected", "rejected"]);
   const made = values(await cluster.all(TWO, (party, name) => party.importKey(requestOf(name, key))));
   assert.equal(made[0]?.record.epoch, made[1]?.record.epoch);
-  const request = { name: "old", parties: TWO, format: "pem", command: "test" } as const;
+  const request = { name: "old", parties: TWO, format: "pem" } as const;
   const exported = await exportPrivateKey(cluster.config, request);
   using text = exported.text;
   using back = parsePrivateKey(new Uint8Array(text.expose()), "back");
@@ -70,7 +70,7 @@ Deno.test("exportPrivateKey() combines no shares of different epochs", async () 
   }
   for (const [path, content] of copies) Deno.writeFileSync(path, content, { mode: 0o600 });
   await rejects(
-    exportPrivateKey(cluster.config, { name: "old", parties: TWO, format: "pem", command: "test" }),
+    exportPrivateKey(cluster.config, { name: "old", parties: TWO, format: "pem" }),
     "EPOCH_MISMATCH",
     /bob has epoch 2 of old, and alice epoch 1: shares of different epochs do not combine/,
   );
