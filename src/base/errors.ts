@@ -31,6 +31,7 @@ export const CODES = {
   // Keys and storage.
   KEY_UNKNOWN: { exit: 64, meaning: "no key of that name is stored here" },
   KEY_EXISTS: { exit: 1, meaning: "a key of that name exists already" },
+  KEY_CHANGED: { exit: 1, meaning: "another request changed the key before this one began" },
   FAILURE_BUDGET: {
     exit: 1,
     meaning: "too many signatures of these signers failed with nobody to name: one of them lies",
