@@ -60,7 +60,7 @@ async function runTimed(row: TimedRow): Promise<void> {
   console.log(
     `${row.name.padEnd(NAME_WIDTH)} ${milliseconds.toFixed(milliseconds < 0.1 ? 5 : 3).padStart(10)} ms ${
       inV.padStart(11)
-    }   V = ${V.toFixed(3)} ms`,
+    }   V = ${V.toFixed(3)} ms${beside(row)}`,
   );
 }
 
@@ -72,9 +72,24 @@ async function runRate(row: RateRow): Promise<void> {
   const perSecond = Math.round(median(rates));
   console.log(
     options.json
-      ? JSON.stringify({ name: row.name, per_second: perSecond })
-      : `${row.name.padEnd(NAME_WIDTH)} ${perSecond.toLocaleString("en").padStart(10)} /s`,
+      ? JSON.stringify({
+        name: row.name,
+        per_second: perSecond,
+        ...(row.unit === undefined ? {} : { unit: row.unit }),
+      })
+      : `${row.name.padEnd(NAME_WIDTH)} ${perSecond.toLocaleString("en").padStart(10)} ${row.unit ?? "/s"}${
+        beside(row)
+      }`,
   );
+}
+
+/** What others, or we, said of the same thing. */
+function beside({ seed, target }: TimedRow | RateRow): string {
+  const figures = [
+    ...(seed === undefined ? [] : [`seed ${seed}`]),
+    ...(target === undefined ? [] : [`wanted ${target}`]),
+  ];
+  return figures.length === 0 ? "" : `   (${figures.join("; ")})`;
 }
 
 /** The time of one verification, over about as long as the sample took: what interrupts one interrupts the other. */

@@ -11,7 +11,7 @@ import { LinkFault } from "./faults.ts";
 import { NO_SESSION, SESSION_BYTES } from "./frame.ts";
 import { payloadCap } from "./limits.ts";
 
-/** Joins neighbours into batches as long as they fit; order is kept. What does not fit, or is alone, stays as it is. */
+/** Joins small neighbours into batches as long as they fit; order is kept. What is not small, or is alone, stays as it is. */
 export function joinSmall(frames: readonly SessionFrame[]): SessionFrame[] {
   if (frames.length === 1) return [...frames];
   const out: SessionFrame[] = [];
@@ -27,8 +27,9 @@ export function joinSmall(frames: readonly SessionFrame[]): SessionFrame[] {
     size = 0;
   };
   for (const frame of frames) {
-    if (size + batchedSize(frame) > cap) finish();
-    if (batchedSize(frame) > cap) out.push(frame);
+    const isLarge = frame.payload.length > SMALL_BYTES;
+    if (isLarge || size + batchedSize(frame) > cap) finish();
+    if (isLarge) out.push(frame);
     else {
       group.push(frame);
       size += batchedSize(frame);
@@ -95,3 +96,5 @@ export function decodeBatch(
 }
 
 const ITEM_HEADER_BYTES = 1 + SESSION_BYTES + 4;
+/** Above this, an encryption of its own costs less than copying the frame into a batch and out of it. */
+const SMALL_BYTES = 8 << 10;

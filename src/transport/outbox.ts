@@ -31,7 +31,7 @@ export class Outbox {
   #queue: SessionFrame[] = [];
   #queuedBytes = 0;
   #isScheduled = false;
-  #isWriting = false;
+  #inFlightBytes = 0;
   #hasEnded = false;
   #isStuck = false;
   #waiting: (() => void)[] = [];
@@ -92,7 +92,7 @@ export class Outbox {
 
   /** Hands over everything that is queued, for a link that ends in good order. */
   flushAll(): void {
-    if (this.#queue.length > 0) this.#writeQueue();
+    while (this.#queue.length > 0) this.write(this.#sealNext());
   }
 
   /** True where something waits and nothing has left since the last call. */
@@ -116,22 +116,37 @@ export class Outbox {
     return true;
   }
 
-  /** Nothing is sealed while a write is under way: small frames that come meanwhile share one encryption and TLS record. */
+  /**
+   * While a write is under way small frames wait, so that those of one moment share one encryption and TLS record; much goes on,
+   * so that one side seals while the other opens.
+   */
   #flush(): void {
-    if (this.#hasEnded || this.#queue.length === 0 || this.#isWriting) return;
-    this.#isWriting = true;
-    this.#writeQueue(() => {
-      this.#isWriting = false;
-      this.#options.guard(() => this.#flush());
-    });
+    while (!this.#hasEnded && this.#queue.length > 0 && this.#mayWrite()) {
+      const bytes = this.#sealNext();
+      this.#inFlightBytes += bytes.length;
+      this.write(bytes, () => {
+        this.#inFlightBytes -= bytes.length;
+        this.#options.guard(() => this.#flush());
+      });
+    }
   }
 
-  #writeQueue(written?: () => void): void {
-    const queue = this.#queue;
-    this.#queue = [];
-    this.#queuedBytes = 0;
-    const sealed = joinSmall(queue).map((frame) => this.#options.seal(frame));
-    this.write(sealed.length === 1 ? sealed[0] as Bytes : concat(...sealed), written);
+  #mayWrite(): boolean {
+    return this.#inFlightBytes === 0 ||
+      (this.#queuedBytes >= PIECE_BYTES && this.#inFlightBytes < IN_FLIGHT_BYTES_MAX);
+  }
+
+  /** The next frames, up to a piece, as one buffer. */
+  #sealNext(): Bytes {
+    let count = 0;
+    for (let bytes = 0; count < this.#queue.length && bytes < PIECE_BYTES; count++) {
+      bytes += (this.#queue[count] as SessionFrame).payload.length;
+    }
+    const piece = count === this.#queue.length ? this.#queue : this.#queue.slice(0, count);
+    this.#queue = this.#queue.slice(count);
+    for (const frame of piece) this.#queuedBytes -= frame.payload.length;
+    const sealed = joinSmall(piece).map((frame) => this.#options.seal(frame));
+    return sealed.length === 1 ? sealed[0] as Bytes : concat(...sealed);
   }
 
   #wake(): void {
@@ -140,3 +155,8 @@ export class Outbox {
     for (const resolve of waiting) resolve();
   }
 }
+
+/** What is sealed and written at once. */
+const PIECE_BYTES = 64 << 10;
+/** What is written before the runtime has taken it. */
+const IN_FLIGHT_BYTES_MAX = 1 << 20;

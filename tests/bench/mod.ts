@@ -9,6 +9,7 @@ import { epochRows } from "./epoch_rows.ts";
 import { frostRows } from "./frost_rows.ts";
 import { pveRows } from "./pve_rows.ts";
 import { sessionRows } from "./session_rows.ts";
+import { transportRows } from "./transport_rows.ts";
 import type { BenchRow } from "./row.ts";
 
 /** The registry: add the rows of a new file here. */
@@ -18,4 +19,5 @@ export const rows: readonly BenchRow[] = [
   ...frostRows,
   ...pveRows,
   ...sessionRows,
+  ...transportRows,
 ];

@@ -17,19 +17,13 @@ import { makeRoster, type Roster } from "../../src/session/roster.ts";
 import { type FrameFields, FrameParser, type RawFrame } from "../../src/transport/frame.ts";
 import { memoryNetwork } from "../../src/transport/memory.ts";
 import { Mesh } from "../../src/transport/mesh.ts";
-import type { RateLimits } from "../../src/transport/rate.ts";
 import { SealedChannel, type Suite } from "../../src/transport/sealed_channel.ts";
 import type { BenchRow } from "./row.ts";
+import { UNLIMITED } from "./unlimited.ts";
 
 const NAMES = ["alice", "bob", "carol"];
 const PARTIES: readonly PartyId[] = NAMES.map((_, i) => partyId(i + 1));
 const NO_SESSION = new Uint8Array(16);
-/** What a link can do, not what a peer may do. */
-const UNLIMITED: RateLimits = {
-  frames: { perSecond: 1e9, burst: 1e9, floor: 1e9, ceiling: 1e9 },
-  bytes: { perSecond: 1e12, burst: 1e12 },
-  types: {},
-};
 
 interface Cast {
   readonly roster: Roster;
