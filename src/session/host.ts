@@ -30,6 +30,7 @@ import {
 } from "./messages.ts";
 import type { Mend } from "./opening.ts";
 import { type Outcome, ProtocolSession, type Settled } from "./session.ts";
+import type { Turn } from "./turn.ts";
 
 /** How a {@linkcode SessionHost} is set up. */
 export interface SessionHostOptions extends SessionContext {
@@ -48,6 +49,14 @@ export interface StartOptions {
   readonly request?: Bytes;
   /** Mends what `Definition.unsettled` reports. */
   readonly mend?: Mend;
+  /** Makes it wait for others about the same thing. */
+  readonly turn?: Turn;
+  /** What was asked for; default: that of the host. */
+  readonly command?: string;
+  /** How long a round waits; default: that of the host. */
+  readonly timeoutMs?: number;
+  /** Called at every transition of this session, beside `SessionHostOptions.onEvent`. */
+  readonly onEvent?: (event: SessionEvent) => void;
 }
 
 /** A session that was started here. */
@@ -142,14 +151,23 @@ export class SessionHost {
       );
     }
     let sidKey: string | undefined;
+    const { command = this.#options.command, timeoutMs = this.#options.timeoutMs, turn, onEvent } = options;
     const session: ProtocolSession = new ProtocolSession({
-      context: this.#options,
+      context: {
+        ...this.#options,
+        command: printable(command, SessionLimits.commandBytesMax),
+        timeoutMs,
+      },
       definition: definition as Definition<unknown, unknown>,
       input,
       proposal,
       mend: options.mend,
+      turn,
       hooks: {
-        event: (event) => quietly(() => this.#options.onEvent?.(event)),
+        event: (event) => {
+          quietly(() => this.#options.onEvent?.(event));
+          quietly(() => onEvent?.(event));
+        },
         candidate: (sid) => {
           if (sidKey !== undefined) this.#bySid.delete(sidKey);
           sidKey = sidOf(sid);
@@ -164,8 +182,10 @@ export class SessionHost {
         },
         unsaid: (peer, bootId, frame) => this.#keepUnsaid(peer, bootId, frame),
         leave: () => this.#leaveProp(session),
+        wishOf: (peer) => this.#wishOf(session, peer),
       },
     });
+    turn?.enter(session);
     const key = hex(session.prop);
     this.#sessions.add(session);
     const queue = this.#queue.get(key);
@@ -415,6 +435,20 @@ export class SessionHost {
       },
     );
     return true;
+  }
+
+  /** In a daemon a peer that wants something else with the same key is not refused: it is said when nothing came of it. */
+  #wishOf({ proposal, prop }: ProtocolSession, peer: PartyId): string | undefined {
+    for (const { open, ...kept } of this.#buffered.get(peer)?.values() ?? []) {
+      const isRelated = equal(open.proposal.keyId, proposal.keyId) &&
+        (proposal.keyId.length > 0 || open.proposal.protocol === proposal.protocol);
+      if (equal(kept.prop, prop) || open.auxiliary || !isRelated) continue;
+      const nameOf = (index: PartyId) => this.#options.roster.nameOf(index);
+      const { field, ours, theirs } = firstDifference(proposal, open.proposal, nameOf);
+      const command = printable(open.command, SessionLimits.commandBytesMax);
+      return `it has another ${field} (${theirs} there, ${ours} here) and runs "${command}"`;
+    }
+    return undefined;
   }
 
   #buffer(peer: PartyId, open: OpenMessage, prop: Bytes): void {

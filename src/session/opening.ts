@@ -46,6 +46,8 @@ export interface OpeningEvents {
   mended(): void;
   /** READY lists differ, or do no more: start or stop the clock of `ROUND0_SPLIT`. */
   split(differs: boolean): void;
+  /** Whether the session may go on, now that all OPENs are here, or not yet. */
+  admitted(isComplete: boolean): boolean;
 }
 
 /** The opening of one session at one party. */
@@ -66,6 +68,7 @@ export class Opening {
   #own: OpenMessage | undefined;
   #ownReady: ReadyMessage | undefined;
   #over = false;
+  #isHeld = false;
 
   constructor(input: {
     readonly context: SessionContext;
@@ -95,6 +98,16 @@ export class Opening {
     return this.#mending.size > 0;
   }
 
+  /** True while all OPENs are here and another session has to end first. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
+  /** Looks again whether the session may go on. */
+  wake(): void {
+    this.#judge();
+  }
+
   /** Announces this party. */
   start(): void {
     this.#announce();
@@ -105,6 +118,7 @@ export class Opening {
   missing(): PartyId[] {
     const silent = this.#peers().filter((peer) => !this.#opens.has(peer));
     if (silent.length > 0) return silent;
+    if (this.#isHeld) return [];
     const unsettled = new Set([...this.#mending, ...this.#unsettled.mine, ...this.#unsettled.others.flat()]);
     if (unsettled.size > 0) return this.#peers().filter((peer) => unsettled.has(peer));
     return this.#peers().filter((peer) => !this.#agrees(peer));
@@ -253,11 +267,17 @@ export class Opening {
   #judge(): void {
     if (this.#over) return;
     const offers = this.#offers();
+    const isComplete = offers.size === this.#proposal.participants.length;
+    const wasHeld = this.#isHeld;
+    const isAdmitted = this.#events.admitted(isComplete);
+    this.#isHeld = isComplete && !isAdmitted;
+    if (this.#isHeld !== wasHeld) this.#events.progress();
+    if (!isAdmitted) return;
     this.#unsettled = this.#definition.unsettled?.(this.#input, this.#context.self, offers) ?? SETTLED;
     for (const peer of this.#unsettled.mine) this.#startMending(peer);
     const { mine, others } = this.#unsettled;
     if (this.#over || mine.length > 0 || others.length > 0 || this.mending) return;
-    if (offers.size < this.#proposal.participants.length) return;
+    if (!isComplete) return;
     if (this.#ownReady === undefined) {
       const opens = this.#allOpens();
       const entries = opens.map(entryOf);

@@ -7,7 +7,7 @@
 import type { PartyId, SessionId } from "../base/brands.ts";
 import { type Bytes, equal } from "../base/bytes.ts";
 import { encode } from "../base/codec.ts";
-import { CheaterError, InvariantError, QuorateError, TransportError } from "../base/errors.ts";
+import { CheaterError, InvariantError, QuorateError, TransportError, UsageError } from "../base/errors.ts";
 import type { Definition } from "../protocols/protocol.ts";
 import type { SessionContext, SessionEvent } from "./context.ts";
 import { type Acceptance, EnvelopeStore } from "./envelope_store.ts";
@@ -37,6 +37,7 @@ import {
 } from "./messages.ts";
 import { type Mend, NO_SESSION, Opening } from "./opening.ts";
 import { Running } from "./running.ts";
+import type { Turn, TurnSession } from "./turn.ts";
 
 /** How a session ended. */
 export type Outcome =
@@ -61,6 +62,8 @@ export interface SessionHooks {
   unsaid(peer: PartyId, bootId: Bytes, frame: SessionFrame): void;
   /** It opens or runs no more: another one of the same proposal may begin. */
   leave(): void;
+  /** What a peer that is missing in the opening wants instead, in words. */
+  wishOf(peer: PartyId): string | undefined;
   /** The session needs nothing any more. */
   over(settled: Settled): void;
 }
@@ -76,13 +79,14 @@ interface Word {
 }
 
 /** One session at one party. */
-export class ProtocolSession {
+export class ProtocolSession implements TurnSession {
   readonly prop: Bytes;
   readonly proposal: WireProposal;
   readonly definition: Definition<unknown, unknown>;
   readonly #context: SessionContext;
   readonly #input: unknown;
   readonly #hooks: SessionHooks;
+  readonly #turn: Turn | undefined;
   readonly #opening: Opening;
   readonly #drops = new Map<PartyId, number>();
   readonly #doneBy = new Set<PartyId>();
@@ -94,6 +98,8 @@ export class ProtocolSession {
   #phase: Phase = "queued";
   /** Who was missing when the deadline passed. */
   #expired: readonly PartyId[] = [];
+  /** What a missing peer wants instead: kept, because it takes that back when its own deadline passes. */
+  #wish: string | undefined;
   #isOverdue = false;
   #startedAt = 0;
   #cancelDeadline: () => void = () => {};
@@ -105,6 +111,7 @@ export class ProtocolSession {
     readonly input: unknown;
     readonly proposal: WireProposal;
     readonly mend: Mend | undefined;
+    readonly turn: Turn | undefined;
     readonly hooks: SessionHooks;
   }) {
     this.#context = input.context;
@@ -113,6 +120,7 @@ export class ProtocolSession {
     this.proposal = input.proposal;
     this.prop = proposalHash(input.proposal);
     this.#hooks = input.hooks;
+    this.#turn = input.turn;
     this.#opening = new Opening({
       context: input.context,
       definition: input.definition,
@@ -127,6 +135,7 @@ export class ProtocolSession {
         failure: (error) => this.fail(mendFailure(error)),
         mended: () => this.#safely(() => this.#opening.afterMending()),
         split: (differs) => this.#watchSplit(differs),
+        admitted: (isComplete) => this.#turn?.admits(this, isComplete) ?? true,
       },
     });
   }
@@ -155,6 +164,18 @@ export class ProtocolSession {
       this.#progress("opening");
       this.#opening.start();
     });
+  }
+
+  /** Another session has ended, for which this one waited. */
+  wake(): void {
+    if (this.#phase === "opening") this.#safely(() => this.#opening.wake());
+  }
+
+  /** Ends before the first round without telling the peers. */
+  retire(error: QuorateError): void {
+    if (this.#phase !== "opening" && this.#phase !== "queued") return;
+    this.#stop();
+    this.#close(error, []);
   }
 
   /**
@@ -355,6 +376,7 @@ export class ProtocolSession {
   #run(sid: SessionId, offers: ReadonlyMap<PartyId, Bytes>): void {
     this.#watchSplit(false);
     this.#phase = "running";
+    this.#turn?.runs(this);
     this.#running = new Running({
       context: this.#context,
       store: this.#store as EnvelopeStore,
@@ -486,6 +508,14 @@ export class ProtocolSession {
 
   /** What is done here, or in a session of its own, is not the silence of a peer; but every session ends. */
   #deadlinePassed(): void {
+    if (this.#running === undefined && this.#opening.isHeld) {
+      return this.fail(
+        new UsageError(
+          "PARTY_BUSY",
+          "other sessions of the same key did not end in time: wait for them, then run the command again",
+        ),
+      );
+    }
     const busy = this.#running === undefined ? this.#opening.mending : this.#missing().length === 0;
     if (busy && this.#untilEnd() > 0) this.#progress(this.#running === undefined ? "mending" : "round");
     else this.#timeout(true);
@@ -522,6 +552,9 @@ export class ProtocolSession {
 
   #timeoutError(silent: readonly PartyId[]): TransportError {
     const names = silent.map((party) => this.#context.roster.nameOf(party)).join(", ");
+    if (this.#running === undefined) {
+      this.#wish ??= silent.map((party) => this.#hooks.wishOf(party)).find((text) => text !== undefined);
+    }
     const where = this.#running === undefined
       ? "before the first round"
       : `in round ${this.#running.round} (${this.#running.roundName})`;
@@ -529,7 +562,7 @@ export class ProtocolSession {
       "TIMEOUT",
       names === ""
         ? `the session took too long ${where}: run the command again`
-        : `${names} did not answer ${where}: check that it runs and can be reached`,
+        : `${names} did not answer ${where}: ${this.#wish ?? "check that it runs and can be reached"}`,
       { ...(names === "" ? {} : { party: names }), parties: silent },
     );
   }
@@ -600,7 +633,8 @@ export class ProtocolSession {
       ...(this.#sid === undefined ? {} : { sid: this.#sid }),
       round: this.#running?.round ?? 0,
       rounds: this.#rounds(),
-      roundName: this.#running?.roundName ?? "agreeing on what is done",
+      roundName: this.#running?.roundName ??
+        (this.#opening.isHeld ? "waiting for another session of the key" : "agreeing on what is done"),
       participants: this.proposal.participants as readonly PartyId[],
       waitingFor: this.#phase === "over" || this.#phase === "lingering" ? [] : this.#missing(),
       deadlineMs: 0,
