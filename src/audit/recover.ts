@@ -57,7 +57,6 @@ export function continuationOf(found: Found): Continuation {
   if (wrong !== undefined) {
     throw new LogFault(0, `the first ${wrong.size} records are not those that a checkpoint was signed of`);
   }
-  tree.truncate(range.size);
   return continuation;
 }
 

@@ -66,12 +66,6 @@ export class TreeFile implements Disposable {
     this.#waiting = [];
   }
 
-  /** Forgets all leaves but the first so many. */
-  truncate(leaves: number): void {
-    this.#waiting = [];
-    this.#file.truncateSync(hashesBefore(leaves) * HASH_BYTES);
-  }
-
   /** Makes what was written survive a crash. */
   sync(): void {
     this.append([]);

@@ -7,7 +7,7 @@
 import { type Bytes, equal, hex } from "../base/bytes.ts";
 import { UsageError } from "../base/errors.ts";
 import { cosignaturesOf, type Cosigned, type NamedKey, verifyCheckpoint } from "./checkpoint.ts";
-import { CompactRange, leafHash, rootAt } from "./merkle.ts";
+import { CompactRange, inclusionProof, leafHash, verifyInclusion } from "./merkle.ts";
 import { LogFault, readRecords } from "./records.ts";
 import { isBlank } from "./recover.ts";
 import { listSegments } from "./segments.ts";
@@ -85,6 +85,7 @@ export function verifyLog(options: VerifyOptions): AuditReport {
 
 /** A warning per place would drown the others where a clock jumps about. */
 const WARNINGS_MAX = 100;
+const DIFFERING_MAX = 1000;
 
 class Verification {
   readonly #options: VerifyOptions;
@@ -95,8 +96,8 @@ class Verification {
   readonly #roots = new Map<number, Bytes>();
   #isComplete = false;
   #torn = 0;
-  /** The first record whose kept hash is another one. */
-  #differs: number | undefined;
+  /** Records whose kept hash is another one, as far as they are worth remembering. */
+  readonly #differing: number[] = [];
 
   constructor(options: VerifyOptions) {
     this.#options = options;
@@ -202,8 +203,8 @@ class Verification {
   }
 
   #compareHash(index: number, hash: Bytes, kept: Bytes | undefined): void {
-    if (this.#differs !== undefined || kept === undefined || isBlank(kept) || equal(kept, hash)) return;
-    this.#differs = index;
+    if (kept === undefined || isBlank(kept) || equal(kept, hash)) return;
+    if (this.#differing.length < DIFFERING_MAX) this.#differing.push(index);
   }
 
   #clockSetBack(index: number, byMs: number): void {
@@ -230,7 +231,7 @@ class Verification {
         break;
       }
       if (!equal(root, checkpoint.root)) {
-        this.#changed(checkpoint, covered, treeRoot(tree, size, kept));
+        this.#changed(checkpoint, covered, size > kept ? undefined : tree);
         break;
       }
       covered = size;
@@ -254,7 +255,7 @@ class Verification {
   #changed(
     { size, root, source }: StoredCheckpoint & { readonly source: string },
     covered: number,
-    keptRoot: Bytes | undefined,
+    tree: TreeFile | undefined,
   ): void {
     if (covered === size) {
       this.#findings.push({
@@ -262,10 +263,10 @@ class Verification {
       });
       return;
     }
-    // Hashes that give the signed root are those of the signed records: the one that differs is the one that was changed.
-    const isExact = keptRoot !== undefined && equal(keptRoot, root) && (this.#differs ?? size) < size;
-    const index = isExact ? this.#differs as number : covered;
-    const which = isExact || covered === size - 1
+    // A kept hash that leads to the signed root is that of the signed record, and the record has another one.
+    const exact = tree && this.#differing.find((at) => at < size && isSigned(tree, at, { size, root }));
+    const index = exact ?? covered;
+    const which = exact !== undefined || covered === size - 1
       ? `record ${index} was changed`
       : `one of the records ${covered} to ${size - 1} was changed`;
     this.#findings.push({
@@ -282,8 +283,8 @@ class Verification {
         what: `records ${size} to ${kept - 1} are missing: their hashes were kept`,
       });
     }
-    const index = this.#differs;
-    if (index === undefined || this.#findings.some((finding) => finding.index === index)) return;
+    const [index] = this.#differing;
+    if (index === undefined || this.#findings.some((finding) => finding.index !== undefined)) return;
     if (index < covered) {
       this.#warnings.push({
         index,
@@ -315,7 +316,11 @@ function openTree(directory: string): TreeFile | undefined {
   }
 }
 
-function treeRoot(tree: TreeFile | undefined, size: number, kept: number): Bytes | undefined {
-  if (tree === undefined || size > kept) return undefined;
-  return rootAt(size, (level, index) => tree.node(level, index));
+function isSigned(
+  tree: TreeFile,
+  index: number,
+  { size, root }: { readonly size: number; readonly root: Bytes },
+): boolean {
+  const proof = inclusionProof(index, size, (level, place) => tree.node(level, place));
+  return verifyInclusion({ index, size, leaf: tree.node(0, index), proof, root });
 }

@@ -146,7 +146,7 @@ export class Witness {
     const line = cosign(offered, { name, signer, seconds: Math.floor(now() / 1000) });
     // Lines of others than the log are not kept: they were not checked.
     const keyId = noteKeyId(log.name, SignatureType.ED25519, log.verifier.publicKey);
-    const signatures = signaturesBy(offered.note, log.name, keyId).slice(0, 1);
+    const signatures = signaturesBy(offered.note, log.name, keyId);
     const note = withSignature(formatNote({ text: offered.note.text, signatures }), line);
     writeCheckpoint(witnessPath(directory, party), note);
     return { kind: "cosigned", line };

@@ -83,6 +83,7 @@ Deno.test("parseNote() refuses what is no note", () => {
     "no empty line": `text\n${line}\n`,
     "no signature": "text\n\n",
     "no line end": GO_NOTE.slice(0, -1),
+    "two signatures and no line end": `${GO_NOTE}${line}`,
     "a control character": GO_NOTE.replace("think", "thi\tnk"),
     "half of a pair": GO_NOTE.replace("think", "\ud800"),
     "another dash": GO_NOTE.replace("\u2014", "-"),
@@ -128,6 +129,16 @@ Deno.test("verifyCheckpoint() accepts the log's own signature on this text only"
   );
   const others = signCheckpoint({ ...head, origin: bobKey.name }, bob);
   assert.ok(!verifyCheckpoint(parseCheckpoint(others), aliceKey), "another log");
+  const text = parseNote(others).text;
+  const named = {
+    name: aliceKey.name,
+    keyId: noteKeyId(aliceKey.name, 1, alice.publicKey),
+    signature: alice.sign(utf8(text)),
+  };
+  assert.ok(
+    !verifyCheckpoint(parseCheckpoint(formatNote({ text, signatures: [named] })), aliceKey),
+    "another log's name",
+  );
   // Bob's signature under bob's name on a note about alice's log is none of alice's.
   const foreign = parseCheckpoint(signCheckpoint({ ...head, origin: bobKey.name }, bob));
   const mixed: Checkpoint = {
@@ -168,6 +179,13 @@ Deno.test("verifyCosignature() accepts a peer's signature over time and text", (
   assert.equal(verifyCosignature(change(signed.with(7, 0)), bobKey), undefined, "another time");
   assert.equal(verifyCosignature(change(signed.with(0, 1)), bobKey), undefined, "a time above 2^53");
   assert.equal(verifyCosignature(change(signed.slice(0, -1)), bobKey), undefined, "a byte less");
+  assert.equal(verifyCosignature(change(signed.slice(0, 4)), bobKey), undefined, "half a time");
+  const late = cosign(parseCheckpoint(note), { name: bobKey.name, signer: bob, seconds: 2 ** 60 });
+  assert.equal(
+    verifyCosignature(parseCheckpoint(withSignature(note, late)), bobKey),
+    undefined,
+    "signed for a time above 2^53",
+  );
 });
 
 Deno.test("the log's signature and a cosignature of one key are not taken for each other", () => {

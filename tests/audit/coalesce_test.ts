@@ -19,11 +19,17 @@ Deno.test("Coalescer records the first event of a kind, then how many followed",
 
 Deno.test("Coalescer keeps a bounded number of kinds and loses no count", () => {
   let recorded = 0;
-  const coalescer = new Coalescer<number>(60, (_, repeated) => recorded += 1 + repeated);
+  let kinds = 0;
+  const coalescer = new Coalescer<number>(60, (_, repeated) => {
+    recorded += 1 + repeated;
+    kinds++;
+  });
   for (let i = 0; i < 3000; i++) {
     coalescer.add(`kind ${i}`, i, 0);
     coalescer.add(`kind ${i}`, i, 0);
   }
+  // What was counted of the first kinds was recorded when there were too many.
+  assert.equal(kinds, 3000 + 2048);
   coalescer.flush();
   assert.equal(recorded, 6000);
 });

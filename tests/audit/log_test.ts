@@ -122,6 +122,24 @@ Deno.test("rotate() begins a new file with the next record", () => {
   folder.open().close();
 });
 
+Deno.test("rotate() begins no new file before the hashes of the last one are on disk", () => {
+  using folder = new Folder();
+  const log = folder.open();
+  log.commit(note("a"));
+  const { syncSync } = Deno.FsFile.prototype;
+  Deno.FsFile.prototype.syncSync = () => {
+    throw new Error("Input/output error (os error 5)");
+  };
+  try {
+    throwsCode(() => log.rotate(), "AUDIT_UNWRITABLE", /Input\/output error/);
+  } finally {
+    Deno.FsFile.prototype.syncSync = syncSync;
+  }
+  log.commit(note("b"));
+  log.close();
+  assert.equal(linesIn(folder.log).length, 2);
+});
+
 Deno.test("checkpoint() signs a size once, and nothing for a log without records", () => {
   using folder = new Folder();
   let asked = 0;
@@ -323,6 +341,10 @@ Deno.test("FAULTS D1: on a full disk commit() fails, leaves no part of a record,
     assert.deepEqual(log.writable(), { ok: true });
     assert.equal(log.status().failure, undefined);
   }
+  // What is left of a long record would stand behind a short one.
+  onFullDisk(900, () => {
+    throwsCode(() => log.commit(note("x".repeat(1024))), "AUDIT_UNWRITABLE", /No space/);
+  });
   log.commit(note("after"));
   log.close();
   const written = linesIn(folder.log).map((line) =>

@@ -174,6 +174,8 @@ Deno.test("verifyInclusion() and verifyConsistency() refuse numbers outside the 
   const root = nodeHash(a, b);
   assert.ok(!verifyInclusion({ index: 2, size: 2, leaf: b, proof: [a], root }));
   assert.ok(!verifyInclusion({ index: -1, size: 2, leaf: b, proof: [a], root }));
+  assert.ok(!verifyInclusion({ index: 1, size: 1, leaf: a, proof: [], root: a }));
+  assert.ok(!verifyInclusion({ index: 0, size: 2, leaf: root, proof: [], root }));
   assert.ok(!verifyConsistency({ from: 2, to: 1, proof: [], fromRoot: root, toRoot: root }));
   assert.ok(!verifyConsistency({ from: 1, to: 2, proof: [], fromRoot: root, toRoot: root }));
   assert.ok(!verifyConsistency({ from: 0, to: 2, proof: [], fromRoot: a, toRoot: root }));

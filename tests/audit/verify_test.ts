@@ -192,6 +192,14 @@ Deno.test("verifyLog() tells records that were changed from kept hashes that wer
     report.warnings[0]?.what ?? "",
     /the kept hash of record 1 was changed, and the record was not/,
   );
+  // A hash that was changed beside another record's does not make that record the wrong one.
+  using two = await witnessed();
+  writeLines(two.log, linesIn(two.log).map((line) => line.replace("event 3", "Event 3")));
+  flip(two, 1);
+  assert.deepEqual(first(verify(two))[0], 3);
+  assert.match(first(verify(two))[1], /^record 3 was changed/);
+  flip(two, 4);
+  assert.match(first(verify(two))[1], /^one of the records 0 to 4 was changed/);
   // Behind the last checkpoint only one of the two can be right, and nothing says which.
   using unsigned = new Folder();
   const log = unsigned.open();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  cosign,
   parseCheckpoint,
   signCheckpoint,
   verifyCheckpoint,
@@ -195,7 +196,7 @@ Deno.test("FAULTS X1: a witness refuses a fork, and the evidence convinces a thi
   assert.ok(!provesFork(utf8(text.replace("fork", "f\\u006frk")), alice.key), "not canonical");
   assert.ok(!provesFork(utf8("null"), alice.key));
   // The same again is no second alarm.
-  world.ask({ from: 2, proof: [], checkpoint: forked });
+  assert.deepEqual(refusal(world.ask({ from: 2, proof: [], checkpoint: forked })), ["fork", 2]);
   assert.deepEqual([world.alarms.length, world.evidence().length], [1, 1]);
 });
 
@@ -302,6 +303,18 @@ Deno.test("collectCosignatures() gives the others' answers where one peer is gon
     },
     nonsense: () => new Uint8Array([7]),
     "a line that is none": () => encode(CHECKPOINT_ANSWER, { kind: "cosigned", line: "x" }),
+    "a line that was made for another checkpoint": () => {
+      const other = signCheckpoint(
+        { origin: alice.key.name, size: 1, root: new Uint8Array(32) },
+        alice.signer,
+      );
+      const line = cosign(parseCheckpoint(other), {
+        name: bob.key.name,
+        signer: bob.signer,
+        seconds: SECONDS,
+      });
+      return encode(CHECKPOINT_ANSWER, { kind: "cosigned", line });
+    },
     "another's line": () => world.witness(carol).handle("alice", request as Bytes),
     "a size that grows with every answer": () =>
       encode(CHECKPOINT_ANSWER, { kind: "refused", reason: "size", size: 1, checkpoint: undefined }),
@@ -319,7 +332,23 @@ Deno.test("collectCosignatures() gives the others' answers where one peer is gon
     assert.deepEqual([first?.peer, second?.kind], ["bob", "cosigned"], what);
     assert.ok(first?.kind === "failed" || (first?.kind === "refused" && asked === 3), what);
   }
-  assert.equal(verifyCosignature(parseCheckpoint(world.log.checkpoint() as string), bob.key), undefined);
+  const { signatures } = parseNote(world.log.checkpoint() as string);
+  assert.deepEqual(signatures.map(({ name }) => name), [alice.key.name, carol.key.name]);
+});
+
+Deno.test("addCosignature() does not keep a cosignature of a checkpoint that is not the newest any more", async () => {
+  using world = new World();
+  fillOpen(world.log, 1);
+  const ask: AskWitness = (_, request) => {
+    const answer = world.bob.handle("alice", request);
+    fillOpen(world.log, 1);
+    world.log.checkpoint();
+    return Promise.resolve(answer);
+  };
+  const [outcome] = await collectCosignatures(world.log, [bob], ask);
+  assert.equal(outcome?.kind, "cosigned");
+  assert.deepEqual([world.log.status().signed, world.log.status().cosigned], [2, 0]);
+  assert.equal(world.log.signed?.note.signatures.length, 1);
 });
 
 Deno.test("FAULTS X1: a log that was cut and went on learns from its witness that it was", async () => {
