@@ -5,9 +5,18 @@
  */
 
 import type { Command } from "commander";
-import { TransportError } from "../src/base/errors.ts";
-import { examineCertificates, examinePeers, type Grade, worstOf } from "../src/node/doctor.ts";
-import { optionsOf, withParty } from "./options.ts";
+import { QuorateError, TransportError, UsageError } from "../src/base/errors.ts";
+import { partyConfig } from "../src/node/config.ts";
+import {
+  ASPECTS,
+  diagnose,
+  examineCertificates,
+  type Finding,
+  type Grade,
+  isAboutIdentity,
+  worstOf,
+} from "../src/node/doctor.ts";
+import { configOf, type GlobalOptions, optionsOf, withParty } from "./options.ts";
 import { print, table } from "./output.ts";
 
 const MARKS: Readonly<Record<Grade, string>> = { ok: "ok", warn: "WARN", fail: "FAIL" };
@@ -19,25 +28,57 @@ const PING_MS = 200;
 export function addDoctor(root: Command): void {
   root.command("doctor")
     .description(
-      "reach every peer, which runs a command of its own at the same time, and grade what is found",
+      "reach every peer, which runs a node or a command of its own at the same time, and grade what is found",
     )
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf(command);
-      await withParty(options, "doctor", async (party) => {
-        const { config, party: self } = party.local;
-        const findings = [
-          ...examineCertificates(config, self, Date.now()),
-          ...examinePeers(await party.reachPeers()),
-        ];
-        const rows = findings.map(({ who, what, grade, text }) => [MARKS[grade], who, what, text]);
-        print(options.json, { grade: worstOf(findings), findings }, table(rows));
-        const failed = [...new Set(findings.filter(({ grade }) => grade === "fail").map(({ who }) => who))];
-        if (failed.length > 0) {
-          throw new TransportError(
-            "DEGRADED",
-            `something is wrong with ${failed.join(", ")}: see the lines marked FAIL`,
-          );
-        }
-      }, { transport: { pingIntervalMs: PING_MS } });
+      const findings = await examine(options);
+      print(options.json, { grade: worstOf(findings), findings }, tableOf(findings));
+      const failed = findings.filter(({ grade }) => grade === "fail");
+      if (failed.length === 0) return;
+      const names = [...new Set(failed.map(({ who }) => who))].join(", ");
+      const text = `something is wrong with ${names}: see the lines marked FAIL`;
+      if (isAboutIdentity(failed)) throw new UsageError("IDENTITY_INVALID", text);
+      throw new TransportError("DEGRADED", text);
     });
+}
+
+async function examine(options: GlobalOptions): Promise<Finding[]> {
+  const { party: name } = options;
+  if (name === undefined) {
+    throw new UsageError("USAGE", "--party is missing: it names the party that looks around");
+  }
+  const config = configOf(options);
+  const party = partyConfig(config, name);
+  const own = examineCertificates(config, party, Date.now());
+  // With these no peer would speak to this party, and no link is tried.
+  if (own.some(({ code }) => code !== undefined)) return own;
+  try {
+    return await withParty(
+      options,
+      "doctor",
+      async (open) =>
+        diagnose({ config, party, peers: await open.reachPeers(), turnedAway: open.turnedAway }),
+      { transport: { pingIntervalMs: PING_MS } },
+    );
+  } catch (error) {
+    if (!(error instanceof QuorateError) || error.code !== "PARTY_BUSY") throw error;
+    // A node that runs has the links: this one cannot make its own beside it.
+    const text = `${error.message}. Only what needs no links was looked at`;
+    print(options.json, { grade: "fail", findings: own }, tableOf(own));
+    throw new UsageError("PARTY_BUSY", text, { party: name, cause: error });
+  }
+}
+
+/** One line per party and authority, then a sentence for all that is not well. */
+function tableOf(findings: readonly Finding[]): string {
+  const aspects = ASPECTS.filter((aspect) => findings.some(({ what }) => what === aspect));
+  const rows = [...new Set(findings.map(({ who }) => who))].map((who) => {
+    const own = findings.filter((finding) => finding.who === who);
+    const cells = aspects.map((aspect) => own.find(({ what }) => what === aspect)?.value ?? "");
+    return [who, MARKS[worstOf(own)], ...cells];
+  });
+  const bad = findings.filter(({ grade }) => grade !== "ok")
+    .map(({ who, what, grade, text }) => `${MARKS[grade]} ${who}: ${what}: ${text}\n`);
+  return table([["", "grade", ...aspects], ...rows]) + (bad.length > 0 ? "\n" : "") + bad.join("");
 }

@@ -399,15 +399,25 @@ export class Party {
     const end = performance.now() + this.#local.timeoutMs;
     const reached = new Map<PartyId, PeerStatus>();
     for (;;) {
-      for (const peer of mesh.status()) {
-        if (peer.state === "up") reached.set(peer.peer, peer);
-      }
-      const all = mesh.status().map((peer) => reached.get(peer.peer) ?? peer);
-      if (this.#cancelled || performance.now() > end || all.every(({ peer }) => reached.has(peer))) {
+      const status = mesh.status();
+      for (const peer of status) if (peer.state === "up") reached.set(peer.peer, peer);
+      const all = status.map((peer) => reached.get(peer.peer) ?? peer);
+      // A round trip is measured on links that are still there.
+      const isDone = status.every(({ peer, state, rttMs }) =>
+        reached.has(peer) && (state === "down" || rttMs !== undefined)
+      );
+      if (this.#cancelled || performance.now() > end) return all;
+      if (isDone) {
+        await new Promise((resolve) => systemClock.timer(REACH_LINGER_MS, () => resolve(null)));
         return all;
       }
       await new Promise((resolve) => systemClock.timer(REACH_POLL_MS, () => resolve(null)));
     }
+  }
+
+  /** Why the last connection of nobody in particular was refused here. */
+  get turnedAway(): string | undefined {
+    return this.#network?.turnedAway();
   }
 
   /**
@@ -613,6 +623,8 @@ export class Party {
 
 /** How often links are looked at that are to come up. */
 const REACH_POLL_MS = 50;
+/** Who has measured all round trips stays for those who have not. */
+const REACH_LINGER_MS = 250;
 /** How long a party that left a key stays for new members that want to tell it so. */
 const DEPARTURE_LINGER_MS = 2_000;
 
