@@ -111,10 +111,10 @@ class Pipe {
     from.setNoDelay(true);
     from.on("error", () => {});
     from.on("data", (chunk: Uint8Array) => this.#pass(chunk));
-    from.on("end", () => this.#later(0, () => to.end()));
+    // Where bytes vanish, the news of the end does too.
+    from.on("end", () => this.#fault.kind !== "drop" && this.#later(0, () => to.end()));
     from.on("close", () => {
       clearTimeout(this.#timer);
-      // Where bytes vanish, the news of the end does too.
       if (this.#fault.kind !== "drop") to.destroy();
     });
     this.set(fault);
