@@ -32,6 +32,8 @@ import { ballotOf, questionOf, signVote, type Vote, voteFault } from "./vote.ts"
 export const OPEN_PER_MEMBER_MAX = 64;
 /** Proofs of invalid signatures that are kept of one member. */
 export const INVALID_KEPT_MAX = 3;
+/** Bytes of items in one envelope; a larger item travels alone. */
+export const ENVELOPE_BYTES_MAX: number = 256 * 1024;
 /** Locks that are kept. They are never removed. */
 export const LOCKS_MAX = 1_000_000;
 
@@ -327,11 +329,7 @@ export class VotingNode {
   /** Of an item that is no valid vote its sender is guilty, which its own envelope proves. */
   #invalidItem({ envelope, item, content, now }: Received): Effect[] {
     this.#counts.invalid++;
-    const kept = this.offences.filter(({ kind, subject }) =>
-      kind === "invalid-signature" && subject === envelope.from
-    );
-    if (content[0] !== VOTE_ITEM || kept.length >= INVALID_KEPT_MAX) return [];
-    return this.#prove({ kind: "invalid-signature", envelope, item }, now);
+    return content[0] === VOTE_ITEM ? this.#prove({ kind: "invalid-signature", envelope, item }, now) : [];
   }
 
   /** Stores a valid vote that is new, tells everybody, and sees what follows. */
@@ -414,12 +412,21 @@ export class VotingNode {
 
   /** Stores an offence that is new, and tells everybody. */
   #prove(proof: OffenceProof, now: number): Effect[] {
+    if (proof.kind === "invalid-signature" && this.#hasEnough(proof.envelope.from)) return [];
     const proven = verifyOffence(this.#options.membership, proof);
     if (proven === undefined || this.#offences.has(hex(proven.id))) return [];
     const offence: StoredOffence = { ...proven, proof, time: now };
     this.#options.store.commit([{ kind: "offence", offence }]);
     this.#offences.set(hex(proven.id), offence);
     return [...this.#sendAll([{ kind: "offence", proof }]), { kind: "offence", offence }];
+  }
+
+  /** Whoever wants to be guilty can be so without end: a few proofs are enough. */
+  #hasEnough(member: PartyId): boolean {
+    const kept = this.offences.filter(({ kind, subject }) =>
+      kind === "invalid-signature" && subject === member
+    );
+    return kept.length >= INVALID_KEPT_MAX;
   }
 
   /** What a peer lacks of what is here. */
@@ -463,17 +470,26 @@ export class VotingNode {
   #send(to: PartyId, items: readonly Item[]): Effect[] {
     const { membership, self, sign } = this.#options;
     invariant(voterAt(membership, to) !== undefined, "gossip goes to members");
-    const effects: Effect[] = [];
-    for (let at = 0; at < items.length; at += ITEMS_MAX) {
-      const envelope = signGossip(membership, {
-        from: self,
-        to,
-        items: items.slice(at, at + ITEMS_MAX).map(encodeItem),
-      }, sign);
-      effects.push({ kind: "send", to, bytes: encode(gossipCodec, envelope) });
-    }
-    return effects;
+    return batchesOf(items.map(encodeItem)).map((batch): Effect => {
+      const envelope = signGossip(membership, { from: self, to, items: batch }, sign);
+      return { kind: "send", to, bytes: encode(gossipCodec, envelope) };
+    });
   }
+}
+
+/** Items in envelopes that a link takes. */
+function batchesOf(items: readonly Bytes[]): Bytes[][] {
+  const batches: Bytes[][] = [];
+  let size = Number.POSITIVE_INFINITY;
+  for (const item of items) {
+    if (size + item.length > ENVELOPE_BYTES_MAX || batches.at(-1)?.length === ITEMS_MAX) {
+      batches.push([]);
+      size = 0;
+    }
+    batches.at(-1)?.push(item);
+    size += item.length;
+  }
+  return batches;
 }
 
 function digestOf({ txId, votes, certificates }: Transaction): TxDigest {

@@ -7,6 +7,7 @@ import { certificateOf } from "../../src/voting/certificate.ts";
 import { gossipCodec, signGossip } from "../../src/voting/gossip.ts";
 import { decodeItem, encodeItem, type Item } from "../../src/voting/items.ts";
 import { type Effect, INVALID_KEPT_MAX, OPEN_PER_MEMBER_MAX, VotingNode } from "../../src/voting/node.ts";
+import { voteItem } from "../../src/voting/offence.ts";
 import type { Value } from "../../src/voting/value.ts";
 import { type Council, council, flipped, integer } from "./support.ts";
 import { MemoryVoteStore } from "./world.ts";
@@ -220,6 +221,15 @@ Deno.test("V3: VotingNode blames the sender of a forged vote, keeps a few proofs
   assert.equal(alice.node.offences.length, INVALID_KEPT_MAX);
   assert.ok(alice.node.offences.every(({ kind, subject }) => kind === "invalid-signature" && subject === 2));
   assert.equal(alice.node.counts.invalid, 5);
+  const { membership, signers } = alice.council;
+  const confession = (n: number): Item => {
+    const { vote } = forged(n) as Item & { kind: "vote" };
+    const content = { from: partyId(2), to: partyId(3), items: [voteItem(vote)] };
+    const envelope = signGossip(membership, content, (message) => signers[1]!.sign(message));
+    return { kind: "offence", proof: { kind: "invalid-signature", envelope, item: 0 } };
+  };
+  alice.hears(3, confession(7), confession(8));
+  assert.equal(alice.node.offences.length, INVALID_KEPT_MAX, "nor are those that others pass on");
   assert.equal(kinds(alice.hears(2, alice.vote(2))).length, 4, "its votes still count");
 });
 
@@ -266,4 +276,14 @@ Deno.test("VotingNode answers a digest with what the other lacks, page by page",
   assert.deepEqual(kinds(alice.hears(2, ...pages)), []);
   alice.hears(3, alice.vote(3, 43n, "tx 001"));
   assert.deepEqual(kinds(alice.hears(2, ...pages)), ["send vote to 2"]);
+});
+
+Deno.test("VotingNode sends large values in envelopes that a link takes", () => {
+  const alice = new Alice();
+  const large = (n: number): Value => ({ schema: "bytes", bytes: new Uint8Array(60_000).fill(n) });
+  for (let n = 0; n < 9; n++) alice.node.cast(`large ${n}`, large(n), 0);
+  const empty: Item = { kind: "digest", digest: { after: "", upTo: "", transactions: [], offences: [] } };
+  const sizes = alice.hears(2, empty).map((effect) => effect.kind === "send" ? effect.bytes.length : 0);
+  assert.equal(sizes.length, 3);
+  assert.ok(sizes.every((size) => size < 257 * 1024));
 });
