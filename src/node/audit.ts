@@ -5,12 +5,19 @@
  */
 
 import { AuditLog } from "../audit/log.ts";
-import { originOf } from "../audit/checkpoint.ts";
+import { originOf, parseCheckpoint } from "../audit/checkpoint.ts";
 import { Coalescer } from "../audit/coalesce.ts";
+import {
+  type AskWitness,
+  collectCosignatures,
+  type CosigningOutcome,
+  type WitnessPeer,
+} from "../audit/cosigning.ts";
 import type { AuditEvent } from "../audit/events.ts";
+import { Witness } from "../audit/witness.ts";
 import { type Bytes, hex } from "../base/bytes.ts";
 import { type Ed25519Signer, sha256 } from "../base/crypto.ts";
-import { QuorateError } from "../base/errors.ts";
+import { QuorateError, type UsageError } from "../base/errors.ts";
 import type { SessionEvent } from "../session/context.ts";
 import { FrameType, type Links, type SessionFrame } from "../session/links.ts";
 import type { MeshEvent } from "../transport/mesh.ts";
@@ -64,6 +71,8 @@ export class PartyAudit {
   readonly #config: Config;
   readonly #party: PartyConfig;
   readonly #links: Coalescer<MeshEvent>;
+  /** Which size each witness has, as far as it is known. */
+  readonly #sizes = new Map<string, number>();
 
   private constructor(log: AuditLog, config: Config, party: PartyConfig) {
     this.log = log;
@@ -185,6 +194,36 @@ export class PartyAudit {
   }
 
   /**
+   * The party as a witness of its peers' logs: answers what {@linkcode cosign} of a peer asks. What it refuses as a rollback or a
+   * fork is recorded here too.
+   *
+   * @throws UsageError AUDIT_UNWRITABLE or LOOSE_PERMISSIONS
+   */
+  witness(signer: Ed25519Signer, onFailure: (error: UsageError) => void = () => {}): Witness {
+    return new Witness({
+      directory: `${this.log.directory}/witness`,
+      name: this.log.key.name,
+      signer,
+      logOf: (party) => this.#peers().find(({ name }) => name === party)?.key,
+      onAlarm: ({ party, reason, kept, offered }) => {
+        const details = {
+          reason,
+          size: parseCheckpoint(kept).size,
+          offered: parseCheckpoint(offered).size,
+          conclusive: reason === "fork",
+        };
+        this.log.append({ type: "audit_witness_alarm", outcome: "refused", remote: party, details });
+      },
+      onFailure,
+    });
+  }
+
+  /** Signs a checkpoint and asks all peers to cosign it. @throws UsageError AUDIT_UNWRITABLE */
+  async cosign(ask: AskWitness): Promise<CosigningOutcome[]> {
+    return await collectCosignatures(this.log, this.#peers(), ask, this.#sizes);
+  }
+
+  /**
    * Writes what waits, and signs a last checkpoint.
    *
    * @returns a sentence where that failed: what is on disk is right, and what is not is lost.
@@ -198,6 +237,14 @@ export class PartyAudit {
       if (error instanceof QuorateError && error.code !== "INVARIANT") return error.message;
       throw error;
     }
+  }
+
+  #peers(): WitnessPeer[] {
+    const { cluster, roster } = this.#config;
+    return roster.parties.filter(({ index }) => index !== this.#party.index).map(({ name, identity }) => ({
+      name,
+      key: { name: originOf(cluster, name), verifier: identity },
+    }));
   }
 }
 

@@ -3,7 +3,9 @@ import { decodeRecord } from "../../src/audit/events.ts";
 import { readRecords } from "../../src/audit/records.ts";
 import { listSegments } from "../../src/audit/segments.ts";
 import { verifyLog } from "../../src/audit/verify.ts";
-import { originOf } from "../../src/audit/checkpoint.ts";
+import { originOf, signCheckpoint, type TreeHead } from "../../src/audit/checkpoint.ts";
+import { CHECKPOINT_ANSWER, CHECKPOINT_REQUEST } from "../../src/audit/witness_messages.ts";
+import { decode, encode } from "../../src/base/codec.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { sha256 } from "../../src/base/crypto.ts";
 import { CheaterError, TransportError } from "../../src/base/errors.ts";
@@ -171,6 +173,40 @@ Deno.test("[audit] says where the log is, when files end, and whether messages a
     () => parseConfig(text + "\n[audit]\nfile = 1\n", "x"),
     /there is no key audit\.file: expected are path,/,
   );
+});
+
+Deno.test("parties witness each other's logs, and audit verify counts them", async () => {
+  using cluster = await Cluster.make(NAMES);
+  values(await cluster.all(NAMES, (party) => party.agreeRandom(128)));
+  const alice = await cluster.open("alice");
+  const bob = await cluster.open("bob");
+  const witness = bob.local.audit.witness(bob.local.identity());
+  const ask = (_: string, request: Uint8Array) => Promise.resolve(witness.handle("alice", request));
+  const [outcome] = await alice.local.audit.cosign(ask);
+  assert.deepEqual([outcome?.peer, outcome?.kind], ["bob", "cosigned"]);
+  const { config } = cluster;
+  const keyOf = (party: string) => ({
+    name: originOf(config.cluster, party),
+    verifier: config.roster.named(party).identity,
+  });
+  const { audit } = partyConfig(config, "alice");
+  const log = { directory: audit.directory, party: "alice", key: keyOf("alice"), witnesses: 1 };
+  assert.ok(verifyLog({ ...log, cosigners: [keyOf("bob")] }).ok);
+  // Alice's log with another last record, signed with her key.
+  const head = alice.local.audit.log.signed as TreeHead;
+  const checkpoint = signCheckpoint({ ...head, root: new Uint8Array(32) }, alice.local.identity());
+  const request = encode(CHECKPOINT_REQUEST, { from: head.size, proof: [], checkpoint });
+  assert.equal(
+    (decode(CHECKPOINT_ANSWER, witness.handle("alice", request)) as { reason: string }).reason,
+    "fork",
+  );
+  await alice.close();
+  await bob.close();
+  const alarm = recordsIn(config, "bob").find(({ type }) => type === "audit_witness_alarm");
+  assert.deepEqual([alarm?.remote, alarm?.details], [
+    "alice",
+    { reason: "fork", size: head.size, offered: head.size, conclusive: true },
+  ]);
 });
 
 Deno.test("linkEvent() gives every reason class of the transport a type that fits it", () => {
