@@ -271,6 +271,7 @@ export class VotingNode {
       case "decision": {
         const { certificate } = record;
         const { certificates } = this.#opened(certificate.txId, this.#options.self);
+        if (certificates.some((one) => equal(ballotOf(one), ballotOf(certificate)))) return;
         certificates.push(certificate);
         if (certificates.length > 1) this.#alarm = "SAFETY_VIOLATION";
         return;

@@ -133,6 +133,9 @@ Deno.test("VotingNode that crashed with enough votes decides when it comes back"
   const node = alice.restart();
   assert.equal(node.certificate("tx_001"), undefined);
   assert.equal(kinds(node.resume(0)).at(-1), "decided");
+  const decision = alice.store.records.find(({ kind }) => kind === "decision");
+  alice.store.records.push(decision!);
+  assert.equal(alice.restart().alarm, undefined, "the same decision twice is one");
 });
 
 Deno.test("V1: VotingNode stores a voter's first two votes, each counts for its ballot, and both prove the offence", () => {

@@ -73,6 +73,7 @@ export const WEATHERS: readonly Weather[] = [
 export class World {
   readonly council: Council;
   readonly stores: MemoryVoteStore[];
+  /** Those that run. */
   readonly nodes: (VotingNode | undefined)[];
   readonly effects: Effect[] = [];
   readonly #weather: Weather;
@@ -87,7 +88,8 @@ export class World {
     this.#rng = seededRng(seed);
     this.council = council(weather.n, weather.quorum, { faults: 0 });
     this.stores = Array.from({ length: weather.n }, () => new MemoryVoteStore());
-    this.nodes = this.stores.map((_, i) => this.#start(i));
+    this.nodes = [];
+    this.stores.forEach((_, i) => this.nodes[i] = this.#start(i));
     this.#sides = this.stores.map(() => 0);
   }
 
@@ -230,13 +232,15 @@ export class World {
   }
 
   /** Runs a node; where it dies, nothing that it wanted to send leaves. */
-  #at(i: number, work: () => Effect[]): void {
+  #at(i: number, work: () => Effect[]): boolean {
     try {
       this.#carryOut(i, work());
+      return true;
     } catch (error) {
       if (!(error instanceof Died)) throw error;
       this.stores[i]!.dies = undefined;
       this.nodes[i] = undefined;
+      return false;
     }
   }
 
@@ -267,7 +271,8 @@ export class World {
     }
   }
 
-  #start(i: number): VotingNode {
+  /** Starts a node from its store; undefined where it dies while it looks at it. */
+  #start(i: number): VotingNode | undefined {
     const { membership, signers } = this.council;
     const node = new VotingNode({
       membership,
@@ -275,8 +280,7 @@ export class World {
       sign: (message) => signers[i]!.sign(message),
       store: this.stores[i]!,
     });
-    this.#at(i, () => node.resume(this.#now));
-    return node;
+    return this.#at(i, () => node.resume(this.#now)) ? node : undefined;
   }
 
   /** A number below `limit`. */
