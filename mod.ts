@@ -206,6 +206,29 @@ export * from "./src/pki/authority.ts";
 export * from "./src/pki/identity.ts";
 export * from "./src/pki/pin.ts";
 export type { LockHolder } from "./src/storage/lock.ts";
+export { canonicalJson, type Json, type JsonObject, parseCanonicalJson } from "./src/audit/canonical.ts";
+export * from "./src/audit/checkpoint.ts";
+export * from "./src/audit/cosigning.ts";
+export {
+  AUDIT_EVENTS,
+  type AuditDetails,
+  type AuditEvent,
+  type AuditEventType,
+  type AuditOutcome,
+  type AuditRecord,
+  decodeRecord as decodeAuditRecord,
+  type DetailKind,
+  type DetailValues,
+  encodeRecord as encodeAuditRecord,
+} from "./src/audit/events.ts";
+export { AuditLog, type AuditLogOptions, type AuditStatus } from "./src/audit/log.ts";
+export { type Note, type NoteSignature } from "./src/audit/note.ts";
+export * from "./src/audit/proof.ts";
+export type { StoredCheckpoint } from "./src/audit/stored_checkpoints.ts";
+export * from "./src/audit/verify.ts";
+export { provesFork, Witness, type WitnessAlarm, type WitnessOptions } from "./src/audit/witness.ts";
+export * from "./src/audit/witness_messages.ts";
+export type { AuditConfig } from "./src/node/audit_config.ts";
 export {
   type Address,
   type Config,

@@ -109,7 +109,7 @@ export type AuditDetails<T extends AuditEventType> =
   };
 
 /** How it ended. `unknown`: a signature may exist. */
-export type AuditOutcome = typeof OUTCOMES[number];
+export type AuditOutcome = "ok" | "failed" | "refused" | "started" | "unknown";
 
 /** What happened. Never carries a secret. */
 export type AuditEvent = {
@@ -187,7 +187,7 @@ export function decodeRecord(line: Uint8Array): AuditRecord {
   return record as unknown as AuditRecord;
 }
 
-const OUTCOMES = ["ok", "failed", "refused", "started", "unknown"] as const;
+const OUTCOMES: readonly AuditOutcome[] = ["ok", "failed", "refused", "started", "unknown"];
 const TEXT_MAX = 1024;
 const TEXTS_MAX = 128;
 
