@@ -80,7 +80,7 @@ export function sessionEvents(event: SessionEvent, nameOf: (index: number) => st
 }
 
 /** Progress of the party itself, and links that another one took over from. */
-const QUIET: ReadonlySet<string> = new Set(["LISTENING", "REPLACED", "SHUTDOWN"]);
+const QUIET: ReadonlySet<string> = new Set(["LISTENING", "RELOADED", "REPLACED", "SHUTDOWN"]);
 
 /** The first pattern that fits says it. */
 const LINK_EVENT_TYPES: readonly (readonly [RegExp, LinkEventType])[] = [

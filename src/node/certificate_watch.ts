@@ -21,8 +21,11 @@ export interface CertificateWatchOptions {
   readonly current: CertificateMaterial;
   /** Reads the configuration again. */
   readonly readConfig: () => Config;
-  /** Puts to use what was read and is good: `Party.reloadCertificates`. May throw: then what is in use stays. */
-  readonly changed: (material: CertificateMaterial) => void | Promise<void>;
+  /**
+   * Puts to use what was read and is good: `Party.reloadCertificates`. May throw: then what is in use stays. `certificateEvents`
+   * says what the audit log is to know of the change.
+   */
+  readonly changed: (material: CertificateMaterial, former: CertificateMaterial) => void | Promise<void>;
   /** Hears in one sentence why what was read is not put to use. */
   readonly refused: (sentence: string, error: unknown) => void;
   /** How often the files are looked at. Default 250. */
@@ -86,7 +89,7 @@ export class CertificateWatch implements Disposable {
       const material = loadCertificates(config, partyConfig(config, name));
       this.#config = config;
       if (isSame(material, this.#current)) return false;
-      await changed(material);
+      await changed(material, this.#current);
       this.#current = material;
       return true;
     } catch (error) {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { AuditEvent } from "../audit/events.ts";
 import { UsageError } from "../base/errors.ts";
 import { type CertificateDescription, certificatesIn, describeCertificate } from "../pki/inspect.ts";
 import { type ListDescription, listsIn } from "../pki/revocation.ts";
@@ -84,6 +85,22 @@ export function checkMaterial(
     parties: roster.parties.map(({ index, name }) => ({ index, name, pins: pins.get(index) ?? [] })),
   });
   checkOwnCertificate({ roster, self: index, tls }, policy);
+}
+
+/** What a change of the material is to an audit log. */
+export function certificateEvents(former: CertificateMaterial, material: CertificateMaterial): AuditEvent[] {
+  const { certificate: { subject, fingerprint, notAfter } } = material;
+  const known = new Set(former.lists.flatMap(({ revoked }) => [...revoked]));
+  const revoked = material.lists.flatMap(({ issuer = "unknown", revoked }) =>
+    [...revoked].filter((serial) => !known.has(serial)).map((serial): AuditEvent => ({
+      type: "certificate_revoked",
+      outcome: "ok",
+      details: { subject: `a certificate of ${issuer}`, serial },
+    }))
+  );
+  if (fingerprint === former.certificate.fingerprint) return revoked;
+  const details = { subject, notAfter: notAfter.toISOString() };
+  return [{ type: "certificate_renewed", outcome: "ok", details }, ...revoked];
 }
 
 /** The files of which the material is read. */

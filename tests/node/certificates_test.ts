@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { CertificateWatch, type CertificateWatchOptions } from "../../src/node/certificate_watch.ts";
+import { linkEvent } from "../../src/node/audit_events.ts";
 import {
+  certificateEvents,
   type CertificateMaterial,
   expiriesOf,
   loadCertificates,
@@ -59,6 +61,24 @@ Deno.test("loadCertificates() reads what a party shows and judges by, and says w
     { subject, at },
   ) => [subject, Math.round((at.getTime() - Date.now()) / 86_400_000)]);
   assert.deepEqual(days, [["alice", 90], ["demo CA", 3650], ["revocation list of demo CA", 30]]);
+  // What the audit log is told when a list and a certificate are read again.
+  const [before, former] = [load(), load()];
+  await json("cert", "revoke", ...config, "--cert", `${cluster.root}/demo/certs/bob/cert.pem`);
+  assert.deepEqual(certificateEvents(former, load()), []);
+  const [serial] = before.lists[0]?.revoked ?? [];
+  const events = certificateEvents({ ...former, lists: [] }, {
+    ...before,
+    certificate: { ...before.certificate, fingerprint: "00" },
+  });
+  assert.deepEqual(events, [
+    {
+      type: "certificate_renewed",
+      outcome: "ok",
+      details: { subject: "alice", notAfter: before.certificate.notAfter.toISOString() },
+    },
+    { type: "certificate_revoked", outcome: "ok", details: { subject: "a certificate of demo CA", serial } },
+  ]);
+  assert.equal(linkEvent({ code: "RELOADED", text: "read again" }, 0), undefined);
   // What a peer would refuse, by the files that it is in.
   await json("cert", "revoke", ...config, "--party", "alice");
   assert.throws(load, { code: "IDENTITY_INVALID", message: /revocation list; the files are .*crl\.pem$/ });
