@@ -8,7 +8,6 @@
 import type { PartyId } from "../base/brands.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { CheaterError, TransportError, UsageError } from "../base/errors.ts";
-import { systemRng } from "../base/rng.ts";
 import type { Curve } from "../math/curve.ts";
 import { type AccessTree, leavesOf } from "../primitives/access.ts";
 import { agreeRandom } from "../protocols/agree_random.ts";
@@ -34,23 +33,16 @@ import { repair } from "../protocols/reshare/repair.ts";
 import { reshare } from "../protocols/reshare/reshare.ts";
 import { sync, type SyncResult } from "../protocols/reshare/sync.ts";
 import type { SessionEvent } from "../session/context.ts";
-import { type RunningSession, SessionHost, type StartOptions } from "../session/host.ts";
+import type { RunningSession, StartOptions } from "../session/host.ts";
 import type { KeyEntry } from "../storage/local_store.ts";
 import { printable } from "../session/messages.ts";
-import {
-  Mesh,
-  type MeshEvent,
-  type MeshMaterial,
-  type MeshOptions,
-  type PeerStatus,
-} from "../transport/mesh.ts";
-import type { TransportLimits } from "../transport/limits.ts";
+import type { Turn } from "../session/turn.ts";
+import type { MeshMaterial, PeerStatus } from "../transport/mesh.ts";
 import { messageDigest, type PartyAudit } from "./audit.ts";
 import { systemClock } from "./clock.ts";
-import { readMaterial } from "./certificates.ts";
 import { type Config, formatAddress } from "./config.ts";
 import { childKey } from "./derivation.ts";
-import { explained, withFiles } from "./explain.ts";
+import { explained } from "./explain.ts";
 import {
   type FrostGenerateRequest,
   type FrostKeyInfo,
@@ -75,20 +67,29 @@ import {
   syncInput,
 } from "./key_epochs.ts";
 import { importDealers, type ImportRequest, openImported } from "./key_import.ts";
-import { type LocalOptions, type LocalParty, openLocal } from "./local_party.ts";
-import { PairStates } from "./pair_states.ts";
+import { type LocalParty, openLocal } from "./local_party.ts";
+import { type Network, type NetworkOptions, PartyNetwork } from "./network.ts";
+import type { PairStates } from "./pair_states.ts";
 import { noteUnattributed, quorumAmong } from "./signers.ts";
 
-/** How a party is opened. */
-export interface PartyOptions extends LocalOptions {
-  /** Called for what happens to links. */
-  readonly log?: (event: MeshEvent) => void;
-  /** Called at every transition of a session. */
-  readonly progress?: (event: SessionEvent) => void;
+/** What one request to a party says of itself. */
+export interface RequestOptions {
+  /** What was asked for: shown to peers that want something else, and recorded. */
+  readonly command: string;
+  /** Replaces the party's timeout. */
+  readonly timeoutMs?: number;
+  /** Its place among others about the same key. */
+  readonly turn?: Turn;
+  /** Called at every transition of a session. @param session which one of this process, from 1. */
+  readonly progress?: (event: SessionEvent, session: number) => void;
   /** Called with a sentence about what failed and need not have worked. */
   readonly warn?: (sentence: string) => void;
-  /** Replaces limits of the configuration. */
-  readonly transport?: Partial<TransportLimits>;
+}
+
+/** How a party is opened. */
+export interface PartyOptions extends NetworkOptions, RequestOptions {
+  /** Replaces the configured timeout. */
+  readonly timeoutMs?: number;
 }
 
 /** A key as everybody may know it. */
@@ -162,28 +163,38 @@ export interface SignResult extends PublicKeyInfo {
 export class Party {
   readonly #local: LocalParty;
   readonly #audit: PartyAudit;
-  readonly #options: PartyOptions;
-  readonly #pairs: PairStates;
-  readonly #settling = new Set<Promise<unknown>>();
+  readonly #options: RequestOptions;
+  readonly #shared: PartyNetwork;
+  readonly #running = new Set<RunningSession<unknown>>();
   #cancelled = false;
-  #network: Network | undefined;
-  /** What took the place of the configured files. */
-  #material: MeshMaterial | undefined;
-  /** Sessions that start at once share one network. */
-  #connecting: Promise<Network> | undefined;
 
   /** @ignore use {@linkcode openParty} */
-  constructor(local: LocalParty, options: PartyOptions) {
+  constructor(local: LocalParty, options: RequestOptions, shared: PartyNetwork) {
     this.#local = local;
+    this.#shared = shared;
     // A log that was tampered with is found before anything is done, not when something is to be recorded.
     this.#audit = local.audit;
     this.#options = options;
-    this.#pairs = new PairStates(local.store);
   }
 
   /** @ignore its own side, for commands */
   get local(): LocalParty {
     return this.#local;
+  }
+
+  /** The links and sessions, once they are made. */
+  get network(): Network | undefined {
+    return this.#shared.current;
+  }
+
+  /** The same party for one request, which is cancelled by itself; it is never closed. */
+  forRequest(options: RequestOptions): Party {
+    return new Party(this.#local, options, this.#shared);
+  }
+
+  /** Makes links to all peers, and keeps them. @throws TransportError ADDRESS_IN_USE; UsageError SELF_TEST_FAILED */
+  async connect(): Promise<void> {
+    await this.#shared.connect();
   }
 
   /** Agrees with all parties of the cluster on a random value. @param bits 128 to 65536, a multiple of 8. */
@@ -395,7 +406,7 @@ export class Party {
 
   /** Makes links to all peers, and tells how each stands; one that was up and has left since counts as it was. */
   async reachPeers(): Promise<readonly PeerStatus[]> {
-    const { mesh } = await this.#connect();
+    const { mesh } = await this.#shared.connect();
     const end = performance.now() + this.#local.timeoutMs;
     const reached = new Map<PartyId, PeerStatus>();
     for (;;) {
@@ -428,26 +439,23 @@ export class Party {
    * @throws UsageError IDENTITY_INVALID with nothing changed.
    */
   async reloadCertificates(material: MeshMaterial): Promise<void> {
-    // A mesh that is being made takes it when it is there; one that is made later begins with it.
-    const network = this.#network ?? await this.#connecting?.catch(() => undefined);
-    network?.mesh.reload(material);
-    this.#material = material;
+    await this.#shared.reload(material);
   }
 
   /** Ends what runs, here and at the peers, which learn of it at once. */
   cancel(): void {
     this.#cancelled = true;
-    this.#network?.host.stop();
+    for (const session of [...this.#running].reverse()) session.cancel();
   }
 
   /** Stays for peers that still need something, then ends all links and closes the store. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.#settling);
-    this.cancel();
-    await this.#network?.mesh.close();
+    if (!this.#cancelled) await this.#shared.settled();
+    this.#cancelled = true;
+    this.#shared.stop();
+    await this.#shared.close();
     const unwritten = this.#local.closeAudit();
     if (unwritten !== undefined) this.#options.warn?.(unwritten);
-    this.#pairs[Symbol.dispose]();
     this.#local[Symbol.dispose]();
   }
 
@@ -461,14 +469,31 @@ export class Party {
     input: I,
     options: StartOptions = {},
   ): Promise<RunningSession<O>> {
+    const { command, timeoutMs, turn, progress } = this.#options;
     // What cannot be recorded is not begun: no nonce is drawn and no peer asked.
-    this.#audit.requireStart(definition.name, this.#options.command);
-    const { host } = await this.#connect();
+    this.#audit.requireStart(definition.name, command);
+    const network = await this.#shared.connect();
     if (this.#cancelled) throw new TransportError("CANCELLED", `${definition.name} was cancelled here`);
-    const session = host.start(definition, input, options);
-    const settling = session.settled.finally(() => this.#settling.delete(settling));
-    this.#settling.add(settling);
+    const session = this.#shared.start(network, definition, input, (number) => ({
+      ...options,
+      command,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      // What serves another session does not wait for it.
+      ...(turn === undefined || definition.auxiliary === true ? {} : { turn }),
+      onEvent: (event) => progress?.(event, number),
+    }));
+    this.#running.add(session);
+    session.settled.then(() => this.#running.delete(session));
     return { ...session, result: session.result.catch((error) => Promise.reject(this.#explained(error))) };
+  }
+
+  /** The links, once they are made. */
+  get #network(): Network | undefined {
+    return this.#shared.current;
+  }
+
+  get #pairs(): PairStates {
+    return this.#shared.pairs;
   }
 
   readonly #starter: StartSession = (definition, input) => this.#start(definition, input);
@@ -571,11 +596,6 @@ export class Party {
     );
   }
 
-  async #connect(): Promise<Network> {
-    this.#connecting ??= connect(this.#local, this.#pairs, this.#options, this.#material);
-    return this.#network ??= await this.#connecting;
-  }
-
   #members(policy: AccessTree): Member[] {
     return membersNamed(this.#local.config.roster, leavesOf(policy));
   }
@@ -636,7 +656,7 @@ const DEPARTURE_LINGER_MS = 2_000;
 export async function openParty(config: Config, name: string, options: PartyOptions): Promise<Party> {
   const local = await openLocal(config, name, options);
   try {
-    return new Party(local, options);
+    return new Party(local, options, new PartyNetwork(local, options));
   } catch (error) {
     local[Symbol.dispose]();
     throw error;
@@ -654,71 +674,6 @@ export function publicKeyInfo(local: LocalParty, name: string): PublicKeyInfo {
   const { share } = local.openKey(entry);
   share.share[Symbol.dispose]();
   return { name, record: share.record, certificate: entry.certificate };
-}
-
-interface Network {
-  readonly mesh: Mesh;
-  readonly host: SessionHost;
-  /** Why the last stranger was refused. */
-  readonly turnedAway: () => string | undefined;
-}
-
-async function connect(
-  local: LocalParty,
-  pairs: PairStates,
-  options: PartyOptions,
-  material: MeshMaterial | undefined,
-): Promise<Network> {
-  const { config, party } = local;
-  const identity = local.identity();
-  const rng = options.rng ?? systemRng;
-  const { audit } = local;
-  let turnedAway: string | undefined;
-  const mesh = meshOf(local, {
-    roster: config.roster,
-    self: party.index,
-    listen: formatAddress(party.listen),
-    addressOf: (peer) => {
-      const address = config.parties[peer - 1]?.address;
-      return address === undefined ? undefined : formatAddress(address);
-    },
-    ...(material ?? readMaterial(config, party)),
-    identity,
-    rng,
-    bootId: local.bootId,
-    limits: { ...config.transport, ...options.transport },
-    log: (event) => {
-      if (event.peer === undefined && event.direction === "in") turnedAway = event.text;
-      audit.link(event);
-      options.log?.(event);
-    },
-  });
-  const host = new SessionHost({
-    roster: config.roster,
-    self: party.index,
-    identity,
-    links: audit.recorded(mesh),
-    clock: systemClock,
-    rng,
-    journal: pairs,
-    timeoutMs: local.timeoutMs,
-    command: options.command,
-    onEvent: (event) => {
-      audit.session(event);
-      options.progress?.(event);
-    },
-  });
-  await mesh.start();
-  return { mesh, host, turnedAway: () => turnedAway };
-}
-
-function meshOf({ config, party }: LocalParty, options: MeshOptions): Mesh {
-  try {
-    return new Mesh(options);
-  } catch (error) {
-    const lists = config.revocationListPath === undefined ? [] : [config.revocationListPath];
-    throw withFiles(error, [party.certPath, party.keyPath, config.authorityPath, ...lists]);
-  }
 }
 
 /** A name stands in lists, logs and questions to operators. @throws UsageError USAGE */
