@@ -171,6 +171,7 @@ export * from "./src/session/links.ts";
 export type { Mend } from "./src/session/opening.ts";
 export * from "./src/session/roster.ts";
 export type { Outcome, Settled } from "./src/session/session.ts";
+export type { Turn, TurnSession } from "./src/session/turn.ts";
 export type { Traffic, TrafficByType } from "./src/transport/counters.ts";
 export type { EventReceiver } from "./src/transport/event_queue.ts";
 export { LINK_CODES, type LinkCode } from "./src/transport/faults.ts";
@@ -262,7 +263,8 @@ export {
   type SignResult,
 } from "./src/node/party.ts";
 export type { LocalOptions as OpenOptions } from "./src/node/local_party.ts";
-export type { Party, PartyOptions } from "./src/node/party.ts";
+export type { Network, NetworkOptions } from "./src/node/network.ts";
+export type { Party, PartyOptions, RequestOptions } from "./src/node/party.ts";
 export * from "./src/node/permissions.ts";
 export * from "./src/node/public_key.ts";
 export * from "./src/node/public_record.ts";
