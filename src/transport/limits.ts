@@ -104,8 +104,8 @@ export const DEFAULT_LIMITS: TransportLimits = {
     total: { perSecond: 200, burst: 400 },
   },
   rates: {
-    frames: { perSecond: 20_000, burst: 20_000, floor: 100, ceiling: 50_000 },
-    bytes: { perSecond: 256 << 20, burst: 256 << 20 },
+    frames: { perSecond: 5_000, burst: 5_000, floor: 100, ceiling: 10_000 },
+    bytes: { perSecond: 64 << 20, burst: 64 << 20 },
     types: {
       // Each of these costs a signature check or more.
       [FrameType.OPEN]: { perSecond: 500, burst: 1_000 },
