@@ -205,7 +205,10 @@ export type { TlsMaterial } from "./src/transport/tls_listener.ts";
 export * from "./src/transport/transport.ts";
 export * from "./src/pki/authority.ts";
 export * from "./src/pki/identity.ts";
+export * from "./src/pki/inspect.ts";
 export * from "./src/pki/pin.ts";
+export { createRequest, type RequestedKey } from "./src/pki/request.ts";
+export * from "./src/pki/revocation.ts";
 export type { LockHolder } from "./src/storage/lock.ts";
 export { canonicalJson, type Json, type JsonObject, parseCanonicalJson } from "./src/audit/canonical.ts";
 export * from "./src/audit/checkpoint.ts";
@@ -230,6 +233,14 @@ export * from "./src/audit/verify.ts";
 export { provesFork, Witness, type WitnessAlarm, type WitnessOptions } from "./src/audit/witness.ts";
 export * from "./src/audit/witness_messages.ts";
 export type { AuditConfig } from "./src/node/audit_config.ts";
+export { CertificateWatch, type CertificateWatchOptions } from "./src/node/certificate_watch.ts";
+export {
+  certificateEvents,
+  type CertificateMaterial,
+  expiriesOf,
+  type Expiry,
+  loadCertificates,
+} from "./src/node/certificates.ts";
 export {
   type Address,
   type Config,
@@ -240,6 +251,18 @@ export {
 } from "./src/node/config.ts";
 export type { CoordinationConfig, RecordsConfig, StoresConfig, TlsFiles } from "./src/node/store_config.ts";
 export * from "./src/node/derivation.ts";
+export {
+  type Aspect,
+  ASPECTS,
+  diagnose,
+  DOCTOR_LIMITS,
+  examineCertificates,
+  type Finding,
+  type Grade,
+  isAboutIdentity,
+  type Surroundings,
+  worstOf,
+} from "./src/node/doctor.ts";
 export type {
   FrostGenerateRequest,
   FrostKeyInfo,
