@@ -9,7 +9,7 @@ import { sessionId } from "../base/brands.ts";
 import { type Bytes, EMPTY, equal, utf8 } from "../base/bytes.ts";
 import { UsageError } from "../base/errors.ts";
 import { bytesToBigint } from "../math/curve.ts";
-import { type AccessTree, leavesOf, parsePolicy } from "../primitives/access.ts";
+import { type AccessTree, parsePolicy } from "../primitives/access.ts";
 import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
 import type { StoredKey } from "../protocols/dkg/stored_key.ts";
@@ -58,11 +58,6 @@ export function openImported(local: LocalParty, request: ImportRequest): HeldKey
     return stored;
   }
   return new HeldKey([{ state: "active", key: whole }, ...stored.epochs]);
-}
-
-/** Those who take part without being members of the new policy: the owner, where it is none. */
-export function importDealers({ policy, from }: ImportRequest): string[] {
-  return leavesOf(policy).includes(from) ? [] : [from];
 }
 
 /** The key as its only member has it. A run that is repeated makes the same one. */

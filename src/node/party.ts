@@ -66,7 +66,7 @@ import {
   type ReshareRequest,
   syncInput,
 } from "./key_epochs.ts";
-import { importDealers, type ImportRequest, openImported } from "./key_import.ts";
+import { type ImportRequest, openImported } from "./key_import.ts";
 import { type LocalParty, openLocal } from "./local_party.ts";
 import { type Network, type NetworkOptions, PartyNetwork } from "./network.ts";
 import type { PairStates } from "./pair_states.ts";
@@ -365,7 +365,7 @@ export class Party {
     this.#requireEcdsa(name, "choose another name");
     using held = openImported(this.#local, request);
     const input = {
-      ...reshareInput(this.#local, held, { ...request, dealers: importDealers(request) }),
+      ...reshareInput(this.#local, held, { ...request, dealers: [request.from] }),
       owner: request.from,
     };
     return this.#audit.noteKey("key_imported", await this.#newEpoch(name, reshare, input, true));

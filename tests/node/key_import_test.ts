@@ -4,6 +4,7 @@ import { utf8 } from "../../src/base/bytes.ts";
 import { exportPrivateKey } from "../../src/node/key_export.ts";
 import type { ImportRequest } from "../../src/node/key_import.ts";
 import { parsePrivateKey, type PrivateKey } from "../../src/node/private_key.ts";
+import type { Party } from "../../src/node/party.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
 import { Cluster, rejects, values } from "./fixture.ts";
 
@@ -46,6 +47,54 @@ Deno.test("Party completes an import that ended before all had the certificate, 
   using back = parsePrivateKey(new Uint8Array(text.expose()), "back");
   assert.deepEqual(back.scalar.expose(), key.scalar.expose());
   assert.ok(pem.includes("PRIVATE KEY"));
+});
+
+Deno.test("Party.importKey() that is repeated leaves the same key, whether its owner has a share or not", async () => {
+  for (const policy of ["2 of (alice, bob)", "2 of (bob, carol)"]) {
+    const names = ["alice", "bob", "carol"].filter((name) => name === "alice" || policy.includes(name));
+    using cluster = await Cluster.make(["alice", "bob", "carol"]);
+    const { key } = newKey();
+    const run = async (party: Party, name: string) =>
+      await party.importKey({ ...requestOf(name, key), policy: parsePolicy(policy) });
+    const first = values(await cluster.all(names, run));
+    const again = values(await cluster.all(names, run));
+    const [before, after] = [first, again].map((made) =>
+      made.map(({ record }) => [record.keyId, record.curve.encodePoint(record.publicKey)])
+    );
+    assert.deepEqual(after, before);
+    assert.equal(new Set(again.map(({ record }) => record.epoch)).size, 1);
+    const parties = names.filter((name) => policy.includes(name));
+    const { text } = await exportPrivateKey(cluster.config, { name: "old", parties, format: "jwk" });
+    using back = parsePrivateKey(new Uint8Array(text.expose()), "back");
+    assert.deepEqual(back.scalar.expose(), key.scalar.expose());
+  }
+});
+
+Deno.test("Party.importKey() keeps the chain code that the key's children were made with", async () => {
+  using cluster = await Cluster.make(TWO);
+  const chainCode = new Uint8Array(32).fill(9);
+  const { key } = newKey();
+  const made = values(
+    await cluster.all(
+      TWO,
+      (party, name) =>
+        party.importKey({ ...requestOf(name, key), ...(name === "alice" ? { chainCode } : {}) }),
+    ),
+  );
+  assert.deepEqual(made.map(({ record }) => record.chainCode), [chainCode, chainCode]);
+});
+
+Deno.test("Party.importKey() takes no name that cannot be shown, or that a key for Ed25519 has", async () => {
+  using cluster = await Cluster.make(TWO);
+  const policy = parsePolicy("2 of (alice, bob)");
+  values(
+    await cluster.all(TWO, (party) => party.generateFrostKey({ name: "seal", scheme: "ed25519", policy })),
+  );
+  const alice = await cluster.open("alice");
+  const request = requestOf("alice", newKey().key);
+  await rejects(alice.importKey({ ...request, name: "a\nb" }), "USAGE", /no control characters/);
+  await rejects(alice.importKey({ ...request, name: "seal" }), "KEY_SCHEME", /choose another name/);
+  await alice.close();
 });
 
 Deno.test("Party imports no key under a name that another one has", async () => {
