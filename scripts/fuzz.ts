@@ -8,13 +8,14 @@
  */
 
 import { parseArgs } from "node:util";
-import { fuzz, judge } from "../tests/fuzz/fuzz.ts";
+import { fuzz, judge, type Violation } from "../tests/fuzz/fuzz.ts";
 import { makeTargets, type Target } from "../tests/fuzz/targets.ts";
 
-const USAGE = `deno task fuzz [--seconds N] [--seed S]
+const USAGE = `deno task fuzz [--seconds N] [--each] [--seed S]
 deno task fuzz --replay TARGET:HEX
 
   --seconds N     how long (30)
+  --each          that long for each reader, one after the other
   --seed S        the same seed gives the same inputs; default: a new one, which is printed
   --replay T:HEX  feeds one input, as a violation printed it`;
 
@@ -27,15 +28,26 @@ async function main(args: string[]): Promise<number> {
   const targets = await makeTargets(options.seed);
   if (options.replay !== undefined) return replay(targets, options.replay);
   console.log(`seed ${options.seed}`);
+  for (const group of options.each ? targets.map((target) => [target]) : [targets]) {
+    const violation = feed(group, options);
+    if (violation !== undefined) return report(violation, options.seed);
+  }
+  return 0;
+}
+
+function feed(targets: readonly Target[], options: Options): Violation | undefined {
   const endsAt = performance.now() + options.seconds * 1000;
   const { tallies, violation } = fuzz(targets, options.seed, () => performance.now() < endsAt);
   for (const [name, { cases, accepted }] of tallies) {
-    console.log(`${name.padEnd(16)} ${String(cases).padStart(9)} inputs, ${accepted} accepted`);
+    console.log(`${name.padEnd(NAME_WIDTH)} ${String(cases).padStart(9)} inputs, ${accepted} accepted`);
   }
-  if (violation === undefined) return 0;
+  return violation;
+}
+
+function report(violation: Violation, seed: string): number {
   const { target, input, what } = violation;
   console.error(
-    `VIOLATION, seed ${options.seed}: ${target}: ${what}\ndeno task fuzz --replay '${target}:${input.toHex()}'`,
+    `VIOLATION, seed ${seed}: ${target}: ${what}\ndeno task fuzz --replay '${target}:${input.toHex()}'`,
   );
   return 1;
 }
@@ -52,19 +64,33 @@ function replay(targets: readonly Target[], text: string): number {
   return typeof verdict === "string" ? 0 : 1;
 }
 
-function read(args: string[]): { seconds: number; seed: string; replay: string | undefined } | undefined {
+interface Options {
+  readonly seconds: number;
+  readonly each: boolean;
+  readonly seed: string;
+  readonly replay: string | undefined;
+}
+
+function read(args: string[]): Options | undefined {
   try {
     const { values } = parseArgs({
       args,
-      options: { seconds: { type: "string" }, seed: { type: "string" }, replay: { type: "string" } },
+      options: {
+        seconds: { type: "string" },
+        each: { type: "boolean", default: false },
+        seed: { type: "string" },
+        replay: { type: "string" },
+      },
     });
     const seconds = Number(values.seconds ?? "30");
     if (!(seconds > 0 && seconds <= 86_400)) return undefined;
     const seed = values.seed ?? crypto.getRandomValues(new Uint8Array(4)).toHex();
-    return { seconds, seed, replay: values.replay };
+    return { seconds, each: values.each, seed, replay: values.replay };
   } catch {
     return undefined;
   }
 }
+
+const NAME_WIDTH = 48;
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -20,6 +20,9 @@ export interface Tally {
 }
 
 const LENGTH_MAX = 1 << 17;
+/** No input is that large: whoever needs so much has believed a length that a peer made up. */
+const MEMORY_MAX = 1 << 30;
+const CASES_PER_LOOK = 1_024;
 
 /** What is wrong with how a target takes an input; undefined where nothing is. */
 export function judge(target: Target, input: Uint8Array<ArrayBuffer>): Violation | "refused" | "accepted" {
@@ -51,8 +54,20 @@ export function fuzz(
     tally.cases++;
     if (verdict === "accepted") tally.accepted++;
     else if (verdict !== "refused") return { tallies, violation: verdict };
+    if (number % CASES_PER_LOOK === 0 && memoryUsed() > MEMORY_MAX) {
+      const what = `more than ${MEMORY_MAX} bytes are in use: one of the last ${CASES_PER_LOOK} inputs`;
+      return {
+        tallies,
+        violation: { target: target.name, input: damaged(target, new Dice(`${seed}/${number}`)), what },
+      };
+    }
   }
   return { tallies, violation: undefined };
+}
+
+function memoryUsed(): number {
+  const { heapUsed, external } = Deno.memoryUsage();
+  return heapUsed + external;
 }
 
 /** One to four changes to one of the valid inputs. */

@@ -32,6 +32,8 @@ import { HelloCodec } from "../../src/transport/hello.ts";
 import { u16, u32, u8 } from "../../src/base/bytes.ts";
 import { dealKey } from "../protocols/ecdsa/support.ts";
 import { auditTargets } from "./audit_targets.ts";
+import { protocolTargets } from "./protocol_targets.ts";
+import { transportTargets } from "./transport_targets.ts";
 import storedV1 from "../protocols/stored_key_v1.json" with { type: "json" };
 
 /** One thing that reads. */
@@ -56,6 +58,8 @@ export async function makeTargets(seed: string): Promise<readonly Target[]> {
     ...messages(rng),
     envelopes(rng),
     frames(rng),
+    ...transportTargets(rng),
+    ...protocolTargets(rng),
     ...policies(),
     ...secrets(rng),
     ...await certificates(rng),
