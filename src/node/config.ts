@@ -17,6 +17,7 @@ import { makeRoster, type Roster } from "../session/roster.ts";
 import { directoryOf, reasonOf } from "../storage/files.ts";
 import type { TransportLimits } from "../transport/limits.ts";
 import { AUDIT_SHAPE, type AuditConfig, auditOf } from "./audit_config.ts";
+import { NODE_SHAPE, type NodeConfig, nodeOf, TELEMETRY_SHAPE } from "./node_config.ts";
 import { type Address, address, number, parseAddress, path, text, whole } from "./config_values.ts";
 import { STORES_SHAPE, type StoresConfig, storesOf } from "./store_config.ts";
 
@@ -48,6 +49,8 @@ export interface PartyConfig {
   readonly stores: StoresConfig;
   /** Its audit log. */
   readonly audit: AuditConfig;
+  /** Its listeners for operators and monitoring. */
+  readonly node: NodeConfig;
 }
 
 /** A checked configuration. */
@@ -183,6 +186,10 @@ const STORAGE = z.strictObject({
 
 const AUDIT = z.strictObject(AUDIT_SHAPE, { error: "a table" });
 
+const NODE = z.strictObject(NODE_SHAPE, { error: "a table" });
+
+const TELEMETRY = z.strictObject(TELEMETRY_SHAPE, { error: "a table" });
+
 const FILE = z.strictObject({
   cluster: text(CLUSTER_EXPECTED, CLUSTER_PATTERN),
   ca_cert_path: path("the authority's certificate"),
@@ -198,6 +205,8 @@ const FILE = z.strictObject({
   transport: TRANSPORT.optional(),
   storage: STORAGE.optional(),
   audit: AUDIT.optional(),
+  node: NODE.optional(),
+  telemetry: TELEMETRY.optional(),
 }, { error: "a table" });
 
 type File = z.infer<typeof FILE>;
@@ -223,6 +232,8 @@ const OVERRIDES: ReadonlyMap<string, { readonly path: readonly string[]; readonl
       ...overridesOf(["transport"], TRANSPORT.shape),
       ...overridesOf(["storage"], STORAGE.shape),
       ...overridesOf(["audit"], AUDIT.shape),
+      ...overridesOf(["node"], NODE.shape),
+      ...overridesOf(["telemetry"], TELEMETRY.shape),
     ],
   );
 
@@ -299,9 +310,16 @@ function sentenceOf(issue: z.core.$ZodIssue, raw: unknown): string {
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
-  const shape = { parties: PARTY, transport: TRANSPORT, storage: STORAGE, audit: AUDIT }[String(path[0])] ??
-    FILE;
-  return Object.keys(shape.shape);
+  const sections = {
+    parties: PARTY,
+    transport: TRANSPORT,
+    storage: STORAGE,
+    audit: AUDIT,
+    node: NODE,
+    telemetry: TELEMETRY,
+  };
+  const { shape } = { ...sections }[String(path[0])] ?? FILE;
+  return Object.keys(shape);
 }
 
 function placeOf(path: readonly PropertyKey[]): string {
@@ -345,7 +363,7 @@ function refuseDuplicates({ parties, storage }: File, path: string): void {
 }
 
 function partyOf(
-  { data_dir, storage, audit }: File,
+  { data_dir, storage, audit, node, telemetry, ca_cert_path }: File,
   source: string,
   party: File["parties"][number],
   index: PartyId,
@@ -354,11 +372,12 @@ function partyOf(
   const named = (template: string) => template.replaceAll(PARTY_PLACEHOLDER, party.name);
   const own = (template: string) => at(named(template));
   const dataDirectory = own(data_dir);
+  const listen = parseAddress(party.listen ?? party.address) as Address;
   return {
     index,
     name: party.name,
     address: parseAddress(party.address) as Address,
-    listen: parseAddress(party.listen ?? party.address) as Address,
+    listen,
     certPath: at(party.cert_path),
     keyPath: at(party.key_path),
     pins: party.tls_pin,
@@ -376,6 +395,7 @@ function partyOf(
       throw invalid(source, `storage.${key} is missing: ${why}`);
     }),
     audit: auditOf(audit ?? {}, dataDirectory, own),
+    node: nodeOf({ node: node ?? {}, telemetry: telemetry ?? {} }, listen, at(ca_cert_path), own),
   };
 }
 

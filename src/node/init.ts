@@ -10,7 +10,7 @@ import { hex, utf8 } from "../base/bytes.ts";
 import { UsageError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import { systemRng } from "../base/rng.ts";
-import { type CertifiedKey, createAuthority, issueLeaf } from "../pki/authority.ts";
+import { type CertifiedKey, createAuthority, issueLeaf, issueOperator } from "../pki/authority.ts";
 import { generateIdentity } from "../pki/identity.ts";
 import { pinOf } from "../pki/pin.ts";
 import { DIRECTORY_MODE, FILE_MODE, isThere, reasonOf, syncDirectory, writeWhole } from "../storage/files.ts";
@@ -23,6 +23,7 @@ import {
   NAME_PATTERN,
   parseConfig,
 } from "./config.ts";
+import { OPERATOR_DIRECTORY } from "./node_config.ts";
 
 /** What a new cluster is. */
 export interface InitOptions {
@@ -107,6 +108,8 @@ const AUTHORITY_KEY = "ca-key.pem";
 const ENTRIES = ["certs", "data", CONFIG] as const;
 const PUBLIC_FILE_MODE = 0o644;
 const PUBLIC_DIRECTORY_MODE = 0o755;
+/** Name of the first operator. */
+const OPERATOR = "admin";
 
 async function fill(
   root: string,
@@ -120,6 +123,11 @@ async function fill(
   makeDirectory(join(root, "data"), PUBLIC_DIRECTORY_MODE);
   write(join(root, "certs", "ca.pem"), utf8(authority.certPem), PUBLIC_FILE_MODE);
   write(join(root, "certs", AUTHORITY_KEY), utf8(authority.keyPem), FILE_MODE);
+
+  const operator = await issueOperator({ authority, cluster, operator: OPERATOR, rng });
+  makeDirectory(join(root, "certs", OPERATOR_DIRECTORY), DIRECTORY_MODE);
+  write(join(root, "certs", OPERATOR_DIRECTORY, "cert.pem"), utf8(operator.certPem), PUBLIC_FILE_MODE);
+  write(join(root, "certs", OPERATOR_DIRECTORY, "key.pem"), utf8(operator.keyPem), FILE_MODE);
 
   const parties: string[] = [];
   for (const [name, address] of addresses) {
@@ -173,6 +181,9 @@ function checkNames(names: readonly string[]): void {
   for (const name of names) {
     if (!NAME_PATTERN.test(name)) {
       throw new UsageError("USAGE", `a party's name must be ${NAME_EXPECTED}: found ${JSON.stringify(name)}`);
+    }
+    if (name.toLowerCase() === OPERATOR_DIRECTORY) {
+      throw new UsageError("USAGE", `no party can be named ${name}: operators' certificates have that name`);
     }
     if (seen.size === seen.add(name.toLowerCase()).size) {
       throw new UsageError("USAGE", `the party ${name} is named twice: names must differ in more than case`);

@@ -27,8 +27,9 @@ export interface ExtraPermissions {
 }
 
 /**
- * What the process of one party needs: its own listening address and those of the parties that it dials; the configuration,
- * the authority, its own certificate and data directory.
+ * What the process of one party needs: its own listening addresses, for peers, operators and monitoring, and those of the parties
+ * that it dials; the configuration, the authority, its own certificate and data directory, and the operator's certificate, with
+ * which a command asks the node that runs.
  *
  * @throws UsageError CONFIG_INVALID for a path that a permission list cannot hold.
  */
@@ -43,6 +44,8 @@ export function partyPermissions(config: Config, name: string, extra: ExtraPermi
     config.authorityPath,
     ...(config.revocationListPath === undefined ? [] : [config.revocationListPath]),
     party.certPath,
+    party.node.operatorCertPath,
+    party.node.operatorKeyPath,
     ...secrets,
     party.dataDirectory,
     ...audit,
@@ -52,7 +55,9 @@ export function partyPermissions(config: Config, name: string, extra: ExtraPermi
   const write = [party.dataDirectory, ...audit, ...(extra.write ?? [])];
   for (const path of [...read, ...write]) requireListable(path);
   return {
-    net: unique([party.listen, ...dialled].map(formatAddress)),
+    net: unique(
+      [party.listen, party.node.operatorListen, party.node.telemetryListen, ...dialled].map(formatAddress),
+    ),
     read: unique(read),
     write: unique(write),
   };

@@ -10,7 +10,7 @@ import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 import { UsageError } from "../base/errors.ts";
 import { type Rng, systemRng } from "../base/rng.ts";
-import { partyUri } from "../transport/peer_identity.ts";
+import { operatorUri, partyUri } from "../transport/peer_identity.ts";
 import { ALGORITHM, exportKey, generateKeys, importKey, isIpAddress } from "./keys.ts";
 import { fromPem, toPem } from "./pem.ts";
 import { requestedKey } from "./request.ts";
@@ -51,6 +51,18 @@ export interface LeafOptions extends Validity {
   readonly party: string;
   /** DNS name or IP address under which the others dial the party. */
   readonly host: string;
+  /** Draws the serial number; default: the system's. */
+  readonly rng?: Rng;
+}
+
+/** What {@linkcode issueOperator} needs. */
+export interface OperatorOptions extends Validity {
+  /** Who signs. */
+  readonly authority: CertifiedKey;
+  /** Name of the cluster. */
+  readonly cluster: string;
+  /** Name of the operator. */
+  readonly operator: string;
   /** Draws the serial number; default: the system's. */
   readonly rng?: Rng;
 }
@@ -107,7 +119,10 @@ export async function createAuthority(options: AuthorityOptions): Promise<Certif
  */
 export async function issueLeaf(options: LeafOptions): Promise<CertifiedKey> {
   const keys = await generateKeys();
-  return { certPem: await certify(options, keys.publicKey), keyPem: await exportKey(keys.privateKey) };
+  return {
+    certPem: await certify(partySubject(options), keys.publicKey),
+    keyPem: await exportKey(keys.privateKey),
+  };
 }
 
 /**
@@ -119,15 +134,55 @@ export async function issueLeaf(options: LeafOptions): Promise<CertifiedKey> {
 export async function issueRequested(
   options: LeafOptions & { readonly requestPem: string },
 ): Promise<string> {
-  return await certify(options, await requestedKey(options.requestPem));
+  return await certify(partySubject(options), await requestedKey(options.requestPem));
 }
 
-async function certify(options: LeafOptions, publicKey: CryptoKey | x509.PublicKey): Promise<string> {
+/**
+ * Issues the certificate by which an operator is known to nodes: the URI name `quorate://CLUSTER/operator/NAME`, for clients only,
+ * so that no party takes it for one of a peer. Default: 90 days.
+ *
+ * @throws UsageError IDENTITY_INVALID if the authority's certificate or key is malformed.
+ */
+export async function issueOperator(options: OperatorOptions): Promise<CertifiedKey> {
+  const keys = await generateKeys();
+  const { operator, cluster } = options;
+  const subject = {
+    ...options,
+    name: operator,
+    usages: [x509.ExtendedKeyUsage.clientAuth],
+    names: [{ type: "url" as const, value: operatorUri(cluster, operator) }],
+  };
+  return { certPem: await certify(subject, keys.publicKey), keyPem: await exportKey(keys.privateKey) };
+}
+
+/** Whom a certificate is about. */
+interface Subject extends Validity {
+  readonly authority: CertifiedKey;
+  readonly name: string;
+  readonly usages: x509.ExtendedKeyUsage[];
+  readonly names: { readonly type: "url" | "ip" | "dns"; readonly value: string }[];
+  readonly rng?: Rng;
+}
+
+function partySubject(options: LeafOptions): Subject {
+  const { cluster, party, host } = options;
+  return {
+    ...options,
+    name: party,
+    usages: [x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth],
+    names: [
+      { type: "url", value: partyUri(cluster, party) },
+      { type: isIpAddress(host) ? "ip" : "dns", value: host },
+    ],
+  };
+}
+
+async function certify(options: Subject, publicKey: CryptoKey | x509.PublicKey): Promise<string> {
   const issuer = readCertificate(options.authority.certPem, "the authority's certificate");
   const { notBefore, notAfter } = validity(options, 90);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serial(options.rng ?? systemRng),
-    subject: [{ O: ["quorate"] }, { CN: [options.party] }],
+    subject: [{ O: ["quorate"] }, { CN: [options.name] }],
     issuer: issuer.subject,
     notBefore,
     notAfter,
@@ -137,14 +192,8 @@ async function certify(options: LeafOptions, publicKey: CryptoKey | x509.PublicK
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([
-        x509.ExtendedKeyUsage.serverAuth,
-        x509.ExtendedKeyUsage.clientAuth,
-      ]),
-      new x509.SubjectAlternativeNameExtension([
-        { type: "url", value: partyUri(options.cluster, options.party) },
-        { type: isIpAddress(options.host) ? "ip" : "dns", value: options.host },
-      ]),
+      new x509.ExtendedKeyUsageExtension(options.usages),
+      new x509.SubjectAlternativeNameExtension(options.names),
       await x509.SubjectKeyIdentifierExtension.create(publicKey),
       await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
     ],

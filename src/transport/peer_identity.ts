@@ -57,9 +57,18 @@ export interface CheckedLeaf {
   readonly notAfter: number;
 }
 
+/** An operator's certificate that passed all checks. */
+export interface CheckedOperator {
+  /** Name of the operator. */
+  readonly operator: string;
+  /** Milliseconds since 1970. */
+  readonly notAfter: number;
+}
+
 /** Judges leaf certificates. */
 export class LeafPolicy {
   readonly #authorities: readonly Authority[];
+  readonly #operatorPrefix: string;
   readonly #parties: ReadonlyMap<string, KnownParty>;
 
   /**
@@ -70,6 +79,7 @@ export class LeafPolicy {
   constructor(options: LeafPolicyOptions) {
     this.#authorities = readAuthorities(options.authorities);
     attachLists(this.#authorities, options.revocationLists);
+    this.#operatorPrefix = operatorUri(options.cluster, "");
     this.#parties = new Map(
       options.parties.map((party) => [partyUri(options.cluster, party.name), party]),
     );
@@ -84,17 +94,8 @@ export class LeafPolicy {
    * @throws LinkFault with the class of the first failure.
    */
   check(raw: Uint8Array | undefined, nowMs: number): CheckedLeaf {
-    if (raw === undefined || raw.length === 0) throw new LinkFault("CERT_MISSING");
-    const bytes = copy(raw);
-    const certificate = parseCertificate(bytes);
-    const authority = this.#authorities.find(({ certificate: ca }) => isIssuedBy(certificate, ca));
-    if (authority === undefined || !isWithin(authority, nowMs)) throw new LinkFault("CERT_UNKNOWN_CA");
-    const fields = parseFields(bytes);
-    if (nowMs < fields.notBefore) throw new LinkFault("CERT_NOT_YET_VALID");
-    if (nowMs > fields.notAfter) throw new LinkFault("CERT_EXPIRED");
-    if (fields.isAuthority) throw new LinkFault("CERT_NOT_A_LEAF");
-    if (!isStrongKey(certificate)) throw new LinkFault("CERT_WEAK_KEY");
-    checkUsage(fields);
+    const { bytes, certificate, authority, fields } = this.#examine(raw, nowMs);
+    checkUsage(fields, [Oid.serverAuth, Oid.clientAuth]);
     const party = this.#partyOf(fields);
     if (authority.list?.revoked.has(fields.serial)) throw new LinkFault("CERT_REVOKED");
     const pin = pinOfCertificate(certificate);
@@ -107,6 +108,44 @@ export class LeafPolicy {
     // Last: links that are up outlive an old list, but not what it and the pins say (WIRE.md 2).
     if (authority.list !== undefined && nowMs > authority.list.nextUpdate) throw new LinkFault("CRL_EXPIRED");
     return { party: party.index, fingerprint: sha256(bytes), raw: bytes, pin, notAfter: fields.notAfter };
+  }
+
+  /**
+   * Checks the certificate of an operator as that of a party, but for the pin, which it has none: extended key usage for clients,
+   * and one URI name `quorate://CLUSTER/operator/NAME`.
+   *
+   * @throws LinkFault with the class of the first failure.
+   */
+  checkOperator(raw: Uint8Array | undefined, nowMs: number): CheckedOperator {
+    const { authority, fields } = this.#examine(raw, nowMs);
+    checkUsage(fields, [Oid.clientAuth]);
+    const [uri = "", ...more] = fields.uriNames;
+    const operator = uri.startsWith(this.#operatorPrefix) ? uri.slice(this.#operatorPrefix.length) : "";
+    if (!OPERATOR_PATTERN.test(operator) || more.length > 0) {
+      throw new LinkFault("CERT_NAME", "the certificate is not that of an operator of this cluster");
+    }
+    if (authority.list?.revoked.has(fields.serial)) throw new LinkFault("CERT_REVOKED");
+    if (authority.list !== undefined && nowMs > authority.list.nextUpdate) throw new LinkFault("CRL_EXPIRED");
+    return { operator, notAfter: fields.notAfter };
+  }
+
+  #examine(raw: Uint8Array | undefined, nowMs: number): {
+    readonly bytes: Bytes;
+    readonly certificate: X509Certificate;
+    readonly authority: Authority;
+    readonly fields: LeafFields;
+  } {
+    if (raw === undefined || raw.length === 0) throw new LinkFault("CERT_MISSING");
+    const bytes = copy(raw);
+    const certificate = parseCertificate(bytes);
+    const authority = this.#authorities.find(({ certificate: ca }) => isIssuedBy(certificate, ca));
+    if (authority === undefined || !isWithin(authority, nowMs)) throw new LinkFault("CERT_UNKNOWN_CA");
+    const fields = parseFields(bytes);
+    if (nowMs < fields.notBefore) throw new LinkFault("CERT_NOT_YET_VALID");
+    if (nowMs > fields.notAfter) throw new LinkFault("CERT_EXPIRED");
+    if (fields.isAuthority) throw new LinkFault("CERT_NOT_A_LEAF");
+    if (!isStrongKey(certificate)) throw new LinkFault("CERT_WEAK_KEY");
+    return { bytes, certificate, authority, fields };
   }
 
   /**
@@ -143,6 +182,11 @@ export class LeafPolicy {
 /** The URI name by which a certificate says whose it is. */
 export function partyUri(cluster: string, party: string): string {
   return `quorate://${encodeURIComponent(cluster)}/${encodeURIComponent(party)}`;
+}
+
+/** The URI name of an operator's certificate. No party's name holds a slash. */
+export function operatorUri(cluster: string, operator: string): string {
+  return `quorate://${encodeURIComponent(cluster)}/operator/${encodeURIComponent(operator)}`;
 }
 
 /** `sha256/<base64 of SHA-256 of SubjectPublicKeyInfo>`. */
@@ -260,10 +304,10 @@ function isStrongKey(certificate: X509Certificate): boolean {
 }
 
 /** The runtime lets a certificate without this extension through, so that absence is judged here too. */
-function checkUsage(fields: LeafFields): void {
+function checkUsage(fields: LeafFields, needed: readonly string[]): void {
   const usage = fields.extendedKeyUsage;
   if (usage === undefined) throw new LinkFault("CERT_USAGE", "the certificate has no extended key usage");
-  if (!usage.includes(Oid.serverAuth) || !usage.includes(Oid.clientAuth)) throw new LinkFault("CERT_USAGE");
+  if (!needed.every((use) => usage.includes(use))) throw new LinkFault("CERT_USAGE");
 }
 
 function pemBlocks(label: string, text: string): Bytes[] {
@@ -277,6 +321,8 @@ function pemBlocks(label: string, text: string): Bytes[] {
   });
 }
 
+/** As a party's name. */
+const OPERATOR_PATTERN = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
 const CURVES: readonly string[] = ["prime256v1", "P-256", "secp384r1", "P-384"];
 const DIGESTS = {
   [Oid.ecdsaWithSha256]: "sha256",

@@ -187,3 +187,43 @@ Deno.test("parseAddress() reads names and both kinds of IP address, and nothing 
     assert.equal(parseAddress(text), undefined, text);
   }
 });
+
+Deno.test("[node] and [telemetry] say where a node is asked and watched, by default on loopback", () => {
+  const { node } = partyConfig(parseConfig(GOOD, "/c/quorate.toml"), "bob");
+  assert.deepEqual(node, {
+    operatorListen: { host: "127.0.0.1", port: 9202 },
+    operatorCertPath: "/c/certs/operator/cert.pem",
+    operatorKeyPath: "/c/certs/operator/key.pem",
+    telemetryListen: { host: "127.0.0.1", port: 9302 },
+    logFormat: "json",
+    logLevel: "info",
+  });
+  const high = GOOD.replace("127.0.0.1:9102", "127.0.0.1:65500");
+  const { operatorListen, telemetryListen } = partyConfig(parseConfig(high, "/c/quorate.toml"), "bob").node;
+  assert.deepEqual([operatorListen.port, telemetryListen.port], [65400, 65300]);
+  const sections = `[node]
+operator_listen = "10.0.0.5:1"
+operator_cert_path = "op.pem"
+operator_key_path = "/run/{party}.key"
+[telemetry]
+listen = "10.0.0.5:2"
+log_format = "gelf"
+log_level = "warn"
+`;
+  assert.deepEqual(partyConfig(parseConfig(GOOD + sections, "/c/quorate.toml"), "bob").node, {
+    operatorListen: { host: "10.0.0.5", port: 1 },
+    operatorCertPath: "/c/op.pem",
+    operatorKeyPath: "/run/bob.key",
+    telemetryListen: { host: "10.0.0.5", port: 2 },
+    logFormat: "gelf",
+    logLevel: "warn",
+  });
+  const moved = parseConfig(GOOD, "/c/quorate.toml", { QUORATE_NODE_OPERATOR_LISTEN: "127.0.0.1:7" });
+  assert.equal(partyConfig(moved, "bob").node.operatorListen.port, 7);
+  refused(`${GOOD}[node]\noperator_listen = "nowhere"\n`, /node\.operator_listen must be HOST:PORT/);
+  refused(
+    `${GOOD}[node]\nlisten = "127.0.0.1:1"\n`,
+    /there is no key node\.listen: expected are operator_listen/,
+  );
+  refused(`${GOOD}[telemetry]\nlog_format = "xml"\n`, /telemetry\.log_format must be "plain" or "json"/);
+});

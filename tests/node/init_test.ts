@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
 import { UsageError } from "../../src/base/errors.ts";
 import { systemRng } from "../../src/base/rng.ts";
-import { loadConfig } from "../../src/node/config.ts";
+import { loadConfig, partyConfig } from "../../src/node/config.ts";
 import { initCluster, type InitOptions } from "../../src/node/init.ts";
 import { identitySigner } from "../../src/pki/identity.ts";
 import { pinOf } from "../../src/pki/pin.ts";
+import { LeafPolicy } from "../../src/transport/peer_identity.ts";
 import { formatPolicy } from "../../src/primitives/access.ts";
 
 class Scratch implements Disposable {
@@ -46,6 +48,12 @@ Deno.test("initCluster() makes a cluster that the configuration accepts and whos
     }
     assert.equal((Deno.statSync(party.dataDirectory).mode ?? 0) & 0o777, 0o700);
   }
+  const { operatorCertPath, operatorKeyPath } = partyConfig(config, "alice").node;
+  const authorities = Deno.readTextFileSync(config.authorityPath);
+  const policy = new LeafPolicy({ cluster: "demo", authorities, parties: [] });
+  const { raw } = new X509Certificate(Deno.readTextFileSync(operatorCertPath));
+  assert.equal(policy.checkOperator(raw, Date.now()).operator, "admin");
+  assert.equal((Deno.statSync(operatorKeyPath).mode ?? 0) & 0o777, 0o600);
   assert.deepEqual([...Deno.readDirSync(scratch.directory)].map(({ name }) => name).toSorted(), [
     "certs",
     "data",
@@ -94,6 +102,7 @@ Deno.test("initCluster() refuses names, ports, hosts and thresholds that make no
     [{ names: [] }, /2 to 64 parties: found 0/],
     [{ names: ["alice", "Alice"] }, /Alice is named twice/],
     [{ names: ["alice", "and"] }, /found "and"/],
+    [{ names: ["alice", "Operator"] }, /no party can be named Operator/],
     [{ names: ["alice", "../x"] }, /found "..\/x"/],
     [{ names: ["alice", "7"] }, /found "7"/],
     [{ basePort: 65534 }, /--base-port is a whole number from 1 to 65533/],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../src/base/errors.ts";
-import { loadConfig } from "../../src/node/config.ts";
+import { formatAddress, loadConfig } from "../../src/node/config.ts";
 import { partyPermissions, permissionFlags } from "../../src/node/permissions.ts";
 import { Cluster } from "./fixture.ts";
 
@@ -9,15 +9,20 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 Deno.test("partyPermissions() lists the own address, those that are dialled, and the own files", async () => {
   using cluster = await Cluster.make(["alice", "bob", "carol"]);
   const { config, root } = cluster;
-  const addresses = config.parties.map(({ address }) => `${address.host}:${address.port}`);
-  assert.deepEqual(partyPermissions(config, "alice").net, addresses);
-  assert.deepEqual(partyPermissions(config, "carol").net, [addresses[2]]);
+  const addresses = config.parties.map(({ address }) => formatAddress(address));
+  const own = config.parties.map(({ address, node }) =>
+    [address, node.operatorListen, node.telemetryListen].map(formatAddress)
+  );
+  assert.deepEqual(partyPermissions(config, "alice").net, [...own[0] ?? [], addresses[1], addresses[2]]);
+  assert.deepEqual(partyPermissions(config, "carol").net, own[2]);
   const { read, write } = partyPermissions(config, "bob", { read: ["/in/m.txt"], write: ["/out"] });
   const demo = `${root}/demo`;
   assert.deepEqual(read, [
     `${demo}/quorate.toml`,
     `${demo}/certs/ca.pem`,
     `${demo}/certs/bob/cert.pem`,
+    `${demo}/certs/operator/cert.pem`,
+    `${demo}/certs/operator/key.pem`,
     `${demo}/certs/bob/key.pem`,
     `${demo}/data/bob`,
     "/in/m.txt",
