@@ -287,6 +287,8 @@ export {
 } from "./src/node/party.ts";
 export type { LocalOptions as OpenOptions } from "./src/node/local_party.ts";
 export type { Network, NetworkOptions } from "./src/node/network.ts";
+export type { NodeConfig } from "./src/node/node_config.ts";
+export type { LogFormat, LogLevel } from "./src/telemetry/log.ts";
 export type { Party, PartyOptions, RequestOptions } from "./src/node/party.ts";
 export * from "./src/node/permissions.ts";
 export * from "./src/node/public_key.ts";
