@@ -153,7 +153,6 @@ export async function refreshFrostKey(
 ): Promise<FrostKeyInfo & Pick<FrostRefreshResult, "outcome">> {
   using held = openFrostHeld(local, name);
   const input = { keyName: name, self: local.party.index, held: held.epochs };
-  frostRefresh.proposal(input);
   const session = await start(frostRefresh, input);
   const { share, certificate, outcome } = await session.result;
   share.share[Symbol.dispose]();

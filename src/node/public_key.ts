@@ -88,7 +88,7 @@ export function recordOf(info: KeyInfo): Record<string, unknown> {
 export function parsePublicKey(text: string, what: string): PublicKey | FrostPublicKey {
   const trimmed = text.trim();
   if (/^[0-9a-f]{64}$/i.test(trimmed)) return bip340Key(trimmed, what);
-  const spki = trimmed.startsWith("-----") ? fromPem("PUBLIC KEY", trimmed, what) : spkiOfJwk(trimmed, what);
+  const spki = trimmed.startsWith("-----") ? spkiOfPem(trimmed, what) : spkiOfJwk(trimmed, what);
   if (spki.length === ED25519_SPKI.length + 32 && ED25519_SPKI.every((byte, at) => byte === spki[at])) {
     return frostKey("ed25519", spki.subarray(ED25519_SPKI.length), what);
   }
@@ -198,6 +198,14 @@ function jwkOf({ curve, point }: PublicKey): Record<string, string> {
   const coordinate = (from: number) =>
     xy.slice(from, from + 32).toBase64({ alphabet: "base64url", omitPadding: true });
   return { kty: "EC", crv: JWK_CURVES[curve.name], x: coordinate(1), y: coordinate(33) };
+}
+
+function spkiOfPem(text: string, what: string): Bytes {
+  try {
+    return fromPem("PUBLIC KEY", text, what);
+  } catch {
+    throw notAKey(what);
+  }
 }
 
 function spkiOfJwk(text: string, what: string): Bytes {

@@ -34,6 +34,7 @@ import { dealKey } from "../protocols/ecdsa/support.ts";
 import { auditTargets } from "./audit_targets.ts";
 import { protocolTargets } from "./protocol_targets.ts";
 import { transportTargets } from "./transport_targets.ts";
+import { frostTargets } from "./frost_targets.ts";
 import storedV1 from "../protocols/stored_key_v1.json" with { type: "json" };
 
 /** One thing that reads. */
@@ -62,6 +63,7 @@ export async function makeTargets(seed: string): Promise<readonly Target[]> {
     ...protocolTargets(rng),
     ...policies(),
     ...secrets(rng),
+    ...frostTargets(),
     ...await certificates(rng),
     ...auditTargets(rng),
     configuration(rng),

@@ -89,7 +89,8 @@ Deno.test("parsePublicKey() refuses what is no point of a known curve", () => {
   const torsion = `-----BEGIN PUBLIC KEY-----\n${
     Uint8Array.from(order4).toBase64()
   }\n-----END PUBLIC KEY-----\n`;
-  for (const text of ["", "{}", "nonsense", x25519, p384, offCurve, "f".repeat(64), torsion]) {
+  const noPem = pem.replace("-----END", "-----AND");
+  for (const text of ["", "{}", "nonsense", noPem, x25519, p384, offCurve, "f".repeat(64), torsion]) {
     refused(() => parsePublicKey(text, "key.pem"), "FILE_UNREADABLE", /key\.pem holds no public key/);
   }
 });
