@@ -48,18 +48,7 @@ export interface ExportedKey {
 export async function exportPrivateKey(config: Config, request: ExportRequest): Promise<ExportedKey> {
   const shares: KeyShare[] = [];
   try {
-    for (const party of request.parties) {
-      const directory = request.directories?.get(party);
-      const place = { party, ...(directory === undefined ? {} : { directory }) };
-      shares.push(
-        await withStoreCopy(config, place, (local) => {
-          const entry = local.store.active(request.name);
-          // What leaves a party's own store is on record before it is out; a directory that was carried here may be read-only.
-          if (directory === undefined) local.audit.noteKeyHere("key_exported", entry);
-          return local.openKey(entry).share;
-        }),
-      );
-    }
+    for (const party of request.parties) shares.push(await openShare(config, request, party));
     const record = sameRecord(shares, request);
     const quorum = quorumOf(record, shares.map(({ self }) => self));
     if (quorum === undefined) {
@@ -88,6 +77,26 @@ export async function exportPrivateKey(config: Config, request: ExportRequest): 
     };
   } finally {
     for (const { share } of shares) share[Symbol.dispose]();
+  }
+}
+
+async function openShare(config: Config, request: ExportRequest, party: string): Promise<KeyShare> {
+  const directory = request.directories?.get(party);
+  try {
+    return await withStoreCopy(
+      config,
+      { party, ...(directory === undefined ? {} : { directory }) },
+      (local) => {
+        const entry = local.store.active(request.name);
+        // What leaves a party's own store is on record before it is out; a directory that was carried here may be read-only.
+        if (directory === undefined) local.audit.noteKeyHere("key_exported", entry);
+        return local.openKey(entry).share;
+      },
+    );
+  } catch (error) {
+    // A store speaks of the one party whose it is; here it is one of several.
+    if (!(error instanceof UsageError) || error.party !== undefined) throw error;
+    throw new UsageError(error.code, `at ${party}: ${error.message}`, { party, cause: error });
   }
 }
 

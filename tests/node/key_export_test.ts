@@ -118,7 +118,7 @@ Deno.test("exportPrivateKey() puts the key of a quorum together, in both forms a
     "NOT_QUALIFIED",
     /bob do not have old between them: its policy is 2 of \(alice, bob, carol\)/,
   );
-  await rejects(exported(config, { name: "other" }), "KEY_UNKNOWN", /no key other is stored here/);
+  await rejects(exported(config, { name: "other" }), "KEY_UNKNOWN", /^at alice: no key other is stored here/);
 });
 
 Deno.test("exportPrivateKey() combines no shares of different keys, of different dealings, or that make another key", async () => {
