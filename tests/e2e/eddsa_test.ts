@@ -116,6 +116,7 @@ Deno.test("eddsa: an Ed25519 key signs, is refreshed, backed up, recovered and r
   assert.deepEqual(list.map((row: Record<string, unknown>) => [row["curve"], row["epoch"], row["state"]]), [
     ["ed25519", 1, "active"],
   ]);
+  await keepsShares(cluster);
 });
 
 Deno.test("eddsa: a BIP340 key of two parties signs what noble verifies under its x", async () => {
@@ -181,6 +182,23 @@ async function killInRefresh(round: number): Promise<void> {
   const x = Uint8Array.fromHex(hex).toBase64({ alphabet: "base64url", omitPadding: true });
   const key = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
   assert.ok(verify(null, new TextEncoder().encode("after\n"), key, signature));
+}
+
+/** No share is in what was printed, or on a disk in clear. */
+async function keepsShares(cluster: Cluster): Promise<void> {
+  const printed = cluster.outputs.join("\n");
+  for (const { name, dataDirectory } of cluster.config.parties) {
+    using local = await openLocal(cluster.config, name, { command: "test" });
+    using share = local.openFrostKey(local.store.active("seal")).share.share;
+    const spelled = share.expose().toHex();
+    for (const spelling of [spelled, share.expose().toBase64(), BigInt(`0x${spelled}`).toString()]) {
+      assert.ok(!printed.includes(spelling), `the share of ${name} was printed`);
+    }
+    for (const file of Deno.readDirSync(dataDirectory).filter(({ isFile }) => isFile)) {
+      const bytes = Deno.readFileSync(`${dataDirectory}/${file.name}`).toHex();
+      assert.ok(!bytes.includes(spelled), `${file.name} of ${name} has its share in clear`);
+    }
+  }
 }
 
 async function epochsOf(cluster: Cluster, party: string) {
