@@ -81,6 +81,11 @@ export class LocalParty implements Disposable {
     return this.#audit;
   }
 
+  /** Says to other commands of this party where they can hand over what they are asked for; undefined: nowhere any more. */
+  announce(operator: string | undefined): void {
+    this.#lock.announce(operator);
+  }
+
   /** Writes what waits for the audit log, and closes it. @returns a sentence where that failed. */
   closeAudit(): string | undefined {
     const audit = this.#audit;

@@ -18,6 +18,8 @@ export interface LockHolder {
   readonly bootId: string;
   /** What it was asked to do. */
   readonly command: string;
+  /** Where it takes requests of other commands; a node that runs has such an address, a command has none. */
+  readonly operator?: string | undefined;
 }
 
 /** How {@linkcode lockParty} waits. */
@@ -32,17 +34,29 @@ export interface LockOptions {
   readonly command: string;
   /** How long to wait for another process. 0: not at all. */
   readonly timeoutMs: number;
-  /** Called once, when there is somebody to wait for; undefined where the holder is not known. */
+  /**
+   * Called when there is somebody to wait for, and again when it is somebody else; undefined where the holder is not known. What
+   * it throws ends the wait.
+   */
   readonly onWait?: (holder: LockHolder | undefined) => void;
 }
 
 /** A held lock. Disposing it lets the next process in. */
 export class PartyLock implements Disposable {
+  readonly #party: string;
+  readonly #holder: LockHolder;
   #file: Deno.FsFile | undefined;
 
   /** @ignore use {@linkcode lockParty} */
-  constructor(file: Deno.FsFile) {
+  constructor(file: Deno.FsFile, party: string, holder: LockHolder) {
     this.#file = file;
+    this.#party = party;
+    this.#holder = holder;
+  }
+
+  /** Says where requests of other commands are taken; undefined: nowhere any more. @throws UsageError STORE_UNWRITABLE */
+  announce(operator: string | undefined): void {
+    if (this.#file !== undefined) writeHolder(this.#file, { ...this.#holder, operator }, this.#party);
   }
 
   /** Gives the lock back. A second call does nothing. */
@@ -54,7 +68,12 @@ export class PartyLock implements Disposable {
 }
 
 const POLL_MS = 50;
-const HOLDER = z.strictObject({ pid: z.int(), bootId: z.string(), command: z.string() });
+const HOLDER = z.strictObject({
+  pid: z.int(),
+  bootId: z.string(),
+  command: z.string(),
+  operator: z.string().optional(),
+});
 
 /**
  * Takes the lock of a party, before its store or port is opened.
@@ -68,14 +87,20 @@ export async function lockParty(options: LockOptions): Promise<PartyLock> {
   const file = openLock(path, party);
   try {
     const waitUntil = performance.now() + options.timeoutMs;
-    for (let told = false; !file.tryLockSync(true);) {
+    for (let told: string | undefined; !file.tryLockSync(true);) {
+      const holder = readHolder(path);
+      const who = JSON.stringify(holder ?? {});
+      // A record that is being written cannot be read, and says nothing new.
+      if (told === undefined || (told !== who && holder !== undefined)) {
+        told = who;
+        options.onWait?.(holder);
+      }
       if (performance.now() >= waitUntil) throw busy(party, readHolder(path));
-      if (!told) options.onWait?.(readHolder(path));
-      told = true;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    writeHolder(file, { pid: Deno.pid, bootId: hex(options.bootId), command }, party);
-    return new PartyLock(file);
+    const holder = { pid: Deno.pid, bootId: hex(options.bootId), command };
+    writeHolder(file, holder, party);
+    return new PartyLock(file, party, holder);
   } catch (error) {
     file.close();
     throw error;
@@ -104,6 +129,7 @@ function openLock(path: string, party: string): Deno.FsFile {
 function writeHolder(file: Deno.FsFile, holder: LockHolder, party: string): void {
   try {
     file.truncateSync(0);
+    file.seekSync(0, Deno.SeekMode.Start);
     file.writeSync(utf8(JSON.stringify(holder)));
   } catch (cause) {
     throw unlockable(party, reasonOf(cause), cause);

@@ -113,3 +113,24 @@ Deno.test({
     assert.equal(code, 0, new TextDecoder().decode(stderr));
   },
 });
+
+Deno.test("announce() says where requests are taken, and a command that waits learns of it", async () => {
+  using place = new Place();
+  using held = await lockParty(options(place, { command: "node run" }));
+  const told: (string | undefined)[] = [];
+  const waiting = lockParty(
+    options(place, {
+      timeoutMs: 30_000,
+      onWait: (holder) => {
+        told.push(holder?.operator);
+        if (holder?.operator !== undefined) throw new Error("handed over");
+        held.announce("127.0.0.1:9201");
+      },
+    }),
+  );
+  await assert.rejects(waiting, /handed over/);
+  assert.deepEqual(told, [undefined, "127.0.0.1:9201"]);
+  held.announce(undefined);
+  assert.equal(readHolder(`${place.directory()}/lock`)?.operator, undefined);
+  assert.equal(readHolder(`${place.directory()}/lock`)?.command, "node run");
+});
