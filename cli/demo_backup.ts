@@ -11,7 +11,7 @@ import { TransportError, UsageError } from "../src/base/errors.ts";
 import { formatPolicy, leavesOf, parsePolicy, solve } from "../src/primitives/access.ts";
 import { p256 } from "../src/math/curve.ts";
 import { isThere, reasonOf, writeNew } from "../src/storage/files.ts";
-import { type DemoOptions, type Stage, withCluster } from "./demo_stage.ts";
+import { type DemoOptions, lastLineOf, type Stage, withCluster } from "./demo_stage.ts";
 import { generate, refresh, signAndVerify } from "./demo_steps.ts";
 import { requireWritable } from "./output.ts";
 import type { Finished } from "./processes.ts";
@@ -73,7 +73,7 @@ async function refuseTooFew(stage: Stage, quorum: readonly string[]): Promise<vo
       ...["--format", "json"],
     ]);
     requireCode(refused, 2, "a set that is no quorum was not refused");
-    stage.say(`[${first}] ${errorOf(refused)}`);
+    stage.say(`[${first}] ${lastLineOf(refused.stderr)}`);
   });
 }
 
@@ -128,7 +128,7 @@ async function verifyBackups(stage: Stage, members: readonly string[]): Promise<
     Deno.writeFileSync(forged, bytes);
     const refused = await verifyOne(stage, forged);
     requireCode(refused, 65, "a changed backup was not refused");
-    stage.say(`one bit changed: ${errorOf(refused)}`);
+    stage.say(`one bit changed: ${lastLineOf(refused.stderr)}`);
   });
 }
 
@@ -148,7 +148,7 @@ async function recover(stage: Stage, lost: string, helper: string): Promise<void
     }
     const gone = await stage.attempt(lost, ["key", "show", "--key", KEY]);
     requireCode(gone, 64, "the share is still there");
-    stage.say(`[${lost}] ${errorOf(gone)}`);
+    stage.say(`[${lost}] ${lastLineOf(gone.stderr)}`);
     const restored = await stage.run([lost], (party) => [
       ...recovery(stage, party),
       ...["--record", stage.file(RECORD)],
@@ -168,7 +168,7 @@ async function refuseStale(stage: Stage, party: string): Promise<void> {
   await stage.step("The backup from before the refresh", async () => {
     const stale = await stage.attempt(party, recovery(stage, party), recoveryPaths(stage));
     requireCode(stale, 1, "a backup of an earlier epoch was taken");
-    stage.say(`[${party}] ${errorOf(stale)}`);
+    stage.say(`[${party}] ${lastLineOf(stale.stderr)}`);
   });
 }
 
@@ -233,13 +233,8 @@ function requireCode({ code, stderr }: Finished, expected: number, otherwise: st
   if (code === expected) return;
   throw new TransportError(
     "PEER_ABORTED",
-    `${otherwise}: its process ended with code ${code}: ${stderr.trim()}`,
+    `${otherwise}: the process ended with code ${code}: ${lastLineOf(stderr)}`,
   );
-}
-
-/** The sentence of an error, without what progress said before it. */
-function errorOf({ stderr }: Finished): string {
-  return stderr.trim().split("\n").at(-1) as string;
 }
 
 const CUSTODIAN = "custodian";

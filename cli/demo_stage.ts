@@ -102,10 +102,10 @@ export class Stage {
     );
     for (const [party, { code, stderr }] of results) {
       if (code === 0) continue;
-      console.error(stderr);
+      if (this.options.json !== true) console.error(stderr);
       throw new TransportError(
         "PEER_ABORTED",
-        `${party}'s process ended with code ${code}: see its output above`,
+        `${party}'s process ended with code ${code}: ${lastLineOf(stderr)}`,
         { party },
       );
     }
@@ -189,6 +189,11 @@ export async function withCluster(
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
+}
+
+/** What a process said at its end: the sentence of an error, without the progress before it. */
+export function lastLineOf(stderr: string): string {
+  return stderr.trim().split("\n").at(-1) as string;
 }
 
 async function untilSignal(stage: Stage, run: (stage: Stage) => Promise<void>): Promise<void> {

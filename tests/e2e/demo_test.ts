@@ -90,6 +90,11 @@ Deno.test("demo ecdsa-backup makes, uses, backs up, loses, recovers and refreshe
   }
 });
 
+Deno.test("demo runs with two parties as with more", async () => {
+  const result = await told(secp256k1, "Hello, MPC World!", "--parties", "2");
+  assert.deepEqual(result.titles, ["Distributed", "Signing", "Verification"]);
+});
+
 Deno.test("demo ecdsa-2pc signs before and after a refresh of a key that two parties hold", async () => {
   const result = await told(secp256k1, "two words", "ecdsa-2pc", "--message", "two words", "--timeout", "60");
   assert.deepEqual(result.parties, ["alice", "bob"]);
