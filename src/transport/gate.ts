@@ -7,10 +7,12 @@
 
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 
 /** The stream that TLS sees instead of the TCP socket. */
 export class Gate extends Duplex {
   readonly #raw: Socket;
+  #isShut = false;
 
   /** Takes the TCP socket over. */
   constructor(raw: Socket) {
@@ -24,9 +26,24 @@ export class Gate extends Duplex {
     raw.on("close", () => this.destroy());
   }
 
+  /**
+   * Takes nothing more from the TCP socket. Pausing the TLS socket is not enough: the runtime decrypts on, and hands over all of it
+   * in one chunk when it is resumed.
+   */
+  shut(): void {
+    this.#isShut = true;
+    this.#raw.pause();
+  }
+
+  /** Ends {@linkcode Gate.shut}. */
+  reopen(): void {
+    this.#isShut = false;
+    this.#raw.resume();
+  }
+
   /** Called by the stream when its buffer has room. */
   override _read(): void {
-    this.#raw.resume();
+    if (!this.#isShut) this.#raw.resume();
   }
 
   /** Called by the stream with what TLS sends. */
@@ -46,3 +63,15 @@ export class Gate extends Duplex {
     done(error);
   }
 }
+
+/** Remembers the gate of a TLS socket, which does not know it. */
+export function rememberGate(socket: TLSSocket, gate: Gate): void {
+  gates.set(socket, gate);
+}
+
+/** The gate of a TLS socket; undefined for one that has none. */
+export function gateOf(socket: TLSSocket): Gate | undefined {
+  return gates.get(socket);
+}
+
+const gates = new WeakMap<TLSSocket, Gate>();

@@ -7,6 +7,7 @@
 
 import type { TLSSocket } from "node:tls";
 import { FrameParser, type RawFrame } from "./frame.ts";
+import { type Gate, gateOf } from "./gate.ts";
 import { payloadCap, type TransportLimits } from "./limits.ts";
 import type { PeerLimiter } from "./rate.ts";
 
@@ -34,6 +35,7 @@ export interface IntakeOptions {
 export class Intake {
   readonly #options: IntakeOptions;
   readonly #parser: FrameParser;
+  readonly #gate: Gate | undefined;
   #hasEnded = false;
   #isPaused = false;
   #waitsForTokens = false;
@@ -45,6 +47,7 @@ export class Intake {
   /** Begins to wait for the first frame. */
   constructor(options: IntakeOptions) {
     this.#options = options;
+    this.#gate = gateOf(options.socket);
     this.#parser = new FrameParser(options.allowed, (type) => payloadCap(type, options.limits));
   }
 
@@ -90,7 +93,7 @@ export class Intake {
   /** Reads no more. */
   end(): void {
     this.#hasEnded = true;
-    if (this.#isPaused) this.#options.socket.resume();
+    this.#resume();
   }
 
   #take(): void {
@@ -117,12 +120,14 @@ export class Intake {
   #pause(): void {
     if (this.#isPaused) return;
     this.#isPaused = true;
+    this.#gate?.shut();
     this.#options.socket.pause();
   }
 
   #resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
+    this.#gate?.reopen();
     this.#options.socket.resume();
   }
 }

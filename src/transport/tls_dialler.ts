@@ -7,7 +7,7 @@
 import net from "node:net";
 import tls from "node:tls";
 import { LinkFault } from "./faults.ts";
-import { Gate } from "./gate.ts";
+import { Gate, rememberGate } from "./gate.ts";
 import type { TransportLimits } from "./limits.ts";
 import type { CheckedLeaf, LeafPolicy } from "./peer_identity.ts";
 import { type TlsMaterial, tlsOptions } from "./tls_listener.ts";
@@ -74,6 +74,7 @@ export async function dialTls(options: DialOptions): Promise<DialledConnection> 
       // Who it is says the URI name and the pin, not the name that was dialled (WIRE.md 2).
       checkServerIdentity: () => undefined,
     });
+    rememberGate(socket, gate);
     const fail = (fault: LinkFault) => {
       clearTimeout(timer);
       options.signal?.removeEventListener("abort", cancel);

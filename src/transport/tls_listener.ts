@@ -9,7 +9,7 @@ import tls from "node:tls";
 import { TransportError, UsageError } from "../base/errors.ts";
 import { Admission, type Stranger } from "./admission.ts";
 import { type LinkCode, LinkFault } from "./faults.ts";
-import { Gate } from "./gate.ts";
+import { Gate, rememberGate } from "./gate.ts";
 import type { TransportLimits } from "./limits.ts";
 import type { CheckedLeaf, LeafPolicy } from "./peer_identity.ts";
 
@@ -226,7 +226,7 @@ class Incoming implements Stranger {
     gate.on("error", () => {});
     const view = Object.create(server, {
       rejectUnauthorized: { value: false },
-      emit: { value: (event: string, ...args: unknown[]) => this.#event(event, args) },
+      emit: { value: (event: string, ...args: unknown[]) => this.#event(gate, event, args) },
     });
     try {
       for (const listener of server.listeners("connection")) listener.call(view, gate);
@@ -243,7 +243,7 @@ class Incoming implements Stranger {
     this.#refuse(fault, undefined);
   }
 
-  #event(event: string, args: readonly unknown[]): boolean {
+  #event(gate: Gate, event: string, args: readonly unknown[]): boolean {
     if (event === "tlsClientError") {
       const error = args[0] as Error & { readonly code?: string };
       const code = error?.code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE"
@@ -256,8 +256,10 @@ class Incoming implements Stranger {
         ),
         false,
       );
-    } else if (event === "secureConnection") this.#secure(args[0] as tls.TLSSocket);
-    else return false;
+    } else if (event === "secureConnection") {
+      rememberGate(args[0] as tls.TLSSocket, gate);
+      this.#secure(args[0] as tls.TLSSocket);
+    } else return false;
     return true;
   }
 

@@ -8,8 +8,8 @@ import { seededRng, systemRng } from "../../src/base/rng.ts";
 import { type CertifiedKey, createRevocationList } from "../../src/pki/authority.ts";
 import { FrameType } from "../../src/session/links.ts";
 import { makeRoster } from "../../src/session/roster.ts";
-import { payloadCap } from "../../src/transport/limits.ts";
-import { Mesh, type MeshOptions } from "../../src/transport/mesh.ts";
+import { DEFAULT_LIMITS, payloadCap } from "../../src/transport/limits.ts";
+import { Mesh, type MeshOptions, type PeerMetrics } from "../../src/transport/mesh.ts";
 import { FaultProxy } from "../faults/proxy.ts";
 import { badLeaf, DAY_MS } from "./bad_leaf.ts";
 import { RawPeer } from "./raw_peer.ts";
@@ -356,6 +356,27 @@ Deno.test("R1 Mesh stops reading from a peer while its receiver is behind, and l
     await bob.until(() => bob.framesFrom(1).length === 3_000);
     assert.deepEqual(bob.framesFrom(1).map(text), Array.from({ length: 3_000 }, (_, i) => `${i}`));
   }, () => ({ limits: { receiveBacklogFrames: 4, receiveBacklogBytes: 1 << 20 } }));
+});
+
+Deno.test("R1 Mesh takes no more from a flooding peer than it handles: the rest waits at the peer", async () => {
+  const rates = { ...DEFAULT_LIMITS.rates, bytes: { perSecond: 4 << 20, burst: 1 << 20 } };
+  await linked(async (alice, bob) => {
+    const payload = new Uint8Array(64 << 10);
+    for (let i = 0; i < 400; i++) {
+      alice.mesh.send(BOB, { type: FrameType.ENVELOPE, session: SESSION, payload });
+    }
+    const figures = () => {
+      const { received, rate } = bob.mesh.metrics().peers[0] as PeerMetrics;
+      const handled = received.ENVELOPE?.bytes ?? 0;
+      return { handled, limited: rate.limited, taken: bob.mesh.status()[0]?.bytesReceived ?? 0 };
+    };
+    for (let held = 0; held < 20;) {
+      const { handled, limited, taken } = figures();
+      assert.ok(taken - handled < 1 << 20, `${taken - handled} bytes were taken and not handled`);
+      held = limited;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }, () => ({ limits: { rates } }));
 });
 
 Deno.test("Mesh links parties whose rosters differ elsewhere, and shows the other hash", async () => {
