@@ -166,10 +166,10 @@ Deno.test("quorate key repair says at the party that lost its share which option
   const directory = cluster.config.parties.find(({ name }) => name === "carol")?.dataDirectory;
   for (const file of ["quorate.sqlite", "high-water"]) Deno.removeSync(`${directory}/${file}`);
   const request = { name: "seal", lost: "carol", helpers: ["alice", "bob"] };
-  const helping = cluster.all(["alice", "bob"], (party) => party.repairKey(request), { timeoutMs: 2_000 });
+  const helping = cluster.all(["alice", "bob"], (party) => party.repairKey(request), { timeoutMs: 5_000 });
   const repair = ["key", "repair", "--key", "seal", "--lost", "carol", "--helpers", "alice,bob"];
   const { code, stderr } = await quorate(
-    ...[...repair, "--config", cluster.configPath, "--party", "carol", "--timeout", "3"],
+    ...[...repair, "--config", cluster.configPath, "--party", "carol", "--timeout", "5"],
   );
   assert.equal(code, 3, stderr);
   const line = stderr.split("\n").find((line) => line.startsWith("error"));

@@ -86,7 +86,7 @@ Deno.test("Party completes the generation of an Ed25519 key that ended between P
   await cluster.all(TWO, (party, name) => {
     if (name === "alice") full(party, "key-active");
     return party.generateFrostKey(request);
-  }, { timeoutMs: 2_000 });
+  }, { timeoutMs: 5_000 });
   assert.deepEqual(await epochsAt(cluster, "alice"), [[0, "pending", false]]);
   const [[, , isSettled] = []] = await epochsAt(cluster, "bob");
   assert.equal(isSettled, false, "bob does not know that alice has the certificate");
@@ -107,7 +107,7 @@ Deno.test("Party completes a refresh of an Ed25519 key, or deals again, and keep
   await cluster.all(THREE, (party) => {
     full(party, "key-active");
     return party.generateFrostKey(request);
-  }, { timeoutMs: 2_000 });
+  }, { timeoutMs: 5_000 });
   const alice = await cluster.open("alice");
   for (const pending of alice.local.store.named(NAME)) alice.local.store.discardPending(pending);
   await alice.close();
@@ -120,7 +120,7 @@ Deno.test("Party completes a refresh of an Ed25519 key, or deals again, and keep
     cluster.all(THREE, (party, name) => {
       if (name === "alice") full(party, kind);
       return party.refreshKey({ name: NAME });
-    }, { timeoutMs: 2_000 });
+    }, { timeoutMs: 5_000 });
 
   // Nobody can have a certificate: the next run deals under a number that nobody has used.
   await halfWay("key-pending");
@@ -156,7 +156,7 @@ Deno.test("Party completes a refresh of an Ed25519 key, or deals again, and keep
 Deno.test("Party repairs a share of an Ed25519 key where it is lost, and nowhere else", async () => {
   using cluster = await made();
   const request = { name: NAME, lost: "carol", helpers: TWO };
-  const [, , carol] = await cluster.all(THREE, (party) => party.repairKey(request), { timeoutMs: 2_000 });
+  const [, , carol] = await cluster.all(THREE, (party) => party.repairKey(request), { timeoutMs: 5_000 });
   assert.ok(carol?.status === "rejected");
   await rejects(Promise.reject(carol.reason), "KEY_EXISTS", /carol has its share of the key seal/);
 
@@ -177,11 +177,11 @@ Deno.test("Party says what it cannot do with a key for Ed25519 or BIP340 before 
   await cluster.all(TWO, (party) => {
     full(party, "key-active");
     return party.generateFrostKey({ name: "half", scheme: "ed25519", policy });
-  }, { timeoutMs: 2_000 });
+  }, { timeoutMs: 5_000 });
   await cluster.all(TWO, (party) => {
     full(party, "key-active");
     return party.generateKey({ name: "other half", curve: secp256k1, policy });
-  }, { timeoutMs: 2_000 });
+  }, { timeoutMs: 5_000 });
 
   const log: string[] = [];
   const alice = await cluster.open("alice", { log: (event) => log.push(event.code) });
