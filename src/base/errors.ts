@@ -45,6 +45,7 @@ export const CODES = {
   SHARE_ROLLBACK: { exit: 65, meaning: "the store is older than the high-water mark beside it" },
   LOOSE_PERMISSIONS: { exit: 77, meaning: "a secret file can be read by others" },
   PARTY_BUSY: { exit: 69, meaning: "another process of this party is running" },
+  NODE_UNREACHABLE: { exit: 69, meaning: "no node of the party runs, or it cannot be reached" },
   STORE_UNAVAILABLE: { exit: 69, meaning: "a shared store cannot be reached, and nothing was written" },
   STORE_UNSAFE: { exit: 78, meaning: "a shared store is set up in a way that loses acknowledged writes" },
   OUTBOX_FULL: { exit: 69, meaning: "too many records wait for the store of records" },
