@@ -135,7 +135,8 @@ export class Link {
     this.#socket = options.socket;
     const { socket, limits, limiter, rng } = options;
     const guard = (action: () => void) => this.#guard(action);
-    const after = (delayMs: number, callback: () => void) => this.#after(delayMs, callback);
+    const after = (delayMs: number, callback: () => void) =>
+      this.#after(delayMs, () => this.#guard(callback));
     this.#intake = new Intake({
       socket,
       limits,

@@ -46,6 +46,8 @@ for (const kind of ["replay", "reorder", "flip"] as const) {
         cluster.party(2).events.every((event) => event.kind !== "dropped"),
         "nothing of it reached a session",
       );
+      const end = cluster.party(2).log.find(({ code, peer }) => peer === "alice" && code !== "LINK_UP");
+      if (kind === "flip") assert.equal(end?.code, "SOCKET", "TLS noticed");
     });
   });
 }

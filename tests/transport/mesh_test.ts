@@ -119,6 +119,21 @@ Deno.test("Mesh goes on across key rotations in both directions", async () => {
   }, () => ({ limits: { rotation: { frames: 4, bytes: 2 ** 36, ms: 3_600_000 } } }));
 });
 
+Deno.test("Mesh ends a link where the program itself fails in a timer, and lives on", async () => {
+  let isBroken = false;
+  const bytes = (length: number) => {
+    if (isBroken && length === 8) throw new Error("no randomness");
+    return systemRng.bytes(length);
+  };
+  await linked(async (alice) => {
+    isBroken = true;
+    const event = await alice.logged("INTERNAL");
+    assert.match(event.text, /a bug in this program: no randomness/);
+    isBroken = false;
+    await alice.until(() => alice.events.filter(({ kind }) => kind === "up").length === 2);
+  }, (self) => self === 1 ? { rng: { bytes }, limits: { pingIntervalMs: 30 } } : {});
+});
+
 Deno.test("Mesh.send() delivers nothing from inside, and refuses where there is no link", async () => {
   await linked(async (alice, bob) => {
     assert.equal(alice.mesh.send(partyId(3), frameOf("x")), false);
@@ -308,6 +323,7 @@ Deno.test("Mesh.close() sends what was queued before it", async () => {
     await bob.until(() => bob.events.at(-1)?.kind === "down");
     assert.equal(bob.framesFrom(1).length, 5);
     assert.equal(alice.mesh.send(BOB, frameOf("x")), false);
+    await alice.logged("SHUTDOWN");
   });
 });
 
