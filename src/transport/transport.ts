@@ -12,7 +12,7 @@ import type { LinkEvent, Links } from "../session/links.ts";
 import { LINK_CODES } from "./faults.ts";
 import { Inbox, type ReceiveOptions } from "./inbox.ts";
 import { DEFAULT_LIMITS, type TransportLimits, USER_TYPE_MIN } from "./limits.ts";
-import { Mesh, type MeshMetrics, type MeshOptions, type PeerStatus } from "./mesh.ts";
+import { Mesh, type MeshMaterial, type MeshMetrics, type MeshOptions, type PeerStatus } from "./mesh.ts";
 import { checkType, frameOf, type Message, type MessageKind, type ReceivedMessage } from "./message.ts";
 
 /** Takes a message. Where it returns a promise the message counts as taken when that has settled. */
@@ -256,6 +256,15 @@ export class Transport {
   /** Dials a party anew that was given up. */
   connect(peer: PartyId): void {
     this.#mesh.connect(peer);
+  }
+
+  /**
+   * Takes other certificates, authorities, revocation lists and pins for connections to come; links stay where they hold.
+   *
+   * @throws UsageError IDENTITY_INVALID with nothing changed, where they do not belong together.
+   */
+  reload(material: MeshMaterial): void {
+    this.#mesh.reload(material);
   }
 
   /** One line per party, ascending. */
