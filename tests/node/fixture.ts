@@ -24,8 +24,8 @@ export class Cluster implements Disposable {
 
   static async make(names: readonly string[]): Promise<Cluster> {
     const root = Deno.makeTempDirSync();
-    const hosts = new Map<string, { host: string; port: number }>();
-    for (const name of names) hosts.set(name, { host: "127.0.0.1", port: await freePort() });
+    const ports = await freePorts(names.length);
+    const hosts = new Map(names.map((name, i) => [name, { host: "127.0.0.1", port: ports[i] as number }]));
     const { configPath } = await initCluster({ names, directory: `${root}/demo`, cluster: "demo", hosts });
     return new Cluster(root, configPath);
   }
@@ -71,12 +71,14 @@ export async function rejects(promise: Promise<unknown>, code: string, match: Re
   });
 }
 
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
+/** Different ones: each stays taken until all are known. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return server;
+  }));
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
 }
