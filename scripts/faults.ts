@@ -82,6 +82,7 @@ async function run(
         `--junit-path=${report}`,
         ...folders,
       ],
+      env: { FAULTS: "all" },
       env: { NO_COLOR: "1" },
     }).output();
     const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
