@@ -82,8 +82,7 @@ async function run(
         `--junit-path=${report}`,
         ...folders,
       ],
-      env: { FAULTS: "all" },
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", FAULTS: "all" },
     }).output();
     const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
     return { results: resultsIn(await Deno.readTextFile(report)), output };
