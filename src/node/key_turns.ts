@@ -38,23 +38,29 @@ export class KeyTurns {
       );
     }
     this.#queues.set(key, queue);
-    const version = this.#versionOf(key);
-    const turn = new KeyTurn(queue, () => {
-      if (queue.length === 0) this.#queues.delete(key);
-      return this.#versionOf(key) === version ? undefined : new UsageError(
-        "KEY_CHANGED",
-        `another request changed the key ${key} before this one began: run the command again`,
-      );
+    const turn = new KeyTurn(queue, {
+      key,
+      version: () => this.#versionOf(key),
+      empty: () => this.#queues.delete(key),
     });
     queue.push(turn);
     return turn;
   }
 }
 
+interface KeyPlace {
+  readonly key: string;
+  readonly version: () => string;
+  /** Nobody is in the queue any more. */
+  readonly empty: () => void;
+}
+
 /** One request about a key. */
 export class KeyTurn implements Turn, Disposable {
   readonly #queue: KeyTurn[];
-  readonly #end: () => UsageError | undefined;
+  readonly #place: KeyPlace;
+  /** What the request knows of the key. */
+  readonly #version: string;
   readonly #sessions = new Set<TurnSession>();
   readonly #waiting = new Set<() => void>();
   /** Of the first session that everybody opened; the order of the queue. */
@@ -62,9 +68,10 @@ export class KeyTurn implements Turn, Disposable {
   #state: "waiting" | "admitted" | "running" = "waiting";
 
   /** @ignore use {@linkcode KeyTurns.take} */
-  constructor(queue: KeyTurn[], end: () => UsageError | undefined) {
+  constructor(queue: KeyTurn[], place: KeyPlace) {
     this.#queue = queue;
-    this.#end = end;
+    this.#place = place;
+    this.#version = place.version();
   }
 
   enter(session: TurnSession): void {
@@ -111,11 +118,10 @@ export class KeyTurn implements Turn, Disposable {
     const at = this.#queue.indexOf(this);
     if (at < 0) return;
     this.#queue.splice(at, 1);
-    const changed = this.#end();
+    if (this.#queue.length === 0) return this.#place.empty();
+    const version = this.#place.version();
     const others = this.#queue.filter((turn) => turn.#state !== "running");
-    if (changed !== undefined) {
-      for (const turn of others) for (const session of [...turn.#sessions]) session.retire(changed);
-    }
+    for (const turn of others) if (turn.#version !== version) turn.#retire();
     others.sort((a, b) => (a.#prop ?? "") < (b.#prop ?? "") ? -1 : 1);
     for (const turn of others) turn.#wake();
   }
@@ -125,6 +131,14 @@ export class KeyTurn implements Turn, Disposable {
       turn === this || turn.#state === "waiting" ||
       (turn.#state === "admitted" && turn.#prop !== undefined && prop < turn.#prop)
     );
+  }
+
+  #retire(): void {
+    const error = new UsageError(
+      "KEY_CHANGED",
+      `another request changed the key ${this.#place.key} before this one began: run the command again`,
+    );
+    for (const session of [...this.#sessions]) session.retire(error);
   }
 
   #wake(): void {

@@ -90,6 +90,19 @@ Deno.test("a session that runs is not ended by what changed beside it", () => {
   assert.deepEqual(running.session.said, []);
 });
 
+Deno.test("a request that begins after the change is not ended by the ones that were", () => {
+  let version = "epoch 0";
+  const turns = new KeyTurns(() => version);
+  const refresh = take(turns, 1), stale = take(turns, 2);
+  refresh.admitted();
+  refresh.turn.runs();
+  version = "epoch 1";
+  refresh.turn[Symbol.dispose]();
+  const again = take(turns, 3);
+  stale.turn[Symbol.dispose]();
+  assert.deepEqual(again.session.said, ["wake"]);
+});
+
 Deno.test("take() refuses what is too much for one key", () => {
   const turns = new KeyTurns(unchanged);
   for (let i = 0; i < 16; i++) turns.take("treasury");

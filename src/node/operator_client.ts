@@ -1,0 +1,182 @@
+/**
+ * Asks the node of a party over its operator API.
+ *
+ * @module
+ */
+
+import { request as send, type RequestOptions } from "node:https";
+import type { IncomingMessage } from "node:http";
+import type { PeerCertificate } from "node:tls";
+import { UsageError } from "../base/errors.ts";
+import { LinkFault } from "../transport/faults.ts";
+import { LeafPolicy } from "../transport/peer_identity.ts";
+import { type Address, type Config, formatAddress, type PartyConfig } from "./config.ts";
+import { readPublicText, readSecretText } from "./local_party.ts";
+import {
+  decodeEvent,
+  decodeJson,
+  encodeJson,
+  errorFromJson,
+  type ErrorJson,
+  type OperatorEvent,
+} from "./operator_wire.ts";
+
+/** What is asked. */
+export interface Question {
+  /** `GET` without, `POST` with an input. */
+  readonly method: "GET" | "POST";
+  /** As in `/v1/status`. */
+  readonly path: string;
+  /** JSON, in which byte strings may stand. */
+  readonly input?: unknown;
+  /** Ends the question, and what the node does for it. */
+  readonly signal?: AbortSignal;
+}
+
+/** Asks one node. */
+export class OperatorClient {
+  readonly #config: Config;
+  readonly #party: PartyConfig;
+  readonly #address: Address;
+  readonly #policy: LeafPolicy;
+  readonly #tls: Readonly<Record<"cert" | "key" | "ca", string>>;
+
+  /**
+   * Reads the operator's certificate and the cluster's authorities.
+   *
+   * @param address where the node takes requests; default: as configured.
+   * @throws UsageError IDENTITY_INVALID or LOOSE_PERMISSIONS
+   */
+  constructor(config: Config, party: PartyConfig, address: Address = party.node.operatorListen) {
+    const { operatorCertPath, operatorKeyPath } = party.node;
+    this.#config = config;
+    this.#party = party;
+    this.#address = isAnywhere(address.host) ? { ...address, host: "127.0.0.1" } : address;
+    this.#tls = {
+      cert: readPublicText(operatorCertPath, "the operator's certificate"),
+      key: readSecretText(operatorKeyPath, "the operator's key"),
+      ca: readPublicText(config.authorityPath, "the authority's certificate"),
+    };
+    const { revocationListPath } = config;
+    this.#policy = new LeafPolicy({
+      cluster: config.cluster,
+      authorities: this.#tls.ca,
+      revocationLists: revocationListPath === undefined
+        ? undefined
+        : readPublicText(revocationListPath, "the revocation list"),
+      parties: config.parties.map(({ index, name, pins }) => ({ index, name, pins })),
+    });
+  }
+
+  /** Asks for one answer. @throws QuorateError of the node; UsageError NODE_UNREACHABLE or IDENTITY_INVALID */
+  async ask(question: Question): Promise<unknown> {
+    const response = await this.#send(question);
+    return decodeJson(await textOf(response));
+  }
+
+  /** Asks for something that goes on. @returns the result. @throws QuorateError of the node, or as {@linkcode ask} */
+  async follow(question: Question, onEvent: (event: OperatorEvent) => void): Promise<unknown> {
+    const response = await this.#send(question);
+    for await (const line of linesOf(response)) {
+      const event = decodeEvent(line);
+      if (event.event === "result") return event.value;
+      if (event.event === "error") throw event.error;
+      onEvent(event);
+    }
+    throw this.#unreachable("it ended the connection before the answer: it was stopped, or crashed");
+  }
+
+  async #send({ method, path, input, signal }: Question): Promise<IncomingMessage> {
+    const body = method === "POST" ? encodeJson(input ?? {}) : undefined;
+    let isSecure = false;
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      const request = send({
+        ...this.#address,
+        ...this.#tls,
+        method,
+        path,
+        agent: false,
+        minVersion: "TLSv1.3",
+        rejectUnauthorized: true,
+        // An address has no server name; whose certificate it is is judged by its party.
+        checkServerIdentity: (_host: string, shown: PeerCertificate) => this.#judge(shown),
+        ...(body === undefined ? {} : { headers: { "content-type": "application/json" } }),
+        ...(signal === undefined ? {} : { signal }),
+      } as RequestOptions, resolve);
+      request.on("socket", (socket) => socket.on("secureConnect", () => isSecure = true));
+      request.on("error", (error) => reject(this.#failure(error, isSecure)));
+      request.end(body);
+    });
+    response.on("error", () => {});
+    if (response.statusCode === 200) return response;
+    const { error } = decodeJson(await textOf(response)) as { readonly error: ErrorJson };
+    throw errorFromJson(error);
+  }
+
+  #judge({ raw }: PeerCertificate): Error | undefined {
+    try {
+      const { party } = this.#policy.check(raw, Date.now());
+      if (party === this.#party.index) return undefined;
+      return new LinkFault("PEER_IDENTITY_MISMATCH", `${this.#config.roster.nameOf(party)} answers there`);
+    } catch (error) {
+      return error instanceof Error ? error : new Error("the certificate cannot be judged");
+    }
+  }
+
+  #failure(error: Error, isSecure: boolean): UsageError {
+    if (error.name === "AbortError") return new UsageError("CANCELLED", "the request was stopped here");
+    if (error instanceof LinkFault) {
+      return new UsageError(
+        "IDENTITY_INVALID",
+        `what answers at ${formatAddress(this.#address)} is not ${this.#party.name}: ${error.message}`,
+        { party: this.#party.name, cause: error },
+      );
+    }
+    // In TLS 1.3 the client is done before the server has judged its certificate.
+    if (isSecure) {
+      return new UsageError(
+        "IDENTITY_INVALID",
+        `the node of ${this.#party.name} refused the operator's certificate in ${this.#party.node.operatorCertPath}: it has to be of the cluster's authority, and neither expired nor revoked`,
+        { party: this.#party.name, cause: error },
+      );
+    }
+    return this.#unreachable("start it with node run", error);
+  }
+
+  #unreachable(why: string, cause?: unknown): UsageError {
+    const { name } = this.#party;
+    return new UsageError(
+      "NODE_UNREACHABLE",
+      `no node of ${name} answers at ${formatAddress(this.#address)}: ${why}`,
+      { party: name, cause },
+    );
+  }
+}
+
+async function* linesOf(response: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  try {
+    for await (const part of response) {
+      const lines = (rest + decoder.decode(part, { stream: true })).split("\n");
+      rest = lines.pop() as string;
+      yield* lines;
+      if (rest.length > LINE_MAX) return;
+    }
+  } catch {
+    // The connection ended: the caller sees that the answer is missing.
+  }
+}
+
+async function textOf(response: AsyncIterable<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const part of response) text += decoder.decode(part, { stream: true });
+  return text;
+}
+
+function isAnywhere(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
+}
+
+const LINE_MAX = 64 << 20;
