@@ -229,20 +229,28 @@ class Authority {
 }
 
 /** PostgreSQL does not run as root: it gets the account that its package made, and the directory. */
-async function unprivileged(directory: string): Promise<{ uid?: number; gid?: number }> {
-  if (Deno.uid() !== 0) return {};
+async function unprivileged(directory: string): Promise<Account> {
+  // The working directory may be one that only root can enter.
+  if (Deno.uid() !== 0) return { cwd: directory };
   const line = Deno.readTextFileSync("/etc/passwd").split("\n").find((entry) =>
     entry.startsWith("postgres:")
   );
   const [uid, gid] = (line ?? "nobody:x:65534:65534").split(":").slice(2, 4).map(Number) as [number, number];
   await run("chown", ["-R", `${uid}:${gid}`, directory], {});
-  return { uid, gid };
+  return { uid, gid, cwd: directory };
+}
+
+/** As whom, and where, a program runs. */
+interface Account {
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly cwd?: string;
 }
 
 async function run(
   program: string,
   args: readonly string[],
-  account: { uid?: number; gid?: number },
+  account: Account,
 ): Promise<string> {
   const command = new Deno.Command(program, {
     args: [...args],
