@@ -136,7 +136,7 @@ Deno.test("parse() sees the imports and the words that the rules are about, and 
     'import type { A } from "../session/a.ts";',
     'import { b,\n  type C } from "zod"; export * from "./d.ts"; import "reflect-metadata";',
     "const lazy = await import('../node/e.ts'); // Math.random()",
-    'const word = ["import", "from"];',
+    'const word = ["import", "from"]; const command = ["key import", "x"];',
     "/* Date */ const text = `Paillier ${Math.random()} ${`Deno.cwd ${new Date()}`}`;",
     'const quoted = "Deno.cwd" + \'fetch(\' + /"/.source; performance.now();',
   ].join("\n");
@@ -178,7 +178,7 @@ function parse({ path, text }: { readonly path: string; readonly text: string })
   const { code, quoted } = strip(text);
   const imports: { from: string; typeOnly: boolean }[] = [];
   const statement =
-    /\b(import|export)\s+(type\s+)?[\w*{][^;"'`()]*?\bfrom\s*["']([^"']+)["']|(?<!["'\w-])import\s*\(?\s*["']([^"']+)["']/g;
+    /\b(import|export)\s+(type\s+)?[\w*{][^;"'`()]*?\bfrom\s*["']([^"']+)["']|(?<!["'\w-])import\s*\(?\s*["']([^"'\s]+)["']/g;
   for (const match of quoted.matchAll(statement)) {
     imports.push({ from: (match[3] ?? match[4]) as string, typeOnly: match[2] !== undefined });
   }
