@@ -5,8 +5,9 @@
  */
 
 import type { Command } from "commander";
-import { hex } from "../src/base/bytes.ts";
-import { optionsOf, wholeNumber, withParty } from "./options.ts";
+import { agreeRandomCommand } from "../src/node/key_commands.ts";
+import { withNode } from "./access.ts";
+import { optionsOf, wholeNumber } from "./options.ts";
 import { print } from "./output.ts";
 
 /** Adds the command. */
@@ -17,14 +18,10 @@ export function addAgreeRandom(root: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<{ readonly bits?: string }>(command);
       const bits = options.bits === undefined ? undefined : wholeNumber(options.bits, "--bits");
-      await withParty(
-        options,
-        `agree-random${bits === undefined ? "" : ` --bits ${bits}`}`,
-        async (party) => {
-          const length = bits ?? party.local.config.bitLength;
-          const value = hex(await party.agreeRandom(length));
-          print(options.json, { bits: length, value }, value + "\n");
-        },
-      );
+      const text = `agree-random${bits === undefined ? "" : ` --bits ${bits}`}`;
+      await withNode(options, text, async (node) => {
+        const agreed = await node.call(agreeRandomCommand, { bits });
+        print(options.json, agreed, agreed.value + "\n");
+      });
     });
 }

@@ -6,17 +6,24 @@
 
 import type { Command } from "commander";
 import { UsageError } from "../src/base/errors.ts";
-import { createKeyBackup, custodiansName, noteKeyBackup, verifyKeyBackup } from "../src/node/backup.ts";
+import { custodiansName, verifyKeyBackup } from "../src/node/backup.ts";
+import {
+  backedUpCommand,
+  backupCommand,
+  custodiansFrom,
+  describeBackedUp,
+  describeBackup,
+  namesOfKeys,
+} from "../src/node/backup_commands.ts";
+import { withNode } from "./access.ts";
 import {
   addCustodianOptions,
   collect,
   type CustodianOptions,
   custodiansOf,
-  describeBackup,
-  namesOfKeys,
   recordsOf,
 } from "./backup_options.ts";
-import { optionsOf, withLocal } from "./options.ts";
+import { optionsOf } from "./options.ts";
 import { print, readInput, requireWritable, writeResult } from "./output.ts";
 
 interface CreateOptions extends CustodianOptions {
@@ -48,18 +55,18 @@ export function addBackupCreate(backup: Command): void {
       }
       requireWritable(out);
       const to = await custodiansOf(options);
-      await withLocal(options, "backup create", (local) => {
-        const made = createKeyBackup(local, { to, ...(names === undefined ? {} : { names }) });
-        writeResult(out, made.bytes);
+      await withNode(options, "backup create", async (node) => {
+        const { bytes, keys, described } = await node.call(backupCommand, { to, names });
+        writeResult(out, bytes);
         // Noted when the file is there: a key that is said to be backed up has to be.
-        noteKeyBackup(local, made);
+        await node.call(backedUpCommand, { to, keys });
         if (out === "-") return;
         print(
           options.json,
-          { ...describeBackup(made), file: out, bytes: made.bytes.length },
-          `${made.party}'s share of ${namesOfKeys(made.keys)} is backed up for custodian ${
-            custodiansName(to)
-          } in ${out}\n`,
+          { ...described, file: out, bytes: bytes.length },
+          `${described.party}'s share of ${
+            namesOfKeys(described.keys)
+          } is backed up for custodian ${described.custodian} in ${out}\n`,
         );
       });
     });
@@ -82,7 +89,7 @@ export function addBackupVerify(backup: Command): void {
       const options = optionsOf<VerifyOptions>(command);
       const { key: names, party } = options;
       const checked = verifyKeyBackup(await readInput(options.backup), {
-        to: await custodiansOf(options),
+        to: custodiansFrom(await custodiansOf(options)),
         records: await recordsOf(options.record),
         ...(names === undefined ? {} : { names }),
         ...(party === undefined ? {} : { party }),
@@ -92,7 +99,7 @@ export function addBackupVerify(backup: Command): void {
         { valid: true, ...describeBackup(checked) },
         `the backup is valid: custodian ${
           custodiansName(checked.to)
-        } can restore ${checked.party}'s share of ${namesOfKeys(checked.keys)}\n`,
+        } can restore ${checked.party}'s share of ${namesOfKeys(checked.keys.map(describeBackedUp))}\n`,
       );
     });
 }

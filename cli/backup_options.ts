@@ -5,18 +5,17 @@
  */
 
 import type { Command } from "commander";
-import { type Bytes, erase, fromUtf8, hex } from "../src/base/bytes.ts";
+import { type Bytes, fromUtf8 } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
-import { type BackedUpKey, type Custodians, custodiansName, type KeyBackup } from "../src/node/backup.ts";
+import {
+  type CustodianFiles,
+  custodianKeyFrom,
+  custodiansFrom,
+  type TextFile,
+} from "../src/node/backup_commands.ts";
 import type { KeyInfo } from "../src/node/party.ts";
 import { parsePublicRecord } from "../src/node/public_record.ts";
-import { parsePolicy } from "../src/primitives/access.ts";
-import {
-  checkCustodianGroup,
-  type CustodianKey,
-  parseCustodianKey,
-  parseCustodianPrivateKey,
-} from "../src/protocols/pve/custodian.ts";
+import { type CustodianKey, parseCustodianKey } from "../src/protocols/pve/custodian.ts";
 import type { CustodianPublicKey } from "../src/protocols/pve/pke.ts";
 import { readSecretFile } from "../src/storage/files.ts";
 import { readInput } from "./output.ts";
@@ -45,32 +44,33 @@ export function collect(value: string, former: readonly string[] = []): string[]
   return [...former, value];
 }
 
-/** The custodian, or the group. @throws UsageError USAGE, FILE_UNREADABLE, POLICY_INVALID or IDENTITY_INVALID */
-export async function custodiansOf({ custodian, custodians }: CustodianOptions): Promise<Custodians> {
-  if (custodians === undefined) {
-    const [path] = custodian;
-    if (path !== undefined && custodian.length === 1) return await readCustodian(path);
+/** Files of the custodian, or of the group, which were read. @throws UsageError USAGE, FILE_UNREADABLE, POLICY_INVALID or IDENTITY_INVALID */
+export async function custodiansOf(
+  { custodian, custodians: policy }: CustodianOptions,
+): Promise<CustodianFiles> {
+  const members: CustodianFiles["members"][number][] = [];
+  for (const entry of custodian) members.push(await memberOf(entry, policy !== undefined, members));
+  const files = { members, ...(policy === undefined ? {} : { policy }) };
+  // What is wrong with them is said before anything else is done.
+  custodiansFrom(files);
+  return files;
+}
+
+async function memberOf(
+  entry: string,
+  isNamed: boolean,
+  former: CustodianFiles["members"],
+): Promise<CustodianFiles["members"][number]> {
+  if (!isNamed) return { file: await readTextFile(entry) };
+  const at = entry.indexOf("=");
+  const name = entry.slice(0, at).normalize("NFC");
+  if (at < 1 || at === entry.length - 1 || former.some((member) => member.name === name)) {
     throw new UsageError(
       "USAGE",
-      "several custodians need --custodians: it says how many of them open together",
+      `with --custodians, each --custodian is NAME=FILE, each name once: found ${JSON.stringify(entry)}`,
     );
   }
-  const policy = parsePolicy(custodians, { allowSingle: true });
-  const keys = new Map<string, CustodianPublicKey>();
-  for (const entry of custodian) {
-    const at = entry.indexOf("=");
-    const name = entry.slice(0, at).normalize("NFC");
-    if (at < 1 || at === entry.length - 1 || keys.has(name)) {
-      throw new UsageError(
-        "USAGE",
-        `with --custodians, each --custodian is NAME=FILE, each name once: found ${JSON.stringify(entry)}`,
-      );
-    }
-    keys.set(name, await readCustodian(entry.slice(at + 1)));
-  }
-  const group = { policy, keys };
-  checkCustodianGroup(group);
-  return group;
+  return { name, file: await readTextFile(entry.slice(at + 1)) };
 }
 
 /** A custodian's public key. @throws UsageError FILE_UNREADABLE or IDENTITY_INVALID */
@@ -80,10 +80,12 @@ export async function readCustodian(path: string): Promise<CustodianPublicKey> {
 
 /** A custodian's private key, which only its owner may be able to read. @throws UsageError LOOSE_PERMISSIONS or IDENTITY_INVALID */
 export function readCustodianSecret(path: string): CustodianKey {
-  const bytes = readSecretFile(path, "the custodian's key", KEY_FILE_BYTES_MAX);
-  const text = fromUtf8(bytes);
-  erase(bytes);
-  return parseCustodianPrivateKey(text ?? "", path);
+  return custodianKeyFrom(readCustodianFile(path), path);
+}
+
+/** The content of a custodian's private key. Secret: the caller erases it. @throws UsageError LOOSE_PERMISSIONS or IDENTITY_INVALID */
+export function readCustodianFile(path: string): Bytes {
+  return readSecretFile(path, "the custodian's key", KEY_FILE_BYTES_MAX);
 }
 
 /** A custodian's answer, which only its owner may be able to read: the caller erases it. */
@@ -93,31 +95,18 @@ export function readAnswer(path: string): Bytes {
 
 /** Public records with valid certificates. @throws UsageError FILE_UNREADABLE or RECORD_INVALID */
 export async function recordsOf(paths: readonly string[]): Promise<KeyInfo[]> {
-  const records: KeyInfo[] = [];
-  for (const path of paths) {
-    records.push(parsePublicRecord(fromUtf8(await readInput(path)) ?? "", path));
-  }
-  return records;
+  return (await readTextFiles(paths)).map(({ text, path }) => parsePublicRecord(text, path));
 }
 
-/** A backup for JSON. */
-export function describeBackup({ party, createdAt, to, keys }: KeyBackup): Record<string, unknown> {
-  return {
-    party,
-    createdAt: new Date(createdAt).toISOString(),
-    custodian: custodiansName(to),
-    keys: keys.map(describeBackedUp),
-  };
+/** Text files. @throws UsageError FILE_UNREADABLE */
+export async function readTextFiles(paths: readonly string[]): Promise<TextFile[]> {
+  const files: TextFile[] = [];
+  for (const path of paths) files.push(await readTextFile(path));
+  return files;
 }
 
-/** A key in a backup, for JSON. */
-export function describeBackedUp({ name, keyId, epoch }: BackedUpKey): Record<string, unknown> {
-  return { key: name, keyId: hex(keyId), epoch };
-}
-
-/** `treasury (epoch 0), cold (epoch 2)`. */
-export function namesOfKeys(keys: readonly BackedUpKey[]): string {
-  return keys.map(({ name, epoch }) => `${name} (epoch ${epoch})`).join(", ");
+async function readTextFile(path: string): Promise<TextFile> {
+  return { path, text: fromUtf8(await readInput(path)) ?? "" };
 }
 
 const KEY_FILE_BYTES_MAX = 16 * 1024;

@@ -6,12 +6,20 @@
 
 import type { Command } from "commander";
 import { type Bytes, erase } from "../src/base/bytes.ts";
-import { type KeyRecovery, recoverKeyBackup } from "../src/node/backup.ts";
-import type { CustodianKey } from "../src/protocols/pve/custodian.ts";
+import type { ResultOf } from "../src/node/command.ts";
+import { recoverCommand } from "../src/node/backup_commands.ts";
+import { parsePublicRecord } from "../src/node/public_record.ts";
 import { answerBackup } from "../src/protocols/pve/quorum.ts";
 import { writeWhole } from "../src/storage/files.ts";
-import { collect, describeBackedUp, readAnswer, readCustodianSecret, recordsOf } from "./backup_options.ts";
-import { optionsOf, withLocal } from "./options.ts";
+import { withNode } from "./access.ts";
+import {
+  collect,
+  readAnswer,
+  readCustodianFile,
+  readCustodianSecret,
+  readTextFiles,
+} from "./backup_options.ts";
+import { optionsOf } from "./options.ts";
 import { print, readInput, requireWritable, writeError } from "./output.ts";
 
 interface OpenOptions {
@@ -67,35 +75,34 @@ export function addBackupRecover(backup: Command): void {
     .option("--key <name>", "restore these keys only (repeat)", collect)
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<RecoverOptions>(command);
-      const bytes = await readInput(options.backup);
-      const records = await recordsOf(options.record ?? []);
-      const keys: CustodianKey[] = [], answers: Bytes[] = [];
+      const backup = await readInput(options.backup);
+      const records = await readTextFiles(options.record ?? []);
+      for (const { path, text } of records) parsePublicRecord(text, path);
+      const keys: { readonly path: string; readonly content: Bytes }[] = [], parts: Bytes[] = [];
       try {
-        for (const path of options.custodianKey ?? []) keys.push(readCustodianSecret(path));
-        for (const path of options.part ?? []) answers.push(readAnswer(path));
-        await withLocal(options, "backup recover", (local) => {
-          const names = options.key === undefined ? {} : { names: options.key };
-          report(options.json, recoverKeyBackup(local, bytes, { records, keys, answers, ...names }));
+        for (const path of options.custodianKey ?? []) {
+          keys.push({ path, content: readCustodianFile(path) });
+          readCustodianSecret(path)[Symbol.dispose]();
+        }
+        for (const path of options.part ?? []) parts.push(readAnswer(path));
+        await withNode(options, "backup recover", async (node) => {
+          const input = { backup, records, keys, parts, names: options.key };
+          report(options.json, await node.call(recoverCommand, input));
         });
       } finally {
-        for (const key of keys) key[Symbol.dispose]();
-        erase(...answers);
+        erase(...keys.map(({ content }) => content), ...parts);
       }
     });
 }
 
-function report(json: boolean | undefined, { keys, badRows, custodians }: KeyRecovery): void {
+function report(json: boolean | undefined, recovery: ResultOf<typeof recoverCommand>): void {
+  const { keys, badRows, custodians } = recovery;
   if (badRows > 0) writeError(`${badRows} rows of the backup did not open: whoever made it tampered with it`);
   for (const { name } of custodians.filter(({ lied }) => lied)) {
     writeError(`the part of the custodian ${name} is false`);
   }
-  const value = {
-    keys: keys.map((key) => ({ ...describeBackedUp(key), outcome: key.outcome })),
-    badRows,
-    custodians,
-  };
-  const lines = keys.map(({ name, epoch, outcome }) =>
-    `${name} (epoch ${epoch}): ${outcome === "restored" ? "restored" : "the share is here already"}\n`
+  const lines = keys.map(({ key, epoch, outcome }) =>
+    `${key} (epoch ${epoch}): ${outcome === "restored" ? "restored" : "the share is here already"}\n`
   );
-  print(json, value, lines.join(""));
+  print(json, recovery, lines.join(""));
 }

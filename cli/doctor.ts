@@ -7,16 +7,17 @@
 import type { Command } from "commander";
 import { QuorateError, TransportError, UsageError } from "../src/base/errors.ts";
 import { partyConfig } from "../src/node/config.ts";
+import { doctorCommand } from "../src/node/daemon_commands.ts";
 import {
   ASPECTS,
-  diagnose,
   examineCertificates,
   type Finding,
   type Grade,
   isAboutIdentity,
   worstOf,
 } from "../src/node/doctor.ts";
-import { configOf, type GlobalOptions, optionsOf, withParty } from "./options.ts";
+import { withNode } from "./access.ts";
+import { configOf, type GlobalOptions, optionsOf } from "./options.ts";
 import { print, table } from "./output.ts";
 
 const MARKS: Readonly<Record<Grade, string>> = { ok: "ok", warn: "WARN", fail: "FAIL" };
@@ -49,21 +50,15 @@ async function examine(options: GlobalOptions): Promise<Finding[]> {
     throw new UsageError("USAGE", "--party is missing: it names the party that looks around");
   }
   const config = configOf(options);
-  const party = partyConfig(config, name);
-  const own = examineCertificates(config, party, Date.now());
+  const own = examineCertificates(config, partyConfig(config, name), Date.now());
   // With these no peer would speak to this party, and no link is tried.
   if (own.some(({ code }) => code !== undefined)) return own;
   try {
-    return await withParty(
-      options,
-      "doctor",
-      async (open) =>
-        diagnose({ config, party, peers: await open.reachPeers(), turnedAway: open.turnedAway }),
-      { transport: { pingIntervalMs: PING_MS } },
-    );
+    const more = { transport: { pingIntervalMs: PING_MS } };
+    return await withNode(options, "doctor", (node) => node.call(doctorCommand, {}), more);
   } catch (error) {
     if (!(error instanceof QuorateError) || error.code !== "PARTY_BUSY") throw error;
-    // A node that runs has the links: this one cannot make its own beside it.
+    // Another command has the links: this one cannot make its own beside it.
     const text = `${error.message}. Only what needs no links was looked at`;
     print(options.json, { grade: "fail", findings: own }, tableOf(own));
     throw new UsageError("PARTY_BUSY", text, { party: name, cause: error });

@@ -8,9 +8,12 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../src/base/errors.ts";
 import { childKey, type ChildKeyFormat, childRecordOf, formatChildKey } from "../src/node/derivation.ts";
 import { isFrostInfo } from "../src/node/frost_keys.ts";
-import { type KeyInfo, keyInfo, type PublicKeyInfo } from "../src/node/party.ts";
+import { recordCommand, requireChildren } from "../src/node/key_commands.ts";
+import type { KeyInfo, PublicKeyInfo } from "../src/node/party.ts";
+import { parsePublicRecord } from "../src/node/public_record.ts";
+import { withNode } from "./access.ts";
 import { recordsOf } from "./backup_options.ts";
-import { type GlobalOptions, optionsOf, withLocal } from "./options.ts";
+import { type GlobalOptions, optionsOf } from "./options.ts";
 import { print, requireWritable, writeResult } from "./output.ts";
 
 interface DeriveOptions {
@@ -56,14 +59,12 @@ export async function keyInfoOf(
   if (key === undefined || record !== undefined) {
     throw new UsageError("USAGE", "exactly one of --key and --record is needed");
   }
-  return await withLocal(options, command, (local) => keyInfo(local, key));
+  const made = await withNode(options, command, (node) => node.call(recordCommand, { key }));
+  return parsePublicRecord(JSON.stringify(made), `the key ${key}`);
 }
 
 /** The same key, if it is one that has children. @throws UsageError KEY_SCHEME */
 export function requireEcdsa(info: KeyInfo): PublicKeyInfo {
   if (!isFrostInfo(info)) return info;
-  throw new UsageError(
-    "KEY_SCHEME",
-    `${info.name} is a key for ${info.record.suite.scheme}, which has no children: only ECDSA keys have`,
-  );
+  return requireChildren(info.name, info.record.suite.scheme);
 }

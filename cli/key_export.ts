@@ -6,9 +6,9 @@
 
 import { type Command, Option } from "commander";
 import { utf8 } from "../src/base/bytes.ts";
-import { keyInfo } from "../src/node/party.ts";
 import { formatPublicKey, type PublicKeyFormat, recordOf } from "../src/node/public_key.ts";
-import { optionsOf, withLocal } from "./options.ts";
+import { keyInfoOf } from "./key_derive.ts";
+import { optionsOf } from "./options.ts";
 import { print, requireWritable, writeResult } from "./output.ts";
 
 interface ExportOptions {
@@ -31,12 +31,10 @@ export function addKeyExport(key: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<ExportOptions>(command);
       requireWritable(options.out);
-      await withLocal(options, "key export-public", (local) => {
-        const info = keyInfo(local, options.key);
-        const text = formatPublicKey(info, options.format);
-        const toStdout = options.out === undefined || options.out === "-";
-        if (!toStdout || options.json !== true) writeResult(options.out, utf8(text));
-        if (options.json === true) print(true, recordOf(info), "");
-      });
+      const info = await keyInfoOf({ ...options, key: options.key }, "key export-public");
+      const text = formatPublicKey(info, options.format);
+      const toStdout = options.out === undefined || options.out === "-";
+      if (!toStdout || options.json !== true) writeResult(options.out, utf8(text));
+      if (options.json === true) print(true, recordOf(info), "");
     });
 }

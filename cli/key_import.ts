@@ -5,15 +5,17 @@
  */
 
 import { type Command, Option } from "commander";
-import { fromHex } from "../src/base/bytes.ts";
+import { type Bytes, fromHex } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
+import { importCommand } from "../src/node/key_commands.ts";
 import { exportPrivateKey } from "../src/node/key_export.ts";
-import { parsePrivateKey, type PrivateKey, type PrivateKeyFormat } from "../src/node/private_key.ts";
+import { parsePrivateKey, type PrivateKeyFormat } from "../src/node/private_key.ts";
 import { parsePolicy } from "../src/primitives/access.ts";
 import { isThere, readSecretFile, writeNew } from "../src/storage/files.ts";
+import { withNode } from "./access.ts";
 import { collect } from "./backup_options.ts";
 import { printEpoch } from "./key_refresh.ts";
-import { configOf, namesOf, optionsOf, withParty } from "./options.ts";
+import { configOf, namesOf, optionsOf } from "./options.ts";
 import { print, requireWritable, writeError } from "./output.ts";
 
 interface ImportOptions {
@@ -49,22 +51,20 @@ export function addKeyImport(key: Command): void {
       if ((options.privateKey === undefined) === (options.from === undefined)) {
         throw new UsageError("USAGE", "either --private-key, at the party that has it, or --from is needed");
       }
-      const policy = parsePolicy(options.policy);
+      const { key, policy, from } = options;
+      parsePolicy(policy);
       const chainCode = digits(options.chainCode, "--chain-code", 32);
       const publicKey = digits(options.publicKey, "--public-key", 33);
-      using privateKey = options.privateKey === undefined ? undefined : readPrivateKey(options.privateKey);
-      writeError(`warning: ${IMPORT_WARNING}`);
-      await withParty(options, `key import --key ${options.key}`, async (party) => {
-        const imported = await party.importKey({
-          name: options.key,
-          policy,
-          from: options.from ?? party.local.party.name,
-          ...(privateKey === undefined ? {} : { privateKey }),
-          ...(chainCode === undefined ? {} : { chainCode }),
-          ...(publicKey === undefined ? {} : { publicKey }),
+      const privateKey = options.privateKey === undefined ? undefined : readPrivateKey(options.privateKey);
+      try {
+        writeError(`warning: ${IMPORT_WARNING}`);
+        await withNode(options, `key import --key ${key}`, async (node) => {
+          const input = { key, policy, from, privateKey, chainCode, publicKey };
+          printEpoch(options, await node.call(importCommand, input));
         });
-        printEpoch(options, party, imported);
-      });
+      } finally {
+        privateKey?.fill(0);
+      }
     });
 }
 
@@ -128,12 +128,15 @@ function directoriesOf(entries: readonly string[], parties: readonly string[]): 
   return directories;
 }
 
-function readPrivateKey(path: string): PrivateKey {
+/** The content of the file, once it is known to be a private key. Secret: the caller erases it. */
+function readPrivateKey(path: string): Bytes {
   const content = readSecretFile(path, "the private key", PRIVATE_KEY_BYTES_MAX);
   try {
-    return parsePrivateKey(content, path);
-  } finally {
+    parsePrivateKey(content, path)[Symbol.dispose]();
+    return content;
+  } catch (error) {
     content.fill(0);
+    throw error;
   }
 }
 

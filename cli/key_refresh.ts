@@ -5,10 +5,11 @@
  */
 
 import { type Command, Option } from "commander";
-import { backedUpEpoch } from "../src/node/backup.ts";
-import type { EpochInfo, Party, RefreshRequest } from "../src/node/party.ts";
+import { type EpochReport, refreshCommand } from "../src/node/key_commands.ts";
+import type { RefreshRequest } from "../src/node/party.ts";
+import { withNode } from "./access.ts";
 import { describeKey } from "./key_list.ts";
-import { type GlobalOptions, optionsOf, withParty } from "./options.ts";
+import { type GlobalOptions, optionsOf } from "./options.ts";
 import { print, writeError } from "./output.ts";
 
 interface RefreshOptions {
@@ -30,25 +31,21 @@ export function addKeyRefresh(key: Command): void {
     )
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<RefreshOptions>(command);
-      await withParty(options, `key refresh --key ${options.key}`, async (party) => {
-        printEpoch(options, party, await party.refreshKey({ name: options.key, pairs: options.pairs }));
+      const { key, pairs } = options;
+      await withNode(options, `key refresh --key ${key}`, async (node) => {
+        printEpoch(options, await node.call(refreshCommand, { key, pairs }));
       });
     });
 }
 
 /** Prints a key in its new epoch, and says where its backups are of an earlier one: they are of no use any more. */
-export function printEpoch(options: GlobalOptions, { local }: Party, info: EpochInfo): void {
-  const { value, text } = describeKey(info);
-  const { outcome, member, name, record } = info;
-  print(
-    options.json,
-    { ...value, outcome, member },
-    member ? text : `${text}this party has no share of it any more\n`,
-  );
-  const backedUp = backedUpEpoch(local.store, record.keyId);
-  if (member && backedUp !== undefined && backedUp < record.epoch) {
+export function printEpoch(options: GlobalOptions, { backupEpoch, ...report }: EpochReport): void {
+  const { member, key, epoch } = report;
+  const text = describeKey(report);
+  print(options.json, report, member ? text : `${text}this party has no share of it any more\n`);
+  if (member && backupEpoch !== null && backupEpoch < epoch) {
     writeError(
-      `the newest backup of ${name} is of epoch ${backedUp} and restores nothing now: run backup create`,
+      `the newest backup of ${key} is of epoch ${backupEpoch} and restores nothing now: run backup create`,
     );
   }
 }

@@ -5,11 +5,10 @@
  */
 
 import { type Command, Option } from "commander";
-import { fromHex, hex } from "../src/base/bytes.ts";
-import { TransportError, UsageError } from "../src/base/errors.ts";
-import { kindOf } from "./key_generate.ts";
+import { discardCommand, kindOf, repairCommand, syncCommand } from "../src/node/key_commands.ts";
+import { withNode } from "./access.ts";
 import { printEpoch } from "./key_refresh.ts";
-import { namesOf, optionsOf, wholeNumber, withLocal, withParty } from "./options.ts";
+import { namesOf, optionsOf, wholeNumber } from "./options.ts";
 import { print } from "./output.ts";
 
 interface RepairOptions {
@@ -40,28 +39,12 @@ export function addKeyRepair(key: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<RepairOptions>(command);
       const helpers = namesOf(options.helpers, "--helpers");
-      const { key: name, lost } = options;
-      const kind = kindOf(options);
-      await withParty(options, `key repair --key ${options.key}`, async (party) => {
-        const scheme = "scheme" in kind ? { scheme: kind.scheme } : {};
-        const repaired = await party.repairKey({ name, lost, helpers, ...scheme }).catch((error) => {
-          throw party.local.party.name === lost ? withKind(error) : error;
-        });
-        printEpoch(options, party, repaired);
+      const { key, lost, curve, scheme } = options;
+      kindOf(options);
+      await withNode(options, `key repair --key ${key}`, async (node) => {
+        printEpoch(options, await node.call(repairCommand, { key, lost, helpers, curve, scheme }));
       });
     });
-}
-
-/** The party that lost its share cannot look up what kind of key it was: where the others say another one, options are missing. */
-function withKind(error: unknown): unknown {
-  if (!(error instanceof TransportError) || !/ (protocol|scheme) \(/.test(error.message)) return error;
-  const { code, message, party, parties } = error;
-  const hint = "--curve and --scheme say here, where the share is lost, which kind of key it is";
-  return new TransportError(code, `${message}; ${hint}`, {
-    cause: error,
-    parties,
-    ...(party === undefined ? {} : { party }),
-  });
 }
 
 /** Adds `key sync`. */
@@ -73,8 +56,9 @@ export function addKeySync(key: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<{ readonly key: string; readonly with: string }>(command);
       const parties = namesOf(options.with, "--with");
-      await withParty(options, `key sync --key ${options.key}`, async (party) => {
-        printEpoch(options, party, await party.syncKey({ name: options.key, parties }));
+      const { key } = options;
+      await withNode(options, `key sync --key ${key}`, async (node) => {
+        printEpoch(options, await node.call(syncCommand, { key, parties }));
       });
     });
 }
@@ -88,23 +72,9 @@ export function addKeyDiscard(key: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<{ readonly keyId: string; readonly epoch: string }>(command);
       const epoch = wholeNumber(options.epoch, "--epoch");
-      await withLocal(options, "key discard", ({ store, audit }) => {
-        const found = store.keys().filter((entry) =>
-          entry.epoch === epoch && hex(entry.keyId).startsWith(options.keyId.toLowerCase())
-        );
-        const [entry] = found;
-        if (entry === undefined || found.length > 1 || fromHex(options.keyId.padEnd(64, "0")) === undefined) {
-          throw new UsageError(
-            "KEY_UNKNOWN",
-            `${found.length} keys of epoch ${epoch} have an id that begins with ${
-              JSON.stringify(options.keyId)
-            }`,
-          );
-        }
-        store.discardPending(entry);
-        audit.noteKeyHere("key_discarded", entry);
-        const { name, keyId } = entry;
-        print(options.json, { key: name, keyId: hex(keyId), epoch, discarded: true }, `discarded ${name}\n`);
+      await withNode(options, "key discard", async (node) => {
+        const discarded = await node.call(discardCommand, { keyId: options.keyId, epoch });
+        print(options.json, discarded, `discarded ${discarded.key}\n`);
       });
     });
 }

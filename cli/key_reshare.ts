@@ -7,9 +7,11 @@
 import type { Command } from "commander";
 import { fromHex } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
+import { reshareCommand } from "../src/node/key_commands.ts";
 import { parsePolicy } from "../src/primitives/access.ts";
+import { withNode } from "./access.ts";
 import { printEpoch } from "./key_refresh.ts";
-import { namesOf, optionsOf, withParty } from "./options.ts";
+import { namesOf, optionsOf } from "./options.ts";
 
 interface ReshareOptions {
   readonly key: string;
@@ -31,7 +33,8 @@ export function addKeyReshare(key: Command): void {
     .option("--public-key <hex>", "the compressed public key, for a new member that joins no other key")
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<ReshareOptions>(command);
-      const policy = parsePolicy(options.policy);
+      const { key, policy } = options;
+      parsePolicy(policy);
       const dealers = options.dealers === undefined ? undefined : namesOf(options.dealers, "--dealers");
       const publicKey = options.publicKey === undefined ? undefined : fromHex(options.publicKey);
       if (options.publicKey !== undefined && publicKey?.length !== 33) {
@@ -40,14 +43,8 @@ export function addKeyReshare(key: Command): void {
           `--public-key has 66 hexadecimal digits: found ${JSON.stringify(options.publicKey)}`,
         );
       }
-      await withParty(options, `key reshare --key ${options.key}`, async (party) => {
-        const made = await party.reshareKey({
-          name: options.key,
-          policy,
-          ...(dealers === undefined ? {} : { dealers }),
-          ...(publicKey === undefined ? {} : { publicKey }),
-        });
-        printEpoch(options, party, made);
+      await withNode(options, `key reshare --key ${key}`, async (node) => {
+        printEpoch(options, await node.call(reshareCommand, { key, policy, dealers, publicKey }));
       });
     });
 }

@@ -16,13 +16,8 @@ import {
   parseSignature,
   type PublicKey,
 } from "../src/node/public_key.ts";
-import {
-  addMessageOptions,
-  frostMessageOf,
-  type Message,
-  messageOf,
-  type MessageOptions,
-} from "./message.ts";
+import { frostMessageOf } from "../src/node/key_commands.ts";
+import { addMessageOptions, type Message, messageOf, type MessageOptions } from "./message.ts";
 import { keyInfoOf, requireEcdsa } from "./key_derive.ts";
 import { type GlobalOptions, optionsOf } from "./options.ts";
 import { print, readInput } from "./output.ts";
@@ -69,7 +64,11 @@ export function addKeyVerify(key: Command): void {
 function isValid(key: PublicKey | FrostPublicKey, message: Message, signature: Bytes, what: string): boolean {
   if ("suite" in key) {
     const { suite, point } = key;
-    return suite.verify(point, frostMessageOf(message, suite.scheme), parseFrostSignature(signature, what));
+    return suite.verify(
+      point,
+      frostMessageOf({ message: message.bytes, digest: message.digest }, suite.scheme),
+      parseFrostSignature(signature, what),
+    );
   }
   const { curve, point } = key;
   const { digest } = message;

@@ -8,7 +8,6 @@ import type { Command } from "commander";
 import { type Bytes, fromHex, utf8 } from "../src/base/bytes.ts";
 import { sha256 } from "../src/base/crypto.ts";
 import { UsageError } from "../src/base/errors.ts";
-import type { FrostScheme } from "../src/protocols/frost/suite.ts";
 import { readInput } from "./output.ts";
 
 /** The three ways to name it. */
@@ -49,16 +48,6 @@ export async function messageOf({ message, messageFile, digest }: MessageOptions
   if (digest !== undefined) return { bytes: undefined, digest: digestFrom(digest) };
   const bytes = message === undefined ? await readInput(messageFile as string) : utf8(message);
   return { bytes, digest: sha256(bytes) };
-}
-
-/** What a scheme signs of it: Ed25519 the message itself, BIP340 its digest. @throws UsageError KEY_SCHEME */
-export function frostMessageOf({ bytes, digest }: Message, scheme: FrostScheme): Bytes {
-  if (scheme === "bip340") return digest;
-  if (bytes !== undefined) return bytes;
-  throw new UsageError(
-    "KEY_SCHEME",
-    "a key for Ed25519 signs the message itself, not a digest of it: give --message or --message-file",
-  );
 }
 
 function digestFrom(digits: string): Bytes {

@@ -6,10 +6,7 @@
 
 import type { Command } from "commander";
 import { UsageError } from "../src/base/errors.ts";
-import { type LocalParty, openLocal } from "../src/node/local_party.ts";
 import { type Config, type Environment, loadConfig } from "../src/node/config.ts";
-import { openParty, type Party, type PartyOptions } from "../src/node/party.ts";
-import { Progress } from "./progress.ts";
 
 /** Options of every command. */
 export interface GlobalOptions {
@@ -23,9 +20,6 @@ export interface GlobalOptions {
   readonly timeout?: string;
 }
 
-/** Upon these the peers are told before the process ends. */
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
-
 /** The options of a command and those that every command has. */
 export function optionsOf<T extends object>(command: Command): GlobalOptions & T {
   const options = command.optsWithGlobals<GlobalOptions & T>();
@@ -35,51 +29,6 @@ export function optionsOf<T extends object>(command: Command): GlobalOptions & T
     throw new UsageError("USAGE", `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)} is empty`);
   }
   return options;
-}
-
-/** Opens this party's store, runs `work`, and closes it. */
-export async function withLocal<T>(
-  options: GlobalOptions,
-  command: string,
-  work: (local: LocalParty) => T | Promise<T>,
-): Promise<T> {
-  const { config, party } = clusterOf(options);
-  const progress = new Progress(config, party);
-  using local = await openLocal(config, party, {
-    command,
-    ...timeoutOf(options),
-    onWait: (holder) => progress.waitForProcess(holder),
-  });
-  return await work(local);
-}
-
-/** Opens this party, runs `work`, stays for the others, and closes it. */
-export async function withParty<T>(
-  options: GlobalOptions,
-  command: string,
-  work: (party: Party) => Promise<T>,
-  more: Pick<PartyOptions, "transport"> = {},
-): Promise<T> {
-  const { config, party: name } = clusterOf(options);
-  const progress = new Progress(config, name);
-  const party = await openParty(config, name, {
-    ...more,
-    command,
-    ...timeoutOf(options),
-    onWait: (holder) => progress.waitForProcess(holder),
-    log: (event) => progress.link(event),
-    progress: (event) => progress.session(event),
-    warn: (sentence) => progress.warn(sentence),
-  });
-  const cancel = () => party.cancel();
-  for (const signal of SIGNALS) Deno.addSignalListener(signal, cancel);
-  try {
-    return await work(party);
-  } finally {
-    await party.close();
-    progress.end();
-    for (const signal of SIGNALS) Deno.removeSignalListener(signal, cancel);
-  }
 }
 
 /** The configuration, with what the environment overrides. */
@@ -107,7 +56,8 @@ export function wholeNumber(text: string, option: string): number {
   );
 }
 
-function clusterOf(options: GlobalOptions): { readonly config: Config; readonly party: string } {
+/** The configuration and the party that `--party` names. @throws UsageError USAGE, or as the configuration is read */
+export function clusterOf(options: GlobalOptions): { readonly config: Config; readonly party: string } {
   if (options.party === undefined) {
     throw new UsageError("USAGE", "--party is missing: it names the party that this process is");
   }

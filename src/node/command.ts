@@ -53,3 +53,6 @@ export function storeCommand<I, O>(
 export async function runCommand<I, O>({ run }: NodeCommand<I, O>, party: Party, input: I): Promise<O> {
   return run.on === "peers" ? await run.do(party, input) : run.do(party.local, input);
 }
+
+/** What a command gives. */
+export type ResultOf<C> = C extends NodeCommand<infer _I, infer O> ? O : never;

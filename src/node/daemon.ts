@@ -12,15 +12,13 @@ import { Metrics } from "../telemetry/metrics.ts";
 import { TelemetryServer, type Unreadiness } from "../telemetry/server.ts";
 import { SessionMonitor } from "../telemetry/sessions.ts";
 import type { MeshEvent } from "../transport/mesh.ts";
-import { BACKUP_COMMANDS } from "./backup_commands.ts";
 import { CertificateWatch } from "./certificate_watch.ts";
 import { certificateEvents, loadCertificates } from "./certificates.ts";
-import type { AnyCommand } from "./command.ts";
 import { type Config, formatAddress } from "./config.ts";
+import { COMMANDS } from "./daemon_commands.ts";
 import { NodeCollector } from "./daemon_metrics.ts";
 import { NodeReport } from "./daemon_report.ts";
 import { NodeRequests } from "./daemon_requests.ts";
-import { KEY_COMMANDS } from "./key_commands.ts";
 import type { LocalOptions } from "./local_party.ts";
 import {
   type OperatorCall,
@@ -218,9 +216,6 @@ interface DaemonFields {
   readonly operator: OperatorServer;
   readonly telemetry: TelemetryServer;
 }
-
-/** Everything that operators can ask a node to do. */
-export const COMMANDS: readonly AnyCommand[] = [...KEY_COMMANDS, ...BACKUP_COMMANDS];
 
 /** As long as an init system waits for less than it takes to kill. */
 const DRAIN_MS = 30_000;

@@ -73,7 +73,7 @@ export const generateCommand = peersCommand(
     const made = "scheme" in chosen
       ? await party.generateFrostKey({ name, scheme: chosen.scheme, policy })
       : await party.generateKey({ name, curve: chosen.curve, policy });
-    return { ...recordOf(made), outcome: made.outcome };
+    return { ...recordOf(made), outcome: made.outcome } as Readonly<Record<string, unknown>>;
   },
   ({ key }) => key,
 );

@@ -656,11 +656,16 @@ const DEPARTURE_LINGER_MS = 2_000;
 export async function openParty(config: Config, name: string, options: PartyOptions): Promise<Party> {
   const local = await openLocal(config, name, options);
   try {
-    return new Party(local, options, new PartyNetwork(local, options));
+    return partyOn(local, options);
   } catch (error) {
     local[Symbol.dispose]();
     throw error;
   }
+}
+
+/** A party over its own side, which is open. @throws UsageError see {@linkcode LocalParty.audit} */
+export function partyOn(local: LocalParty, options: PartyOptions): Party {
+  return new Party(local, options, new PartyNetwork(local, options));
 }
 
 /** What everybody may know of an active key. @throws UsageError KEY_UNKNOWN or KEY_PENDING */
