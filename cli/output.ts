@@ -5,6 +5,7 @@
  */
 
 import { QuorateError, UsageError } from "../src/base/errors.ts";
+import { whereabouts } from "../src/node/operator_wire.ts";
 import { directoryOf, reasonOf, writeWhole } from "../src/storage/files.ts";
 
 /** Prints a result: as JSON, or as the text made for people. */
@@ -74,13 +75,6 @@ export function reportError(error: unknown, json: boolean): number {
   const fields = { code, message, exit, ...(party === undefined ? {} : { party }) };
   writeError(json ? JSON.stringify({ error: fields }) : `error ${code}: ${message}`);
   return exit;
-}
-
-/** Class and place only: what an error that is not ours says might be anything. */
-function whereabouts(error: unknown): string {
-  if (!(error instanceof Error)) return typeof error;
-  const place = /[\w.-]+:\d+:\d+/.exec(error.stack?.split("\n").slice(1).join("\n") ?? "");
-  return `${error.constructor.name}${place === null ? "" : ` at ${place[0]}`}`;
 }
 
 /** Rows in columns, one per line. */

@@ -12,9 +12,15 @@ import { addBackup } from "./backup.ts";
 import { addCert } from "./cert.ts";
 import { addDemo } from "./demo.ts";
 import { addDoctor } from "./doctor.ts";
+import { addInfo } from "./info.ts";
 import { addInit } from "./init.ts";
 import { addKey } from "./key.ts";
+import { addMonitor } from "./monitor.ts";
+import { addNode } from "./node.ts";
 import { print } from "./output.ts";
+import { addPeers } from "./peers.ts";
+import { addSessions } from "./sessions.ts";
+import { addStatus } from "./status.ts";
 
 /** The command tree. Wrong arguments are thrown, not printed. */
 export function program(): Command {
@@ -33,6 +39,12 @@ export function program(): Command {
   addAudit(root);
   addCert(root);
   addDoctor(root);
+  addNode(root);
+  addStatus(root);
+  addInfo(root);
+  addPeers(root);
+  addSessions(root);
+  addMonitor(root);
   addDemo(root);
   throwErrors(root);
   return root;

@@ -88,6 +88,11 @@ export interface PeerReport {
   readonly lastFault: { readonly code: string; readonly text: string } | null;
 }
 
+/** The node as it stands. */
+export type StatusReport = ReturnType<NodeReport["status"]>;
+/** What does not change while the node runs. */
+export type InfoReport = ReturnType<NodeReport["info"]>;
+
 /** What a node needs to report. */
 export interface ReportOptions {
   /** The party's own side. */

@@ -83,6 +83,7 @@ export class OperatorClient {
       if (event.event === "error") throw event.error;
       onEvent(event);
     }
+    if (question.signal?.aborted === true) throw stopped();
     throw this.#unreachable("it ended the connection before the answer: it was stopped, or crashed");
   }
 
@@ -124,7 +125,7 @@ export class OperatorClient {
   }
 
   #failure(error: Error, isSecure: boolean): UsageError {
-    if (error.name === "AbortError") return new UsageError("CANCELLED", "the request was stopped here");
+    if (error.name === "AbortError") return stopped();
     if (error instanceof LinkFault) {
       return new UsageError(
         "IDENTITY_INVALID",
@@ -151,6 +152,13 @@ export class OperatorClient {
       { party: name, cause },
     );
   }
+}
+
+function stopped(): UsageError {
+  return new UsageError(
+    "CANCELLED",
+    "the command was stopped here before it ended: run it again at all its parties",
+  );
 }
 
 async function* linesOf(response: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
