@@ -10,6 +10,7 @@ import type { Definition } from "../protocols/protocol.ts";
 import { type RunningSession, SessionHost, type StartOptions } from "../session/host.ts";
 import { Mesh, type MeshEvent, type MeshMaterial, type MeshOptions } from "../transport/mesh.ts";
 import type { TransportLimits } from "../transport/limits.ts";
+import { Switchboard } from "../transport/switchboard.ts";
 import { readMaterial } from "./certificates.ts";
 import { systemClock } from "./clock.ts";
 import { formatAddress } from "./config.ts";
@@ -35,6 +36,8 @@ export interface Network {
   readonly mesh: Mesh;
   /** The sessions. */
   readonly host: SessionHost;
+  /** The links for other users than sessions. */
+  readonly board: Switchboard;
   /** Why the last stranger was refused. */
   readonly turnedAway: () => string | undefined;
 }
@@ -139,11 +142,12 @@ async function connect(
       options.log?.(event);
     },
   });
+  const board = new Switchboard(audit.recorded(mesh));
   const host = new SessionHost({
     roster: config.roster,
     self: party.index,
     identity,
-    links: audit.recorded(mesh),
+    links: board.rest,
     clock: systemClock,
     rng,
     journal: pairs,
@@ -153,7 +157,7 @@ async function connect(
     onEvent: (event) => audit.session(event),
   });
   await mesh.start();
-  return { mesh, host, turnedAway: () => turnedAway };
+  return { mesh, host, board, turnedAway: () => turnedAway };
 }
 
 function meshOf({ config, party }: LocalParty, options: MeshOptions): Mesh {

@@ -28,11 +28,21 @@ export const MessageType = {
 /** One of the twelve message types. */
 export type MessageType = typeof MessageType[keyof typeof MessageType];
 
+/** Messages of this package's own nodes to each other, beside those of sessions. */
+export const NodeMessageType = {
+  /** Gossip of members who vote. */
+  VOTE: 44,
+  /** What a party asks of a witness of audit logs, and what that answers. */
+  WITNESS: 45,
+  /** What signers of an approved payload tell each other outside sessions. */
+  APPROVAL: 46,
+} as const;
+
 /** The name of a frame or message type, for logs and metrics: `SIGN_ROUND_1`; `TYPE_64` where it has none. */
 export function typeName(type: number): string {
   return NAMES.get(type) ?? `TYPE_${type}`;
 }
 
 const NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries({ ...FrameType, ...MessageType }).map(([name, type]) => [type, name]),
+  Object.entries({ ...FrameType, ...MessageType, ...NodeMessageType }).map(([name, type]) => [type, name]),
 );

@@ -1,0 +1,66 @@
+/**
+ * Several users of the same links: sessions, votes, witnesses of logs. Each gets the types of frames that are its own.
+ *
+ * @module
+ */
+
+import type { PartyId } from "../base/brands.ts";
+import type { Bytes } from "../base/bytes.ts";
+import { invariant } from "../base/errors.ts";
+import type { LinkEvent, Links } from "../session/links.ts";
+
+/** Receives events of links. */
+type Receiver = (event: LinkEvent) => void;
+
+/** Hands out what comes over links by the type of frame. Links that come up and end are told to everybody. */
+export class Switchboard {
+  /** The links for whoever gets all types that nobody else has asked for. */
+  readonly rest: Links;
+  readonly #links: Links;
+  readonly #byType = new Map<number, Receiver>();
+  readonly #receivers = new Set<Receiver>();
+  readonly #up = new Map<PartyId, Bytes>();
+  #rest: Receiver = () => {};
+
+  /** Takes over links that nobody listens to yet. */
+  constructor(links: Links) {
+    this.#links = links;
+    this.rest = this.#view((receiver) => this.#rest = receiver);
+    links.listen((event) => this.#route(event));
+  }
+
+  /** The links for frames of one type. A user who comes late is told of the links that are up. */
+  channel(type: number): Links {
+    return this.#view((receiver) => {
+      invariant(!this.#byType.has(type), "frames of one type have one receiver");
+      this.#byType.set(type, receiver);
+    });
+  }
+
+  #view(register: (receiver: Receiver) => void): Links {
+    const links = this.#links;
+    return {
+      self: links.self,
+      send: (peer, frame) => links.send(peer, frame),
+      bootId: (peer) => links.bootId(peer),
+      closeLink: (peer, code, why) => links.closeLink(peer, code, why),
+      listen: (receiver) => {
+        register(receiver);
+        this.#receivers.add(receiver);
+        for (const [peer, bootId] of this.#up) {
+          // Never from inside the call that registers; and not of a link that is gone by then.
+          queueMicrotask(() => {
+            if (this.#up.get(peer) === bootId) receiver({ kind: "up", peer, bootId });
+          });
+        }
+      },
+    };
+  }
+
+  #route(event: LinkEvent): void {
+    if (event.kind === "frame") return (this.#byType.get(event.frame.type) ?? this.#rest)(event);
+    if (event.kind === "up") this.#up.set(event.peer, event.bootId);
+    else this.#up.delete(event.peer);
+    for (const receiver of [...this.#receivers]) receiver(event);
+  }
+}
