@@ -124,6 +124,11 @@ export class LocalStore implements Journal, Disposable {
     }
   }
 
+  /** The file, for what else the party stores in it in transactions of its own: votes, sign locks, records. */
+  get ledger(): Ledger {
+    return this.#ledger;
+  }
+
   /** Writes one record of a protocol. @throws UsageError with nothing changed. */
   write(record: JournalRecord): void {
     this.#ledger.transact((transaction) => {

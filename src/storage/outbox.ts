@@ -63,6 +63,11 @@ export class Outbox {
     return this.#written;
   }
 
+  /** False where as many records wait as may. */
+  get hasRoom(): boolean {
+    return this.waiting < this.#options.limit;
+  }
+
   /** Before anything is promised that must be recorded. @throws UsageError OUTBOX_FULL */
   requireRoom(): void {
     const { waiting } = this;

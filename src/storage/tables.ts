@@ -154,6 +154,28 @@ export interface DeliveryRow {
   readonly seq: number;
 }
 
+/** What this party votes for in a transaction. Never changed and never removed. */
+export interface VoteLockRow {
+  /** Name of the transaction. */
+  readonly txId: string;
+  /** Epoch of the membership. */
+  readonly epoch: number;
+  /** Hash of what is voted for. */
+  readonly ballot: Bytes;
+  /** The value, encoded. */
+  readonly value: Bytes;
+}
+
+/** A vote, a decision, an offence and the like, in the order in which they were stored. */
+export interface VotingRow {
+  /** Place, from 1. */
+  readonly seq: number;
+  /** What it is. */
+  readonly kind: string;
+  /** Its encoding. */
+  readonly body: Bytes;
+}
+
 const PAIR_KEY = { keyId: "blob", epoch: "integer", peer: "integer" } as const;
 
 /** Keys. */
@@ -236,6 +258,20 @@ export const FAILURES: Table<FailureRow> = {
   keyColumns: 3,
 };
 
+/** Vote locks. */
+export const VOTE_LOCKS: Table<VoteLockRow> = {
+  name: "vote_locks",
+  columns: { txId: "text", epoch: "integer", ballot: "blob", value: "blob" },
+  keyColumns: 1,
+};
+
+/** What a voting node stores beside its locks. */
+export const VOTING: Table<VotingRow> = {
+  name: "voting",
+  columns: { seq: "integer", kind: "text", body: "blob" },
+  keyColumns: 1,
+};
+
 /** All tables. The place in the list is part of the stored form of a change: new ones come last. */
 export const TABLES: readonly Table<object>[] = [
   KEYS,
@@ -247,10 +283,12 @@ export const TABLES: readonly Table<object>[] = [
   OUTBOX,
   DELIVERIES,
   FAILURES,
+  VOTE_LOCKS,
+  VOTING,
 ];
 
-/** Version of the tables. 1 had no backups, 2 no outbox and no failures. */
-export const SCHEMA_VERSION = 3;
+/** Version of the tables. 1 had no backups, 2 no outbox and no failures, 3 no votes and no sign locks. */
+export const SCHEMA_VERSION = 4;
 
 /** Names of the primary key's columns. */
 export function keyOf<R extends object>({ columns, keyColumns }: Table<R>): readonly (keyof R & string)[] {

@@ -1,0 +1,116 @@
+/**
+ * What a voting node must find again after a crash, in the party's own file: locks, votes, decisions and offences, each in one
+ * transaction with the record of it that goes to the store of records (VOTING 2, 10).
+ *
+ * @module
+ */
+
+import { copy, equal } from "../base/bytes.ts";
+import { DecodeError } from "../base/codec.ts";
+import { UsageError } from "../base/errors.ts";
+import type { Ledger, Transaction } from "../storage/ledger.ts";
+import type { Outbox } from "../storage/outbox.ts";
+import { VOTE_LOCKS, VOTING } from "../storage/tables.ts";
+import type { Membership } from "../voting/membership.ts";
+import type { VoteLock, VoteRecord, VoteStore } from "../voting/store.ts";
+import { decodeVoteRecord, encodeVoteRecord, outsideRecord } from "./vote_records.ts";
+
+/** What a store is made of. */
+export interface LedgerVoteStoreOptions {
+  /** The party's file. */
+  readonly ledger: Pick<Ledger, "find" | "transact">;
+  /** Where records for others go. */
+  readonly outbox: Outbox;
+  /** Who votes: names in records. */
+  readonly membership: Membership;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/**
+ * A vote store that writes locks at once, and everything else when it is told to: what one message leads to is one transaction,
+ * and nothing of it leaves before.
+ */
+export class LedgerVoteStore implements VoteStore {
+  readonly #options: LedgerVoteStoreOptions;
+  #waiting: VoteRecord[] = [];
+  #last: number;
+
+  /** The store in a party's file. */
+  constructor(options: LedgerVoteStoreOptions) {
+    this.#options = options;
+    this.#last = options.ledger.find(VOTING, {}, { last: true, limit: 1 })[0]?.seq ?? 0;
+  }
+
+  *load(): Iterable<VoteRecord> {
+    const { ledger } = this.#options;
+    for (const { txId, epoch, ballot, value } of ledger.find(VOTE_LOCKS, {})) {
+      yield { kind: "lock", lock: { txId, epoch, ballot: copy(ballot), value: copy(value) } };
+    }
+    for (const { seq, kind, body } of ledger.find(VOTING, {})) {
+      try {
+        yield decodeVoteRecord(kind, copy(body));
+      } catch (cause) {
+        if (!(cause instanceof DecodeError)) throw cause;
+        throw new UsageError(
+          "STORE_CORRUPT",
+          `row ${seq} of the votes in the store cannot be read: ${cause.message}; put back the newest copy of the store`,
+          { cause },
+        );
+      }
+    }
+  }
+
+  /** @throws UsageError OUTBOX_FULL before a lock for which there is no room, or what the file throws, with nothing written. */
+  commit(records: readonly VoteRecord[]): void {
+    if (!records.some(({ kind }) => kind === "lock")) {
+      this.#waiting.push(...records);
+      return;
+    }
+    this.#options.outbox.requireRoom();
+    this.#write([...this.#waiting, ...records]);
+    this.#waiting = [];
+  }
+
+  /** Makes durable what was committed since. When this throws, the node has to be made anew from the store. */
+  flush(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    if (waiting.length > 0) this.#write(waiting);
+  }
+
+  #write(records: readonly VoteRecord[]): void {
+    const { ledger } = this.#options;
+    const before = this.#last;
+    try {
+      ledger.transact((transaction) => {
+        for (const record of records) this.#put(transaction, record);
+      });
+    } catch (error) {
+      this.#last = before;
+      throw error;
+    }
+  }
+
+  #put(transaction: Transaction, record: VoteRecord): void {
+    const { outbox, membership, now } = this.#options;
+    if (record.kind === "lock") return putLock(transaction, record.lock);
+    transaction.put(VOTING, { seq: ++this.#last, kind: record.kind, body: encodeVoteRecord(record) });
+    const outside = outsideRecord(record, membership, now());
+    // A decision holds its votes: they are left out where too much waits already.
+    if (outside !== undefined && (outbox.hasRoom || record.kind !== "vote")) {
+      outbox.push(transaction, outside);
+    }
+  }
+}
+
+/** A lock is set once, whatever asks for it. */
+function putLock(transaction: Transaction, lock: VoteLock): void {
+  const [former] = transaction.find(VOTE_LOCKS, { txId: lock.txId });
+  if (former === undefined) return transaction.put(VOTE_LOCKS, lock);
+  if (equal(former.ballot, lock.ballot) && former.epoch === lock.epoch) return;
+  throw new UsageError(
+    "ALREADY_VOTED",
+    `this node has voted for another value in ${lock.txId}, and votes once`,
+  );
+}
