@@ -20,6 +20,7 @@ import { AUDIT_SHAPE, type AuditConfig, auditOf } from "./audit_config.ts";
 import { NODE_SHAPE, type NodeConfig, nodeOf, TELEMETRY_SHAPE } from "./node_config.ts";
 import { type Address, address, number, parseAddress, path, text, whole } from "./config_values.ts";
 import { STORES_SHAPE, type StoresConfig, storesOf } from "./store_config.ts";
+import { VOTING_SHAPE, type VotingConfig, votingOf } from "./voting_config.ts";
 
 export { type Address, formatAddress, parseAddress } from "./config_values.ts";
 
@@ -75,6 +76,8 @@ export interface Config {
   readonly parties: readonly PartyConfig[];
   /** What differs from the transport's defaults. */
   readonly transport: Partial<TransportLimits>;
+  /** How the parties vote; undefined where they do not. */
+  readonly voting: VotingConfig | undefined;
 }
 
 /** Environment variables by name. */
@@ -132,6 +135,7 @@ export function parseConfig(text: string, path: string, environment: Environment
     roster,
     parties,
     transport: transportOf(file.transport ?? {}),
+    voting: votingIn(file, path, roster),
   };
 }
 
@@ -190,6 +194,8 @@ const NODE = z.strictObject(NODE_SHAPE, { error: "a table" });
 
 const TELEMETRY = z.strictObject(TELEMETRY_SHAPE, { error: "a table" });
 
+const VOTING = z.strictObject(VOTING_SHAPE, { error: "a table" });
+
 const FILE = z.strictObject({
   cluster: text(CLUSTER_EXPECTED, CLUSTER_PATTERN),
   ca_cert_path: path("the authority's certificate"),
@@ -207,6 +213,7 @@ const FILE = z.strictObject({
   audit: AUDIT.optional(),
   node: NODE.optional(),
   telemetry: TELEMETRY.optional(),
+  voting: VOTING.optional(),
 }, { error: "a table" });
 
 type File = z.infer<typeof FILE>;
@@ -234,6 +241,7 @@ const OVERRIDES: ReadonlyMap<string, { readonly path: readonly string[]; readonl
       ...overridesOf(["audit"], AUDIT.shape),
       ...overridesOf(["node"], NODE.shape),
       ...overridesOf(["telemetry"], TELEMETRY.shape),
+      ...overridesOf(["voting"], VOTING.shape),
     ],
   );
 
@@ -317,6 +325,7 @@ function knownKeys(path: readonly PropertyKey[]): string[] {
     audit: AUDIT,
     node: NODE,
     telemetry: TELEMETRY,
+    voting: VOTING,
   };
   const { shape } = { ...sections }[String(path[0])] ?? FILE;
   return Object.keys(shape);
@@ -409,6 +418,16 @@ function keyPolicyOf({ key_policy, parties }: File, source: string): AccessTree 
   } catch (cause) {
     if (!(cause instanceof UsageError)) throw cause;
     throw invalid(source, `key_policy must be a policy over the parties: ${cause.message}`, cause);
+  }
+}
+
+function votingIn({ voting }: File, source: string, roster: Roster): VotingConfig | undefined {
+  if (voting === undefined) return undefined;
+  try {
+    return votingOf(voting, roster);
+  } catch (cause) {
+    if (!(cause instanceof UsageError)) throw cause;
+    throw invalid(source, `voting: ${cause.message}`, cause);
   }
 }
 
