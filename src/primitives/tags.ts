@@ -119,6 +119,7 @@ export const Tag = {
   voteBallot: "vote/ballot",
   voteVote: "vote/vote",
   voteGossip: "vote/gossip",
+  voteTx: "vote/tx",
   voteEnvelope: "vote/envelope",
   voteReceipt: "vote/receipt",
   voteSuspicion: "vote/suspicion",

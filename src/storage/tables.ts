@@ -176,6 +176,14 @@ export interface VotingRow {
   readonly body: Bytes;
 }
 
+/** A decision that the store of coordination has. */
+export interface HandOffRow {
+  /** Name of the transaction. */
+  readonly txId: string;
+  /** Hash of what was decided. */
+  readonly ballot: Bytes;
+}
+
 const PAIR_KEY = { keyId: "blob", epoch: "integer", peer: "integer" } as const;
 
 /** Keys. */
@@ -272,6 +280,13 @@ export const VOTING: Table<VotingRow> = {
   keyColumns: 1,
 };
 
+/** Decisions that were handed off. */
+export const HAND_OFFS: Table<HandOffRow> = {
+  name: "hand_offs",
+  columns: { txId: "text", ballot: "blob" },
+  keyColumns: 1,
+};
+
 /** All tables. The place in the list is part of the stored form of a change: new ones come last. */
 export const TABLES: readonly Table<object>[] = [
   KEYS,
@@ -285,6 +300,7 @@ export const TABLES: readonly Table<object>[] = [
   FAILURES,
   VOTE_LOCKS,
   VOTING,
+  HAND_OFFS,
 ];
 
 /** Version of the tables. 1 had no backups, 2 no outbox and no failures, 3 no votes and no sign locks. */

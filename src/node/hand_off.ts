@@ -1,0 +1,147 @@
+/**
+ * Hands decisions off to the store of coordination, where executors find them (VOTING 10). At least once, and never needed for a
+ * decision: while the store is down, decisions go on and wait here.
+ *
+ * @module
+ */
+
+import { setTimeout as pause } from "node:timers/promises";
+import { type Bytes, equal, hex, utf8 } from "../base/bytes.ts";
+import { decode, DecodeError, encode } from "../base/codec.ts";
+import { QuorateError } from "../base/errors.ts";
+import { hash } from "../primitives/hash.ts";
+import { Tag } from "../primitives/tags.ts";
+import type { Coordination, Entry } from "../storage/coordination.ts";
+import type { Ledger } from "../storage/ledger.ts";
+import { HAND_OFFS } from "../storage/tables.ts";
+import { certificateCodec, certificateFault, type QuorumCertificate } from "../voting/certificate.ts";
+import type { Membership } from "../voting/membership.ts";
+import { ballotOf } from "../voting/vote.ts";
+
+/** What is told of a hand-off. */
+export type HandOffEvent =
+  /** The store has it. */
+  | { readonly kind: "done"; readonly txId: string }
+  /** The store is down, or an answer was lost: it is tried again. */
+  | { readonly kind: "waiting"; readonly reason: string }
+  /** Somebody wrote something else than a certificate; it was replaced. */
+  | { readonly kind: "invalid"; readonly txId: string }
+  /** It was replaced as often as is sensible: an operator has to look who writes there. */
+  | { readonly kind: "gave-up"; readonly txId: string }
+  /** The store holds a valid certificate for another value. */
+  | { readonly kind: "conflict"; readonly certificate: QuorumCertificate };
+
+/** What a hand-off needs. */
+export interface HandOffOptions {
+  /** Where decisions go. */
+  readonly coordination: Coordination;
+  /** Where it is remembered which ones are there. */
+  readonly ledger: Pick<Ledger, "find" | "transact">;
+  /** Under which certificates are checked. */
+  readonly membership: Membership;
+  /** Told of what happens. */
+  readonly on: (event: HandOffEvent) => void;
+  /** First and longest wait after a failure. Default: 200 ms and 10 s. */
+  readonly retryMs?: { readonly first: number; readonly max: number };
+}
+
+/** Where a decision is: `/quorate/<cluster>/dec/<hex H("vote/tx"; txId)>`. */
+export function decisionKey(cluster: string, txId: string): string {
+  return `/quorate/${cluster}/dec/${hex(hash(Tag.voteTx, utf8(txId)))}`;
+}
+
+/** Decisions on their way. */
+export class HandOff {
+  readonly #options: HandOffOptions;
+  readonly #waiting = new Map<string, QuorumCertificate>();
+  #added = Promise.withResolvers<void>();
+
+  /** Hands nothing off before it runs. */
+  constructor(options: HandOffOptions) {
+    this.#options = options;
+  }
+
+  /** Decisions that the store does not have yet. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Hands a decision off, unless it was before. */
+  add(certificate: QuorumCertificate): void {
+    const { txId } = certificate;
+    if (this.#options.ledger.find(HAND_OFFS, { txId }).length > 0) return;
+    this.#waiting.set(txId, certificate);
+    this.#added.resolve();
+    this.#added = Promise.withResolvers<void>();
+  }
+
+  /** Hands off what comes, until the signal. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { on, retryMs = { first: 200, max: 10_000 } } = this.#options;
+    const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    let failures = 0;
+    while (!signal.aborted) {
+      const { promise } = this.#added;
+      const next = this.#waiting.values().next();
+      if (next.done === true) {
+        await Promise.race([promise, stopped]);
+        continue;
+      }
+      try {
+        await this.#put(next.value);
+        this.#waiting.delete(next.value.txId);
+        failures = 0;
+      } catch (error) {
+        if (!(error instanceof QuorateError)) throw error;
+        on({ kind: "waiting", reason: error.message });
+        const waitMs = Math.min(retryMs.max, retryMs.first * 2 ** Math.min(failures++, 20));
+        await pause(waitMs, undefined, { signal }).catch(() => {});
+      }
+    }
+  }
+
+  /** Creates the entry, or finds that an equal one is there. */
+  async #put(certificate: QuorumCertificate): Promise<void> {
+    const { coordination, on } = this.#options;
+    const { cluster, txId } = certificate;
+    const key = decisionKey(cluster, txId);
+    const content = encode(certificateCodec, certificate);
+    const made = await coordination.create(key, content);
+    // An answer that was lost says nothing: what is there does.
+    let entry = made.ok ? made.value.entry : await coordination.get(key);
+    for (let replaced = 0;; replaced++) {
+      if (entry === undefined) return await this.#put(certificate);
+      const held = this.#read(entry, txId);
+      if (held !== undefined) return this.#compare(certificate, held);
+      if (replaced === REPLACED_MAX) return on({ kind: "gave-up", txId });
+      on({ kind: "invalid", txId });
+      const swapped = await coordination.swap(key, entry.version, content);
+      entry = swapped.ok ? swapped.value.entry : await coordination.get(key);
+    }
+  }
+
+  /** The certificate in an entry; undefined for what is none of this transaction. */
+  #read({ value }: Entry, txId: string): QuorumCertificate | undefined {
+    try {
+      const certificate = decode(certificateCodec, value);
+      const isValid = certificate.txId === txId &&
+        certificateFault(this.#options.membership, certificate) === undefined;
+      return isValid ? certificate : undefined;
+    } catch (error) {
+      if (error instanceof DecodeError) return undefined;
+      throw error;
+    }
+  }
+
+  #compare(own: QuorumCertificate, held: QuorumCertificate): void {
+    const { ledger, on } = this.#options;
+    const ballot: Bytes = ballotOf(own);
+    if (!equal(ballot, ballotOf(held))) return on({ kind: "conflict", certificate: held });
+    const { txId } = own;
+    ledger.transact((transaction) => transaction.put(HAND_OFFS, { txId, ballot }));
+    on({ kind: "done", txId });
+  }
+}
+
+/** How often something else than a certificate is replaced. */
+const REPLACED_MAX = 3;
