@@ -239,6 +239,11 @@ export class VotingNode {
     return envelope.items.flatMap((content, item) => this.#receiveItem({ envelope, item, content, now }));
   }
 
+  /** Takes a certificate that came from elsewhere than gossip: a store, a proposal. It is checked like any other. */
+  learn(certificate: QuorumCertificate, now: number): Effect[] {
+    return this.#receiveCertificate(certificate, now);
+  }
+
   /** What this node has, for a peer that may lack some of it: sent when a link comes up, and now and then. */
   digestFor(peer: PartyId): Effect[] {
     const all = [...this.#transactions.values()].sort((a, b) => a.txId < b.txId ? -1 : 1);
