@@ -8,6 +8,7 @@ import { type Command, Option } from "commander";
 import { UsageError } from "../src/base/errors.ts";
 import { partyConfig } from "../src/node/config.ts";
 import { Daemon } from "../src/node/daemon.ts";
+import { standardModules } from "../src/node/modules.ts";
 import { Log, LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../src/telemetry/log.ts";
 import { clusterOf, configOf, optionsOf, timeoutOf, wholeNumber } from "./options.ts";
 import { writeError } from "./output.ts";
@@ -49,6 +50,7 @@ export function addNode(root: Command): void {
         ...timeoutOf(options),
         log,
         readConfig: () => configOf(options),
+        modules: standardModules,
         onWait: (holder) => {
           if (holder?.operator === undefined) {
             const who = holder === undefined

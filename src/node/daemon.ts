@@ -38,6 +38,16 @@ export interface NodeModule extends AsyncDisposable {
   collect?(metrics: Metrics): void;
 }
 
+/** What a part of a node is made from. */
+export interface ModuleContext {
+  /** The party, with its links. */
+  readonly party: Party;
+  /** What is counted. */
+  readonly metrics: Metrics;
+  /** Where lines go. */
+  readonly log: Log;
+}
+
 /** How a node is started. */
 export interface DaemonOptions extends Pick<LocalOptions, "timeoutMs" | "onWait" | "rng"> {
   /** Where lines go. */
@@ -45,7 +55,7 @@ export interface DaemonOptions extends Pick<LocalOptions, "timeoutMs" | "onWait"
   /** Reads the configuration again. */
   readonly readConfig: () => Config;
   /** Makes the parts that are not here, once links are there; they are disposed before these. */
-  readonly modules?: (node: { readonly party: Party; readonly metrics: Metrics }) => readonly NodeModule[];
+  readonly modules?: (node: ModuleContext) => Promise<readonly NodeModule[]>;
 }
 
 /** A node that runs. */
@@ -102,7 +112,7 @@ export class Daemon {
     };
     const material = loadCertificates(config, party.local.party);
     await party.connect();
-    const made = (modules?.({ party, metrics }) ?? []).map((module) => parts.use(module));
+    const made = (await modules?.({ party, metrics, log }) ?? []).map((module) => parts.use(module));
     const report: NodeReport = new NodeReport({
       local: party.local,
       links: () => {

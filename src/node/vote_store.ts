@@ -79,6 +79,11 @@ export class LedgerVoteStore implements VoteStore {
     if (waiting.length > 0) this.#write(waiting);
   }
 
+  /** Forgets what was committed and is not durable. */
+  discard(): void {
+    this.#waiting = [];
+  }
+
   #write(records: readonly VoteRecord[]): void {
     const { ledger } = this.#options;
     const before = this.#last;

@@ -1,0 +1,281 @@
+/**
+ * The voting node at work: gossip over the links, votes of operators, decisions handed off and recorded (VOTING 1 to 5, 10).
+ *
+ * What peers send is taken in bundles. A bundle is one transaction of the party's file, and nothing that follows from it leaves before
+ * that is on disk.
+ *
+ * @module
+ */
+
+import type { PartyId } from "../base/brands.ts";
+import { type Bytes, hex } from "../base/bytes.ts";
+import { QuorateError, UsageError } from "../base/errors.ts";
+import type { Rng } from "../base/rng.ts";
+import type { LinkEvent, Links } from "../session/links.ts";
+import { NO_SESSION } from "../session/opening.ts";
+import type { Unreadiness } from "../telemetry/server.ts";
+import { NodeMessageType } from "../transport/message_types.ts";
+import type { QuorumCertificate } from "../voting/certificate.ts";
+import { type Effect, type TxStatus, VotingNode, type VotingOptions } from "../voting/node.ts";
+import type { StoredOffence } from "../voting/store.ts";
+import type { Value } from "../voting/value.ts";
+import type { LedgerVoteStore } from "./vote_store.ts";
+import type { VotingConfig } from "./voting_config.ts";
+
+/** What is told of votes. */
+export type VotingEvent =
+  /** This node votes. */
+  | { readonly kind: "cast"; readonly txId: string; readonly value: Value }
+  /** A transaction was decided here. */
+  | { readonly kind: "decided"; readonly certificate: QuorumCertificate; readonly seconds: number }
+  /** An offence was proven. */
+  | { readonly kind: "offence"; readonly offence: StoredOffence }
+  /** Voting stops. */
+  | { readonly kind: "alarm"; readonly alarm: string; readonly text: string }
+  /** What a peer sent was of no use. */
+  | { readonly kind: "closed"; readonly peer: PartyId; readonly why: string }
+  /** Nothing could be written. */
+  | { readonly kind: "store"; readonly reason: string };
+
+/** What a voting node is made of. */
+export interface VotingServiceOptions {
+  /** As configured. */
+  readonly config: VotingConfig;
+  /** This party. */
+  readonly self: PartyId;
+  /** Signs votes and gossip. */
+  readonly sign: VotingOptions["sign"];
+  /** What survives. */
+  readonly store: LedgerVoteStore;
+  /** The links for gossip. */
+  readonly links: Links;
+  /** Draws whom to compare with. */
+  readonly rng: Rng;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Told of what happens. */
+  readonly on: (event: VotingEvent) => void;
+}
+
+/** A voting node on links. */
+export class VotingService implements Disposable {
+  readonly #options: VotingServiceOptions;
+  readonly #up = new Set<PartyId>();
+  readonly #waiting: { readonly from: PartyId; readonly bytes: Bytes; readonly taken: () => void }[] = [];
+  readonly #watchers = new Set<() => void>();
+  /** When this node first heard of a transaction that is not decided: milliseconds on a clock that never goes back. */
+  readonly #heardAt = new Map<string, number>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #node: VotingNode;
+  #storeFault: string | undefined;
+  #isScheduled = false;
+  #isClosed = false;
+
+  /** Restores what was stored, votes again where it was interrupted, and listens. */
+  constructor(options: VotingServiceOptions) {
+    this.#options = options;
+    this.#node = this.#restored();
+    options.links.listen((event) => this.#hear(event));
+    this.#timer = setInterval(() => this.#compare(), options.config.digestMs);
+    // Not from inside the call that makes this: who is told may not be there yet.
+    queueMicrotask(() => this.#do((node) => node.resume(options.now())));
+  }
+
+  /** Why this node does not vote, if it does not. */
+  get alarm(): string | undefined {
+    return this.#node.alarm;
+  }
+
+  /** Offences with their proofs. */
+  get offences(): readonly StoredOffence[] {
+    return this.#node.offences;
+  }
+
+  /** What was refused without blame. */
+  get counts(): VotingNode["counts"] {
+    return this.#node.counts;
+  }
+
+  /** How a transaction stands; undefined where nothing is known of it. */
+  status(txId: string): TxStatus | undefined {
+    return this.#node.status(txId);
+  }
+
+  /** The certificate of a decision. */
+  certificate(txId: string): QuorumCertificate | undefined {
+    return this.#node.certificate(txId);
+  }
+
+  /** Votes, once and for all. @throws UsageError as {@linkcode VotingNode.cast}, or what the store throws */
+  cast(txId: string, value: Value): void {
+    this.#heard(txId);
+    this.#do((node) => node.cast(txId, value, this.#options.now()));
+    this.#options.on({ kind: "cast", txId, value });
+  }
+
+  /** Takes a certificate from elsewhere than gossip. */
+  learn(certificate: QuorumCertificate): void {
+    this.#do((node) => node.learn(certificate, this.#options.now()));
+  }
+
+  /** Waits for a decision, at most so long, or until the signal. @returns how the transaction stands then. */
+  async decision(txId: string, waitMs: number, signal: AbortSignal): Promise<TxStatus | undefined> {
+    const ended = Promise.withResolvers<void>();
+    const look = () => {
+      const state = this.status(txId)?.state;
+      if (state === "decided" || state === "violated") ended.resolve();
+    };
+    const timer = setTimeout(ended.resolve, waitMs);
+    signal.addEventListener("abort", () => ended.resolve());
+    this.#watchers.add(look);
+    look();
+    await ended.promise;
+    clearTimeout(timer);
+    this.#watchers.delete(look);
+    return this.status(txId);
+  }
+
+  /** Calls back after every change. @returns a function that ends that. */
+  watch(changed: () => void): () => void {
+    this.#watchers.add(changed);
+    return () => this.#watchers.delete(changed);
+  }
+
+  /** What voting has against this node being ready. */
+  unready(): readonly Unreadiness[] {
+    const { alarm } = this;
+    return [
+      ...(alarm === undefined
+        ? []
+        : [{ reason: "voting", text: `this node has stopped voting: ${alarm}; an operator has to look` }]),
+      ...(this.#storeFault === undefined ? [] : [{ reason: "store", text: this.#storeFault }]),
+    ];
+  }
+
+  /** Takes nothing more. */
+  [Symbol.dispose](): void {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    for (const { taken } of this.#waiting.splice(0)) taken();
+  }
+
+  #restored(): VotingNode {
+    const { config: { membership }, self, sign, store } = this.#options;
+    return new VotingNode({ membership, self, sign, store });
+  }
+
+  /** The peer waits, if it has sent much, until what it sent is taken. */
+  #hear(event: LinkEvent): void | Promise<void> {
+    switch (event.kind) {
+      case "up":
+        this.#up.add(event.peer);
+        return this.#compareWith(event.peer);
+      case "down":
+        this.#up.delete(event.peer);
+        return;
+      case "frame":
+        return new Promise((taken) => {
+          this.#waiting.push({ from: event.peer, bytes: event.frame.payload, taken });
+          this.#schedule();
+        });
+    }
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setTimeout(() => {
+      this.#isScheduled = false;
+      const bundle = this.#waiting.splice(0, BUNDLE);
+      try {
+        this.#take(bundle);
+      } finally {
+        for (const { taken } of bundle) taken();
+        if (this.#waiting.length > 0) this.#schedule();
+      }
+    }, 0);
+  }
+
+  #take(bundle: readonly { readonly from: PartyId; readonly bytes: Bytes }[]): void {
+    if (this.#isClosed) return;
+    const now = this.#options.now();
+    try {
+      this.#do((node) => bundle.flatMap(({ from, bytes }) => node.receive(from, bytes, now)));
+    } catch {
+      // It was told. What is lost here, the next comparison brings again; a peer must not be able to end the process.
+    }
+  }
+
+  /** Lets the node do something, makes it durable, and only then does what follows. */
+  #do(work: (node: VotingNode) => Effect[]): void {
+    const { store, on } = this.#options;
+    let effects: Effect[];
+    try {
+      effects = work(this.#node);
+      store.flush();
+      this.#storeFault = undefined;
+    } catch (error) {
+      if (error instanceof UsageError && !STORE_FAULT.test(error.code)) throw error;
+      // The node may know what the file does not: it begins again from the file.
+      store.discard();
+      this.#node = this.#restored();
+      this.#storeFault = `votes cannot be stored: ${error instanceof QuorateError ? error.message : "a bug"}`;
+      on({ kind: "store", reason: this.#storeFault });
+      throw error;
+    }
+    for (const effect of effects) this.#perform(effect);
+    for (const changed of [...this.#watchers]) changed();
+  }
+
+  #perform(effect: Effect): void {
+    const { links, on } = this.#options;
+    switch (effect.kind) {
+      case "send":
+        links.send(effect.to, { type: NodeMessageType.VOTE, session: NO_SESSION, payload: effect.bytes });
+        return;
+      case "close":
+        links.closeLink(effect.peer, "MESSAGE_INVALID", effect.why);
+        return on({ kind: "closed", peer: effect.peer, why: effect.why });
+      case "decided": {
+        const { txId } = effect.certificate;
+        const since = this.#heardAt.get(txId);
+        this.#heardAt.delete(txId);
+        const seconds = since === undefined ? 0 : (performance.now() - since) / 1000;
+        return on({ kind: "decided", certificate: effect.certificate, seconds });
+      }
+      case "offence":
+      case "alarm":
+        return on(effect);
+    }
+  }
+
+  #heard(txId: string): void {
+    if (this.#heardAt.size < HEARD_MAX && !this.#heardAt.has(txId)) {
+      this.#heardAt.set(txId, performance.now());
+    }
+  }
+
+  /** Compares with one peer after the other, at random: relaying is for speed, this is what makes sure. */
+  #compare(): void {
+    const up = [...this.#up];
+    const peer = up[this.#options.rng.bytes(1)[0] as number % Math.max(1, up.length)];
+    if (peer !== undefined) this.#compareWith(peer);
+  }
+
+  #compareWith(peer: PartyId): void {
+    if (this.#isClosed) return;
+    for (const effect of this.#node.digestFor(peer)) this.#perform(effect);
+  }
+}
+
+/** Name of an offence for people. */
+export function offenceName({ id }: Pick<StoredOffence, "id">): string {
+  return hex(id).slice(0, 16);
+}
+
+/** Envelopes that are taken in one transaction. */
+const BUNDLE = 128;
+/** Transactions whose time to a decision is measured. */
+const HEARD_MAX = 10_000;
+/** Errors after which the node and its file may differ. */
+const STORE_FAULT = /^(?:STORE_|SHARE_|INVARIANT)/;
