@@ -1,20 +1,25 @@
 /**
- * `deno task compile --config FILE --party NAME [--out PATH] [--format script|binary] [--target TRIPLE] [--work-dir DIR]`:
- * one executable file for one party, which may read that party's files, write its data and reach its addresses, and nothing
- * else. The permissions are printed and written beside the file.
+ * `deno task compile --config FILE --party NAME [--out PATH] [--format script|binary] [--target TRIPLE] [--work-dir DIR]
+ * [--installed-at PATH]`: one executable file for one party, which may read that party's files, write its data and reach its
+ * addresses, and nothing else (WIRE.md 7). The permissions are printed and written beside the file.
  *
  * @module
  */
 
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { hex, utf8 } from "../src/base/bytes.ts";
 import { QuorateError, UsageError } from "../src/base/errors.ts";
-import { type Config, loadConfig } from "../src/node/config.ts";
+import { VERSION } from "../src/base/version.ts";
+import { loadConfig, parseConfig } from "../src/node/config.ts";
 import { permissionFlags } from "../src/node/permissions.ts";
+import { bundle, firstError, runDeno } from "./bundle.ts";
 
 /** What is made. */
 export interface CompileOptions {
+  /** The cluster's configuration. */
   readonly config: string;
+  /** Whose file it is. */
   readonly party: string;
   /** The executable. Default: `quorate-NAME` in the current directory. */
   readonly out?: string;
@@ -24,123 +29,164 @@ export interface CompileOptions {
   readonly target?: string;
   /** A directory for messages and signatures. */
   readonly workDir?: string;
+  /** Where the configuration will be on the party's host; default: where it is here. */
+  readonly installedAt?: string;
+}
+
+/** What was made. */
+export interface Compiled {
+  /** The executable. */
+  readonly path: string;
+  /** What it may do. */
+  readonly flags: readonly string[];
+  /** SHA-256 of the program in it, without permissions: the same for all parties, wherever it is made. */
+  readonly programHash: string;
 }
 
 const ROOT = new URL("..", import.meta.url).pathname;
 /** The runtime's own variables that would open a TLS client or log its keys. */
 const DANGEROUS = ["NODE_TLS_REJECT_UNAUTHORIZED", "SSLKEYLOGFILE"];
+/** The file is the whole program. */
+const ISOLATION = ["--no-config", "--no-lock", "--no-remote", "--no-npm"];
 
-/** Makes the file. @returns its path and the flags in it. */
-export async function compile(
-  options: CompileOptions,
-): Promise<{ readonly path: string; readonly flags: readonly string[] }> {
-  const config = loadConfig(resolve(options.config));
-  const path = resolve(options.out ?? `quorate-${options.party}`);
-  const flags = flagsOf(config, options);
-  if (options.format === "script") await writeScript(path, flags);
-  else await writeBinary(path, flags, options.target);
-  Deno.writeTextFileSync(`${path}.permissions`, flags.join("\n") + "\n");
-  return { path, flags };
+/** Makes the file. @throws UsageError CONFIG_INVALID, NOT_A_MEMBER, USAGE or FILE_UNWRITABLE */
+export async function compile(options: CompileOptions): Promise<Compiled> {
+  const { format, party, target } = options;
+  if (format === "script" && target !== undefined) {
+    throw new UsageError("USAGE", "--target is for --format binary: a script runs wherever deno does");
+  }
+  const path = resolve(options.out ?? `quorate-${party}`);
+  const flags = flagsOf(options);
+  const program = await bundle({ root: ROOT, entry: "cli/main.ts" });
+  if (format === "script") writeExecutable(path, headerOf(flags) + program);
+  else await writeBinary(path, program, flags, target);
+  writeFile(`${path}.permissions`, flags.join("\n") + "\n");
+  return { path, flags, programHash: await sha256(program) };
 }
 
-function flagsOf(config: Config, { party, workDir }: CompileOptions): string[] {
+function flagsOf({ config, installedAt, party, workDir }: CompileOptions): string[] {
+  const here = resolve(config);
+  const loaded = loadConfig(here);
+  const there = installedAt === undefined
+    ? loaded
+    : parseConfig(Deno.readTextFileSync(here), resolve(installedAt));
   const work = workDir === undefined ? [] : [resolve(workDir)];
-  return ["--no-prompt", ...permissionFlags(config, party, { read: work, write: work })];
+  return ["--no-prompt", "--deny-import", ...permissionFlags(there, party, { write: work })];
 }
 
 /** A `#!` line is cut at 255 bytes without an error, and a list that is cut grants more: so a shell reads the second line. */
-async function writeScript(path: string, flags: readonly string[]): Promise<void> {
-  const bundle = await Deno.makeTempFile({ suffix: ".js" });
-  try {
-    await run([
-      "bundle",
-      "--quiet",
-      "--config",
-      `${ROOT}deno.json`,
-      "--frozen",
-      "-o",
-      bundle,
-      `${ROOT}cli/main.ts`,
-    ], "the bundle");
-    const isolation = ["--no-config", "--no-lock", "--no-remote", "--no-npm", "--ext=js"];
-    const quoted = [...isolation, ...flags].map((flag) => `'${flag}'`).join(" ");
-    const unset = DANGEROUS.map((name) => `-u ${name}`).join(" ");
-    const header = `#!/bin/sh\n':' //; exec /usr/bin/env ${unset} deno run --quiet ${quoted} "$0" "$@"\n`;
-    Deno.writeTextFileSync(path, header + Deno.readTextFileSync(bundle));
-    Deno.chmodSync(path, 0o755);
-  } finally {
-    Deno.removeSync(bundle);
-  }
+function headerOf(flags: readonly string[]): string {
+  const quoted = [...ISOLATION, "--ext=js", ...flags].map((flag) => `'${flag}'`).join(" ");
+  const unset = DANGEROUS.map((name) => `-u ${name}`).join(" ");
+  return `#!/bin/sh\n':' //; exec /usr/bin/env ${unset} deno run --quiet ${quoted} "$0" "$@"\n`;
 }
 
 async function writeBinary(
   path: string,
+  program: string,
   flags: readonly string[],
   target: string | undefined,
 ): Promise<void> {
-  const platform = target === undefined ? [] : ["--target", target];
-  await run(
-    [
-      "compile",
-      "--quiet",
-      "--config",
-      `${ROOT}deno.json`,
-      "--frozen",
-      ...flags,
-      ...platform,
-      "--output",
-      path,
-      `${ROOT}cli/main.ts`,
-    ],
-    "the binary (deno compile needs its runtime: set DENORT_BIN to a copy of denort, or use --format script)",
+  const directory = await Deno.makeTempDir();
+  try {
+    const entry = `${directory}/quorate.js`;
+    await Deno.writeTextFile(entry, program);
+    const platform = target === undefined ? [] : ["--target", target];
+    const { success, stderr } = await runDeno(
+      ["compile", "--quiet", ...ISOLATION, "--no-check", ...flags, ...platform, "--output", path, entry],
+      directory,
+    );
+    if (!success) throw new UsageError("FILE_UNWRITABLE", whyNot(stderr, target ?? Deno.build.target));
+    if (target === undefined || target === Deno.build.target) await requireProgram(path);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** `deno compile` puts a program behind a runtime that is no part of Deno: it has a copy of its own, or downloads one. */
+function whyNot(stderr: string, target: string): string {
+  const runtime = Deno.env.get("DENORT_BIN");
+  const provide =
+    `take denort from denort-${target}.zip of Deno's release v${Deno.version.deno}, and name the file in DENORT_BIN; or use --format script, which needs only deno`;
+  if (runtime !== undefined && stderr.includes("denort")) {
+    return `cannot make a binary: DENORT_BIN names ${runtime}, which is not there: ${provide}`;
+  }
+  if (/denort|error sending request|client error/.test(stderr)) {
+    return `cannot make a binary: its runtime denort is not on this machine and cannot be downloaded: ${provide}`;
+  }
+  return `cannot make a binary: ${firstError(stderr)}`;
+}
+
+/** With another program in the place of the runtime, `deno compile` makes a file that is only that other program. */
+async function requireProgram(path: string): Promise<void> {
+  const { stdout } = await new Deno.Command(path, { args: ["--version"], stdin: "null", stderr: "null" })
+    .output();
+  if (new TextDecoder().decode(stdout).trim() === VERSION) return;
+  await Deno.remove(path);
+  throw new UsageError(
+    "FILE_UNWRITABLE",
+    `cannot make a binary: DENORT_BIN names ${
+      Deno.env.get("DENORT_BIN") ?? "nothing"
+    }, which is not the runtime denort of Deno ${Deno.version.deno}; the program deno itself is none`,
   );
 }
 
-async function run(args: readonly string[], what: string): Promise<void> {
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), { args: [...args], stdout: "null" })
-    .output();
-  if (success) return;
-  const reason = new TextDecoder().decode(stderr).split("\n").find((line) => line.includes("rror")) ??
-    "no reason given";
-  throw new UsageError("FILE_UNWRITABLE", `cannot make ${what}: ${reason.trim()}`);
+function writeExecutable(path: string, text: string): void {
+  writeFile(path, text);
+  Deno.chmodSync(path, 0o755);
+}
+
+function writeFile(path: string, text: string): void {
+  try {
+    Deno.writeTextFileSync(path, text);
+  } catch (cause) {
+    throw new UsageError("FILE_UNWRITABLE", `cannot write ${path}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+async function sha256(text: string): Promise<string> {
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", utf8(text))));
+}
+
+function optionsOf(args: readonly string[]): CompileOptions {
+  const text = { type: "string" } as const;
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      config: text,
+      party: text,
+      out: text,
+      format: { type: "string", default: "binary" },
+      target: text,
+      "work-dir": text,
+      "installed-at": text,
+    },
+  });
+  const { config, party, format } = values;
+  if (config === undefined || party === undefined || (format !== "script" && format !== "binary")) {
+    throw new UsageError(
+      "USAGE",
+      "--config FILE and --party NAME are needed, and --format is script or binary",
+    );
+  }
+  return {
+    config,
+    party,
+    format,
+    ...(values.out === undefined ? {} : { out: values.out }),
+    ...(values.target === undefined ? {} : { target: values.target }),
+    ...(values["work-dir"] === undefined ? {} : { workDir: values["work-dir"] }),
+    ...(values["installed-at"] === undefined ? {} : { installedAt: values["installed-at"] }),
+  };
 }
 
 if (import.meta.main) {
   try {
-    const { values } = parseArgs({
-      args: Deno.args,
-      options: {
-        config: { type: "string" },
-        party: { type: "string" },
-        out: { type: "string" },
-        format: { type: "string", default: "binary" },
-        target: { type: "string" },
-        "work-dir": { type: "string" },
-      },
-    });
-    const { config, party, format } = values;
-    if (config === undefined || party === undefined || (format !== "script" && format !== "binary")) {
-      throw new UsageError(
-        "USAGE",
-        "--config FILE and --party NAME are needed, and --format is script or binary",
-      );
-    }
-    const { path, flags } = await compile({
-      config,
-      party,
-      format,
-      ...(values.out === undefined ? {} : { out: values.out }),
-      ...(values.target === undefined ? {} : { target: values.target }),
-      ...(values["work-dir"] === undefined ? {} : { workDir: values["work-dir"] }),
-    });
-    console.log(`${path}\n${flags.join("\n")}`);
+    const { path, flags, programHash } = await compile(optionsOf(Deno.args));
+    console.log(`${path}\n${flags.join("\n")}\nprogram sha256 ${programHash}`);
   } catch (error) {
     const known = error instanceof QuorateError ? error : undefined;
-    console.error(
-      known === undefined
-        ? `error USAGE: ${(error as Error).message}`
-        : `error ${known.code}: ${known.message}`,
-    );
+    console.error(`error ${known?.code ?? "USAGE"}: ${(error as Error).message}`);
     Deno.exit(known?.exitCode ?? 64);
   }
 }

@@ -6,7 +6,15 @@
 
 import { UsageError } from "../base/errors.ts";
 import { directoryOf } from "../storage/files.ts";
-import { type Config, formatAddress, partyConfig } from "./config.ts";
+import {
+  type Address,
+  type Config,
+  formatAddress,
+  parseAddress,
+  type PartyConfig,
+  partyConfig,
+} from "./config.ts";
+import type { StoresConfig } from "./store_config.ts";
 
 /** Lists of what is allowed. */
 export interface Permissions {
@@ -27,18 +35,17 @@ export interface ExtraPermissions {
 }
 
 /**
- * What the process of one party needs: its own listening addresses, for peers, operators and monitoring, and those of the parties
- * that it dials; the configuration, the authority, its own certificate and data directory, and the operator's certificate, with
- * which a command asks the node that runs.
+ * What the process of one party needs: its own listening addresses, for peers, operators and monitoring, those of the parties
+ * that it dials, and those of its stores; the configuration, the authority, its own certificate and data directory, the
+ * certificates by which stores know it, and the operator's certificate, with which a command asks the node that runs.
  *
- * @throws UsageError CONFIG_INVALID for a path that a permission list cannot hold.
+ * @throws UsageError CONFIG_INVALID for a path or an endpoint that a permission list cannot hold.
  */
 export function partyPermissions(config: Config, name: string, extra: ExtraPermissions = {}): Permissions {
   const party = partyConfig(config, name);
   const dialled = config.parties.filter(({ index }) => index > party.index).map(({ address }) => address);
-  const secrets = [party.keyPath, party.identityKeyPath, party.sealing.path]
-    .filter((path) => !isWithin(path, party.dataDirectory));
-  const audit = [party.audit.directory].filter((path) => !isWithin(path, party.dataDirectory));
+  const outside = (path: string) => !isWithin(path, party.dataDirectory);
+  const audit = [party.audit.directory].filter(outside);
   const read = [
     config.path,
     config.authorityPath,
@@ -46,7 +53,8 @@ export function partyPermissions(config: Config, name: string, extra: ExtraPermi
     party.certPath,
     party.node.operatorCertPath,
     party.node.operatorKeyPath,
-    ...secrets,
+    ...[party.keyPath, party.identityKeyPath, party.sealing.path].filter(outside),
+    ...storeFilesOf(party.stores).filter(outside),
     party.dataDirectory,
     ...audit,
     ...(extra.read ?? []),
@@ -55,9 +63,7 @@ export function partyPermissions(config: Config, name: string, extra: ExtraPermi
   const write = [party.dataDirectory, ...audit, ...(extra.write ?? [])];
   for (const path of [...read, ...write]) requireListable(path);
   return {
-    net: unique(
-      [party.listen, party.node.operatorListen, party.node.telemetryListen, ...dialled].map(formatAddress),
-    ),
+    net: unique([...ownAddressesOf(party), ...dialled, ...storeAddressesOf(party.stores)].map(formatAddress)),
     read: unique(read),
     write: unique(write),
   };
@@ -78,6 +84,40 @@ export function permissionFlags(config: Config, name: string, extra: ExtraPermis
     `--allow-read=${read.join(",")}`,
     `--allow-write=${write.join(",")}`,
   ];
+}
+
+function ownAddressesOf({ listen, node }: PartyConfig): Address[] {
+  const { operatorListen, telemetryListen } = node;
+  // Commands ask a node that listens everywhere on this machine's own address.
+  const asked = ["0.0.0.0", "::"].includes(operatorListen.host)
+    ? [{ ...operatorListen, host: "127.0.0.1" }]
+    : [];
+  return [listen, operatorListen, ...asked, telemetryListen];
+}
+
+function storeAddressesOf({ coordination, records }: StoresConfig): Address[] {
+  const etcd = coordination.kind === "etcd" ? coordination.endpoints : [];
+  return [
+    ...etcd.map(addressOfEndpoint),
+    ...(records.kind === "postgres" ? [records.address] : []),
+  ];
+}
+
+function addressOfEndpoint(endpoint: string): Address {
+  const address = parseAddress(endpoint.replace("https://", ""));
+  if (address !== undefined) return address;
+  throw new UsageError(
+    "CONFIG_INVALID",
+    `the endpoint ${
+      JSON.stringify(endpoint)
+    } cannot stand in a list of permissions: write it as https://HOST:PORT`,
+  );
+}
+
+function storeFilesOf({ coordination, records }: StoresConfig): string[] {
+  return [coordination, records].flatMap((store) =>
+    store.kind === "sqlite" ? [] : [store.tls.authorityPath, store.tls.certPath, store.tls.keyPath]
+  );
 }
 
 function isWithin(path: string, directory: string): boolean {

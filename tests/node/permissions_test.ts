@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../src/base/errors.ts";
-import { formatAddress, loadConfig } from "../../src/node/config.ts";
+import { systemRng } from "../../src/base/rng.ts";
+import { type Config, formatAddress, loadConfig, parseConfig } from "../../src/node/config.ts";
 import { partyPermissions, permissionFlags } from "../../src/node/permissions.ts";
+import { generateIdentity } from "../../src/pki/identity.ts";
 import { Cluster } from "./fixture.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -31,6 +33,32 @@ Deno.test("partyPermissions() lists the own address, those that are dialled, and
   assert.deepEqual(write, [`${demo}/data/bob`, "/out"]);
   const moved = loadConfig(cluster.configPath, { QUORATE_STORAGE_SEALING_KEY_FILE: "/run/{party}.key" });
   assert.ok(partyPermissions(moved, "bob").read.includes("/run/bob.key"));
+});
+
+Deno.test("partyPermissions() lists the addresses of the party's stores, and the certificates by which they know it", () => {
+  const { net, read, write } = partyPermissions(withStores(), "bob");
+  assert.deepEqual(net, [
+    ...["127.0.0.1:9001", "0.0.0.0:7000", "127.0.0.1:7000", "127.0.0.1:9201"],
+    ...["10.0.0.1:2379", "[::1]:2379", "db:5432"],
+  ]);
+  for (
+    const path of ["etcd/ca.pem", "etcd/bob.pem", "etcd/bob.key", "pg/ca.pem", "pg/bob.pem", "pg/bob.key"]
+  ) {
+    assert.ok(read.includes(`/q/${path}`), path);
+  }
+  assert.ok(!read.some((path) => path.includes("alice")));
+  assert.deepEqual(write, ["/q/data/bob"]);
+});
+
+Deno.test("partyPermissions() refuses an endpoint that would end an entry of the list", () => {
+  for (const endpoint of ["https://a,b:1", "https://a@b:1", "https://a:0"]) {
+    assert.throws(() => partyPermissions(withStores(endpoint), "bob"), (error: unknown) => {
+      assert.ok(error instanceof UsageError);
+      assert.equal(error.code, "CONFIG_INVALID");
+      assert.match(error.message, /the endpoint .* cannot stand in a list of permissions/);
+      return true;
+    });
+  }
 });
 
 Deno.test("partyPermissions() refuses a path that would end an entry of the list", async () => {
@@ -100,3 +128,35 @@ Deno.test("permissionFlags() suffice for every command of a party, and for nothi
   }).output();
   assert.equal(new TextDecoder().decode(stdout).trim(), Array(9).fill("true").join());
 });
+
+/** Two parties with etcd and PostgreSQL, whose operators may ask from anywhere. */
+function withStores(endpoint = "https://[::1]:2379"): Config {
+  const parties = ["alice", "bob"].map((name, i) => `
+[[parties]]
+name = "${name}"
+address = "127.0.0.1:${9000 + i}"
+cert_path = "certs/${name}/cert.pem"
+key_path = "certs/${name}/key.pem"
+tls_pin = ["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
+identity = "${generateIdentity(systemRng).publicText}"
+identity_key_path = "data/${name}/identity.pem"
+`).join("");
+  const text = `cluster = "c"
+ca_cert_path = "certs/ca.pem"
+${parties}
+[node]
+operator_listen = "0.0.0.0:7000"
+[storage]
+coordination = "etcd"
+etcd_endpoints = ["https://10.0.0.1:2379", "${endpoint}"]
+etcd_ca_path = "etcd/ca.pem"
+etcd_cert_path = "etcd/{party}.pem"
+etcd_key_path = "etcd/{party}.key"
+records = "postgres"
+postgres_address = "db:5432"
+postgres_ca_path = "pg/ca.pem"
+postgres_cert_path = "pg/{party}.pem"
+postgres_key_path = "pg/{party}.key"
+`;
+  return parseConfig(text, "/q/quorate.toml");
+}
