@@ -16,6 +16,7 @@ interface InitOptions {
   readonly cluster?: string;
   readonly basePort?: string;
   readonly hosts?: string;
+  readonly quorum?: string;
   readonly threshold?: string;
 }
 
@@ -28,6 +29,10 @@ export function addInit(root: Command): void {
     .option("--cluster <name>", "name of the cluster (default: that of the directory)")
     .option("--base-port <port>", "first port on this machine (default: 9101)")
     .option("--hosts <list>", "addresses instead, as alice=10.0.0.5:9000,bob=...")
+    .option(
+      "--quorum <n>",
+      "how many equal votes decide (default: with 4 parties or more, two thirds and one)",
+    )
     .option("--threshold <n>", "how many sign, for keys that name no policy")
     .action(async (names: string[], _options: unknown, command: Command) => {
       const options = optionsOf<InitOptions>(command);
@@ -40,6 +45,7 @@ export function addInit(root: Command): void {
         cluster: options.cluster ?? clusterName(options.dir),
         ...(options.basePort === undefined ? {} : { basePort: wholeNumber(options.basePort, "--base-port") }),
         ...(options.hosts === undefined ? {} : { hosts: parseHosts(options.hosts) }),
+        ...(options.quorum === undefined ? {} : { quorum: wholeNumber(options.quorum, "--quorum") }),
         ...(options.threshold === undefined
           ? {}
           : { threshold: wholeNumber(options.threshold, "--threshold") }),

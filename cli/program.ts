@@ -12,6 +12,7 @@ import { addBackup } from "./backup.ts";
 import { addCert } from "./cert.ts";
 import { addDemo } from "./demo.ts";
 import { addDoctor } from "./doctor.ts";
+import { addEvidence } from "./evidence.ts";
 import { addInfo } from "./info.ts";
 import { addInit } from "./init.ts";
 import { addKey } from "./key.ts";
@@ -19,8 +20,10 @@ import { addMonitor } from "./monitor.ts";
 import { addNode } from "./node.ts";
 import { print } from "./output.ts";
 import { addPeers } from "./peers.ts";
+import { addReputation } from "./reputation.ts";
 import { addSessions } from "./sessions.ts";
 import { addStatus } from "./status.ts";
+import { addVote } from "./vote.ts";
 
 /** The command tree. Wrong arguments are thrown, not printed. */
 export function program(): Command {
@@ -45,6 +48,9 @@ export function program(): Command {
   addPeers(root);
   addSessions(root);
   addMonitor(root);
+  addVote(root);
+  addEvidence(root);
+  addReputation(root);
   addDemo(root);
   throwErrors(root);
   return root;

@@ -7,16 +7,23 @@
 import type { Command } from "commander";
 import { TransportError } from "../src/base/errors.ts";
 import type { KeyStanding, StatusReport } from "../src/node/daemon_report.ts";
+import type { TxReport } from "../src/node/voting_module.ts";
 import { operatorClientOf } from "./access.ts";
-import { optionsOf } from "./options.ts";
+import { type GlobalOptions, optionsOf } from "./options.ts";
 import { print, table } from "./output.ts";
+import { requireDecision, showTransaction, waitMsOf } from "./vote.ts";
 
 /** Adds the command. */
 export function addStatus(root: Command): void {
   root.command("status")
-    .description("how the node of this party stands; exit code 2 where there is no quorum")
+    .description(
+      "how the node of this party stands, or a transaction there; exit code 2 where there is no quorum or no decision",
+    )
+    .option("--tx-id <name>", "how this transaction stands")
+    .option("--wait <seconds>", "wait for its decision")
     .action(async (_options: unknown, command: Command) => {
-      const options = optionsOf(command);
+      const options = optionsOf<{ readonly txId?: string; readonly wait?: string }>(command);
+      if (options.txId !== undefined) return await showStatus(options, options.txId);
       const status = await operatorClientOf(options).ask({
         method: "GET",
         path: "/v1/status",
@@ -24,6 +31,19 @@ export function addStatus(root: Command): void {
       print(options.json, status, textOf(status));
       requireQuorum(status);
     });
+}
+
+async function showStatus(
+  options: GlobalOptions & { readonly wait?: string },
+  txId: string,
+): Promise<void> {
+  const report = await operatorClientOf(options).follow({
+    method: "POST",
+    path: "/v1/voting/status",
+    input: { txId, waitMs: waitMsOf(options) },
+  }, () => {}) as TxReport;
+  showTransaction(options, report);
+  requireDecision(report);
 }
 
 /** Ends with exit code 2 where there is no quorum. @throws TransportError DEGRADED */

@@ -58,6 +58,7 @@ export const CODES = {
   ALREADY_VOTED: { exit: 1, meaning: "this node has voted for another value, and votes once" },
   ALREADY_DECIDED: { exit: 1, meaning: "the transaction is decided for another value" },
   TX_UNDECIDED: { exit: 2, meaning: "not enough equal votes for a decision are known here" },
+  EVIDENCE_INVALID: { exit: 1, meaning: "a file that is to prove an offence does not" },
   VOTING_STOPPED: { exit: 1, meaning: "this node has stopped voting until an operator has looked" },
   LOCKS_FULL: { exit: 1, meaning: "no more votes can be locked" },
   // Backups.

@@ -13,6 +13,7 @@ import { systemRng } from "../base/rng.ts";
 import { type CertifiedKey, createAuthority, issueLeaf, issueOperator } from "../pki/authority.ts";
 import { generateIdentity } from "../pki/identity.ts";
 import { pinOf } from "../pki/pin.ts";
+import { faultBounds } from "../voting/membership.ts";
 import { DIRECTORY_MODE, FILE_MODE, isThere, reasonOf, syncDirectory, writeWhole } from "../storage/files.ts";
 import {
   type Address,
@@ -24,6 +25,7 @@ import {
   parseConfig,
 } from "./config.ts";
 import { OPERATOR_DIRECTORY } from "./node_config.ts";
+import { defaultQuorum } from "./voting_config.ts";
 
 /** What a new cluster is. */
 export interface InitOptions {
@@ -37,6 +39,8 @@ export interface InitOptions {
   readonly basePort?: number;
   /** Addresses of all parties, instead of ports on this machine. */
   readonly hosts?: ReadonlyMap<string, Address>;
+  /** How many equal votes decide. Default: for 4 parties and more, {@linkcode defaultQuorum}; fewer do not vote. */
+  readonly quorum?: number;
   /** How many parties sign: written as the policy of keys that name none. */
   readonly threshold?: number;
   /** Default: the system's. */
@@ -103,6 +107,8 @@ export async function initCluster(options: InitOptions): Promise<InitResult> {
 }
 
 const CONFIG = "quorate.toml";
+/** The smallest membership that survives one member who cheats and one who is away. */
+const VOTERS_MIN = 4;
 const AUTHORITY_KEY = "ca-key.pem";
 /** In the order in which they are moved into place: with the last one the cluster is there. */
 const ENTRIES = ["certs", "data", CONFIG] as const;
@@ -140,7 +146,22 @@ async function fill(
   const head = `cluster = ${
     quoted(cluster)
   }\nca_cert_path = "certs/ca.pem"\ntimeout_seconds = 30\nbit_length = 256\n`;
-  write(join(root, CONFIG), utf8(head + policy + parties.join("")), PUBLIC_FILE_MODE);
+  const voting = votingSection(options);
+  write(join(root, CONFIG), utf8(head + policy + parties.join("") + voting), PUBLIC_FILE_MODE);
+}
+
+/** Four and more parties vote: fewer survive no fault, which somebody has to want. */
+function votingSection({ names, quorum }: InitOptions): string {
+  if (quorum === undefined && names.length < VOTERS_MIN) return "";
+  const chosen = quorum ?? defaultQuorum(names.length);
+  const { safe, live } = faultBounds(names.length, chosen);
+  if (Math.min(safe, live) >= 1) return `\n[voting]\nquorum = ${chosen}\n`;
+  throw new UsageError(
+    "USAGE",
+    `a quorum of ${chosen} of ${names.length} survives no fault: choose ${
+      defaultQuorum(names.length)
+    } with 4 parties or more, or write faults = 0 beside it in the configuration`,
+  );
 }
 
 /** Writes a party's files. @returns its table of the configuration. */

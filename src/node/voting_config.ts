@@ -5,7 +5,7 @@
  * @module
  */
 
-import { z } from "zod";
+import type { z } from "zod";
 import type { Roster } from "../session/roster.ts";
 import { makeMembership, type Membership } from "../voting/membership.ts";
 import { number, whole } from "./config_values.ts";

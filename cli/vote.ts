@@ -1,0 +1,92 @@
+/**
+ * `quorate vote`: votes in a transaction, at the node of this party.
+ *
+ * @module
+ */
+
+import type { Command } from "commander";
+import { type Code, UsageError } from "../src/base/errors.ts";
+import type { TxReport } from "../src/node/voting_module.ts";
+import { operatorClientOf } from "./access.ts";
+import { type GlobalOptions, optionsOf, wholeNumber } from "./options.ts";
+import { print, readInput, table } from "./output.ts";
+
+interface VoteOptions {
+  readonly txId: string;
+  readonly value?: string;
+  readonly text?: string;
+  readonly file?: string;
+  readonly wait?: string;
+}
+
+/** Adds the command. */
+export function addVote(root: Command): void {
+  root.command("vote")
+    .description("vote in a transaction, once and for all; exit code 2 where --wait ends without a decision")
+    .requiredOption("--tx-id <name>", "the transaction")
+    .option("--value <integer>", "a whole number of 64 bits")
+    .option("--text <text>", "a text instead")
+    .option("--file <path>", "the bytes of a file instead; - is standard input")
+    .option("--wait <seconds>", "wait for the decision")
+    .action(async (_options: unknown, command: Command) => {
+      const options = optionsOf<VoteOptions>(command);
+      const report = await operatorClientOf(options).follow({
+        method: "POST",
+        path: "/v1/voting/cast",
+        input: { txId: options.txId, value: await valueOf(options), waitMs: waitMsOf(options) },
+      }, () => {}) as TxReport;
+      showTransaction(options, report);
+      if (options.wait !== undefined) requireDecision(report);
+    });
+}
+
+/** What `--wait` says. */
+export function waitMsOf({ wait }: { readonly wait?: string }): number {
+  return wait === undefined ? 0 : wholeNumber(wait, "--wait") * 1000;
+}
+
+/** Prints how a transaction stands. */
+export function showTransaction({ json }: GlobalOptions, report: TxReport): void {
+  const { txId, state, value, tally, missing, quorum } = report;
+  const rows = tally.map(({ value, ballot, voters }) => [
+    `  ${value}`,
+    `${voters.length}/${quorum}`,
+    voters.join(", "),
+    `ballot ${ballot.slice(0, 16)}`,
+  ]);
+  const head = table([
+    ["transaction", txId],
+    ["state", value === null ? state : `${state}: ${value}`],
+    ...(missing.length === 0 ? [] : [["no vote of", missing.join(", ")]]),
+  ]);
+  print(json, report, rows.length === 0 ? head : head + table(rows));
+}
+
+/** @throws UsageError TX_UNDECIDED */
+export function requireDecision({ txId, state, tally, missing, quorum }: TxReport): void {
+  if (state === "decided") return;
+  if (state === "violated") {
+    const code: Code = "VOTING_STOPPED";
+    throw new UsageError(
+      code,
+      `there are two certificates for ${txId}: more members cheat than the quorum survives`,
+    );
+  }
+  const votes = tally.map(({ value, voters }) => `${voters.length} for ${value}`).join(", ");
+  throw new UsageError(
+    "TX_UNDECIDED",
+    `${txId} is not decided: ${votes === "" ? "no vote is known" : votes}, and ${quorum} equal votes decide` +
+      (missing.length === 0 ? "" : `; no vote of ${missing.join(", ")}`),
+  );
+}
+
+async function valueOf({ value, text, file }: VoteOptions) {
+  const given = [value, text, file].filter((one) => one !== undefined);
+  if (given.length !== 1) {
+    throw new UsageError("USAGE", "a vote needs exactly one of --value, --text and --file");
+  }
+  if (text !== undefined) return { text };
+  if (file !== undefined) return { bytes: await readInput(file) };
+  if (/^-?\d{1,19}$/.test(value as string)) return { integer: value };
+  throw new UsageError("USAGE", `--value is a whole number of 64 bits: found ${JSON.stringify(value)}`);
+}
