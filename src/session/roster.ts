@@ -8,6 +8,7 @@ import { type PartyId, partyId } from "../base/brands.ts";
 import { type Bytes, u16, utf8 } from "../base/bytes.ts";
 import { type Ed25519Verifier, ed25519Verifier } from "../base/crypto.ts";
 import { UsageError } from "../base/errors.ts";
+import { didYouMean } from "../base/suggest.ts";
 import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
 
@@ -90,9 +91,10 @@ export function makeRoster(
     named(name) {
       const entry = byName.get(name);
       if (entry === undefined) {
+        const names = entries.map((other) => other.name);
         throw new UsageError(
           "NOT_A_MEMBER",
-          `${name} is not a party of ${cluster}: ${entries.map((e) => e.name).join(", ")} are`,
+          `${name} is not a party of ${cluster}: ${names.join(", ")} are${didYouMean(name, names)}`,
         );
       }
       return entry;

@@ -8,6 +8,7 @@ import { type Bytes, concat, copy, EMPTY, equal, hex, u16, u32, utf8 } from "../
 import { DecodeError } from "../base/codec.ts";
 import { invariant, UsageError } from "../base/errors.ts";
 import type { Secret } from "../base/secret.ts";
+import { didYouMean } from "../base/suggest.ts";
 import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
 import type { JournalRecord } from "../protocols/protocol.ts";
@@ -213,7 +214,7 @@ export class LocalStore implements Journal, Disposable {
     throw new UsageError(
       "KEY_UNKNOWN",
       `no key ${name} is stored here: ${
-        known.length === 0 ? "there is none" : `there are ${known.join(", ")}`
+        known.length === 0 ? "there is none" : `there are ${known.join(", ")}${didYouMean(name, known)}`
       }`,
     );
   }
