@@ -18,7 +18,7 @@ import {
 } from "../src/node/doctor.ts";
 import { withNode } from "./access.ts";
 import { configOf, type GlobalOptions, optionsOf } from "./options.ts";
-import { print, table } from "./output.ts";
+import { print, style, table } from "./output.ts";
 
 const MARKS: Readonly<Record<Grade, string>> = { ok: "ok", warn: "WARN", fail: "FAIL" };
 
@@ -73,7 +73,9 @@ function tableOf(findings: readonly Finding[]): string {
     const cells = aspects.map((aspect) => own.find(({ what }) => what === aspect)?.value ?? "");
     return [who, MARKS[worstOf(own)], ...cells];
   });
-  const bad = findings.filter(({ grade }) => grade !== "ok")
-    .map(({ who, what, grade, text }) => `${MARKS[grade]} ${who}: ${what}: ${text}\n`);
-  return table([["", "grade", ...aspects], ...rows]) + (bad.length > 0 ? "\n" : "") + bad.join("");
+  const bad = findings.filter(({ grade }) => grade !== "ok").map(({ who, what, grade, text }) => {
+    const mark = style(grade === "fail" ? "red" : "yellow", MARKS[grade], Deno.stdout);
+    return `${mark} ${who}: ${what}: ${text}\n`;
+  });
+  return table(rows, ["", "grade", ...aspects]) + (bad.length > 0 ? "\n" : "") + bad.join("");
 }

@@ -73,18 +73,53 @@ export function reportError(error: unknown, json: boolean): number {
   const message = known?.message ?? `a bug in this program: an unexpected ${whereabouts(error)}`;
   const party = known?.party;
   const fields = { code, message, exit, ...(party === undefined ? {} : { party }) };
-  writeError(json ? JSON.stringify({ error: fields }) : `error ${code}: ${message}`);
+  const label = style("red", `error ${code}:`, Deno.stderr);
+  writeError(json ? JSON.stringify({ error: fields }) : `${label} ${message}`);
   return exit;
 }
 
-/** Rows in columns, one per line. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) {
-    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+/**
+ * Rows in columns. On a terminal that is too narrow long cells are continued below, and where even that does not help,
+ * each row becomes a block of lines. What goes to a file or a pipe is never folded.
+ *
+ * @param head titles of the columns, if they have any.
+ * @param columns width of the terminal; undefined where there is none.
+ */
+export function table(
+  rows: readonly (readonly string[])[],
+  head?: readonly string[],
+  columns: number | undefined = terminalColumns(Deno.stdout),
+): string {
+  const all = head === undefined ? rows : [head, ...rows];
+  const widths = widthsOf(all, head, columns);
+  if (widths === undefined) return rows.map((row) => block(row, head, columns as number)).join("\n");
+  const lines = all.map((row) => line(row, widths));
+  if (head !== undefined) lines[0] = style("bold", lines[0] as string, Deno.stdout);
+  return lines.join("");
+}
+
+/** How wide the terminal is; undefined where the stream goes somewhere else. */
+export function terminalColumns(stream: { isTerminal(): boolean }): number | undefined {
+  if (!stream.isTerminal()) return undefined;
+  try {
+    // A terminal of an unknown size says 0.
+    return Deno.consoleSize().columns || COLUMNS_DEFAULT;
+  } catch {
+    return COLUMNS_DEFAULT;
   }
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd() + "\n")
-    .join("");
+}
+
+/** Text as a terminal shows it; unchanged where the stream is none, or NO_COLOR is set. */
+export function style(
+  kind: keyof typeof STYLES,
+  text: string,
+  stream: { isTerminal(): boolean },
+  noColor: boolean = Deno.noColor,
+): string {
+  if (noColor || !stream.isTerminal()) return text;
+  const [on, off] = STYLES[kind];
+  // The end of a line stays plain: some terminals paint the rest of it otherwise.
+  return text.replace(/[^\n]+/g, (part) => `\x1b[${on}m${part}\x1b[${off}m`);
 }
 
 /** Writes one line to stderr. */
@@ -109,4 +144,64 @@ function look(path: string): "nothing" | "directory" | "file" | "special" {
     // What may not be looked at is found out by the probe.
     return error instanceof Deno.errors.NotFound ? "nothing" : "file";
   }
+}
+
+const COLUMNS_DEFAULT = 80;
+const GAP = "  ";
+/** A column gets narrower than this only if all its cells are. */
+const WIDTH_MIN = 8;
+const STYLES = { bold: [1, 22], red: [31, 39], yellow: [33, 39] } as const;
+
+/** How wide each column is; undefined where they do not fit beside each other. */
+function widthsOf(
+  rows: readonly (readonly string[])[],
+  head: readonly string[] | undefined,
+  columns: number | undefined,
+): number[] | undefined {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  }
+  const least = widths.map((width, i) => Math.min(width, Math.max(WIDTH_MIN, head?.[i]?.length ?? 0)));
+  const total = (all: readonly number[]) => all.reduce((sum, width) => sum + width + GAP.length, -GAP.length);
+  if (columns === undefined || total(widths) <= columns) return widths;
+  if (total(least) > columns) return undefined;
+  while (total(widths) > columns) {
+    const spare = widths.map((width, i) => width > (least[i] as number) ? width : 0);
+    const widest = spare.indexOf(Math.max(...spare));
+    widths[widest] = (widths[widest] as number) - 1;
+  }
+  return widths;
+}
+
+/** One row beside each other; cells that are too long are continued below. */
+function line(row: readonly string[], widths: readonly number[]): string {
+  const cells = row.map((cell, i) => wrap(cell, widths[i] as number));
+  const height = Math.max(1, ...cells.map((parts) => parts.length));
+  return Array.from(
+    { length: height },
+    (_, at) =>
+      cells.map((parts, i) => (parts[at] ?? "").padEnd(widths[i] as number)).join(GAP).trimEnd() + "\n",
+  )
+    .join("");
+}
+
+/** One row as lines of its own, each with its title. */
+function block(row: readonly string[], head: readonly string[] | undefined, columns: number): string {
+  const width = Math.max(0, ...(head ?? []).map((title) => title.length));
+  const rest = Math.max(WIDTH_MIN, columns - width - GAP.length);
+  return row.map((cell, i) => cell === "" ? "" : line([head?.[i] ?? "", cell], [width, rest])).join("");
+}
+
+/** Breaks at spaces, and inside of words that are longer than a line. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let rest = text;
+  while (rest.length > width) {
+    const space = rest.lastIndexOf(" ", width);
+    const at = space > 0 ? space : width;
+    lines.push(rest.slice(0, at));
+    rest = rest.slice(at).trimStart();
+  }
+  return [...lines, rest];
 }

@@ -55,7 +55,7 @@ function tableOfPeers(peers: readonly PeerReport[]): string {
     peer.address,
     peer.state === "up" || peer.lastFault === null ? "" : `${peer.lastFault.code}: ${peer.lastFault.text}`,
   ]);
-  return table([head, ...rows]);
+  return table(rows, head);
 }
 
 function milliseconds(value: number | null, digits: number): string {

@@ -56,7 +56,7 @@ export function tableOfSessions(sessions: readonly SessionStatus[], now: number)
       session.command,
     ];
   });
-  return sessions.length === 0 ? "no session runs\n" : table([head, ...rows]);
+  return sessions.length === 0 ? "no session runs\n" : table(rows, head);
 }
 
 function seconds(ms: number): string {

@@ -65,7 +65,7 @@ export function tableOfKeys(keys: readonly KeyStanding[]): string {
     backup === undefined ? "none" : backup.epoch === epoch ? "yes" : `epoch ${backup.epoch}`,
     policy,
   ]);
-  return table([["KEY", "CURVE", "EPOCH", "REACHABLE", "QUORUM", "BACKUP", "POLICY"], ...rows]);
+  return table(rows, ["KEY", "CURVE", "EPOCH", "REACHABLE", "QUORUM", "BACKUP", "POLICY"]);
 }
 
 function textOf(status: StatusReport): string {

@@ -1,5 +1,8 @@
 import { main } from "../../cli/main.ts";
 
+// Tests read what goes to a pipe, also where somebody runs them on a terminal.
+for (const stream of [Deno.stdout, Deno.stderr]) stream.isTerminal = () => false;
+
 export interface Output {
   readonly code: number;
   readonly stdout: string;
