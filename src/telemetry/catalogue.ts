@@ -132,6 +132,11 @@ export const METRICS = {
     help: "proofs that a peer cheated",
     labels: ["peer", "kind"],
   },
+  offences_stored: {
+    type: "gauge",
+    help: "offences of a member of which this node holds a proof, by kind",
+    labels: ["peer", "kind"],
+  },
   // Keys.
   key_epoch: { type: "gauge", help: "epoch of an active key", labels: ["key"] },
   key_refresh_timestamp_seconds: {
@@ -172,6 +177,60 @@ export const METRICS = {
     help: "records that no peer has cosigned yet",
     labels: [],
   },
+  // Votes.
+  votes_total: {
+    type: "counter",
+    help: "votes by what became of them: cast here, stored, mismatch, invalid, over_quota",
+    labels: ["result"],
+  },
+  decisions_total: { type: "counter", help: "transactions that were decided at this node", labels: [] },
+  vote_decision_seconds: {
+    type: "histogram",
+    help: "from when this node first voted in a transaction to its decision here",
+    labels: [],
+    buckets: SECONDS,
+  },
+  tx_open: { type: "gauge", help: "transactions that are not decided", labels: [] },
+  voting_quorum: { type: "gauge", help: "equal votes that decide", labels: [] },
+  voting_margin: {
+    type: "gauge",
+    help: "how many reachable members may fail before nothing can be decided; negative where nothing can now",
+    labels: [],
+  },
+  voting_stopped: {
+    type: "gauge",
+    help: "1 where this node has stopped voting, by alarm (SAFETY_VIOLATION, SELF_EQUIVOCATION)",
+    labels: ["alarm"],
+  },
+  reputation_score: {
+    type: "gauge",
+    help: "100 less the points of a member's offences, as this node sees it",
+    labels: ["peer"],
+  },
+  // Stores of others.
+  outbox_waiting: {
+    type: "gauge",
+    help: "records that the store of records does not have yet",
+    labels: [],
+  },
+  outbox_limit: { type: "gauge", help: "records that may wait before no vote is cast", labels: [] },
+  hand_off_waiting: {
+    type: "gauge",
+    help: "decisions that the store of coordination does not have yet",
+    labels: [],
+  },
+  store_reachable: {
+    type: "gauge",
+    help: "1 where the last attempt to reach a store (coordination, records) succeeded",
+    labels: ["store"],
+  },
+  // Signing on approval.
+  approval_total: {
+    type: "counter",
+    help: "approved payloads by what became of them here (signed, failed, refused, unknown) and error code",
+    labels: ["outcome", "reason"],
+  },
+  paused: { type: "gauge", help: "1 where an operator has paused signing or voting", labels: ["what"] },
 } as const satisfies Readonly<Record<string, MetricMeaning>>;
 
 /** One of {@linkcode METRICS}. */
