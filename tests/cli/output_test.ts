@@ -92,7 +92,7 @@ Deno.test("quorate honours NO_COLOR, and colours errors on a terminal", async ()
     }).output();
     return new TextDecoder().decode(stdout);
   };
-  assert.match(await on({ NO_COLOR: "" }), /\x1b\[31merror USAGE:\x1b\[39m unknown command/);
+  assert.ok((await on({ NO_COLOR: "" })).startsWith("\x1b[31merror USAGE:\x1b[39m unknown command"));
   assert.match(await on({ NO_COLOR: "1" }), /^error USAGE: unknown command/);
 });
 
