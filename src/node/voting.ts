@@ -91,9 +91,19 @@ export class VotingService implements Disposable {
     return this.#node.offences;
   }
 
-  /** What was refused without blame. */
+  /** What became of votes. */
   get counts(): VotingNode["counts"] {
     return this.#node.counts;
+  }
+
+  /** How many transactions are not decided. */
+  get open(): number {
+    return this.#node.open;
+  }
+
+  /** Members that can be reached, this one included. */
+  get reachable(): number {
+    return this.#up.size + 1;
   }
 
   /** How a transaction stands; undefined where nothing is known of it. */

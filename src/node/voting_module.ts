@@ -30,6 +30,7 @@ import { openStores, type Stores } from "./stores.ts";
 import { LedgerVoteStore } from "./vote_store.ts";
 import { type VotingEvent, VotingService } from "./voting.ts";
 import type { VotingConfig } from "./voting_config.ts";
+import { collectVoting } from "./voting_metrics.ts";
 
 /** A transaction, as it is shown. */
 export interface TxReport {
@@ -73,6 +74,8 @@ export interface VotingModuleOptions {
   readonly voting: VotingConfig;
   /** Where lines go. */
   readonly log: Log;
+  /** What is counted. */
+  readonly metrics: Metrics;
 }
 
 /** Voting in a node. */
@@ -174,7 +177,23 @@ export class VotingModule implements NodeModule {
   }
 
   /** See {@linkcode NodeModule.collect}. */
-  collect(_metrics: Metrics): void {}
+  collect(metrics: Metrics): void {
+    const { voting: { membership }, party } = this.#options;
+    const { counts, open, reachable, alarm, offences } = this.#service;
+    const { stored, mismatch, invalid, overQuota } = counts;
+    collectVoting(metrics, {
+      membership,
+      votes: { cast: this.#votes.cast, stored, mismatch, invalid, over_quota: overQuota },
+      decided: this.#votes.decided,
+      open,
+      reachable,
+      alarm,
+      offences,
+      outbox: { waiting: this.#outbox.waiting, limit: party.local.party.stores.outboxLimit },
+      handOffWaiting: this.#handOff.waiting,
+      storeFaults: { coordination: this.#handOffFault, records: this.#recordsFault },
+    }, Date.now());
+  }
 
   /** Ends what runs, and closes the stores. */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -281,7 +300,7 @@ export class VotingModule implements NodeModule {
   }
 
   #happened(event: VotingEvent): void {
-    const { log, party: { local: { audit } } } = this.#options;
+    const { log, metrics, party: { local: { audit } } } = this.#options;
     switch (event.kind) {
       case "cast":
         this.#votes.cast++;
@@ -292,8 +311,9 @@ export class VotingModule implements NodeModule {
         });
         return;
       case "decided": {
-        const { certificate } = event;
+        const { certificate, seconds } = event;
         this.#votes.decided++;
+        if (seconds > 0) metrics.observe("vote_decision_seconds", {}, seconds);
         const value = formatValue(decodeValue(certificate.value));
         audit.note({
           type: "decision_made",
@@ -307,6 +327,7 @@ export class VotingModule implements NodeModule {
       case "offence": {
         const { kind, subject, txId } = event.offence;
         const who = this.#voter(subject);
+        metrics.add("byzantine_evidence_total", { peer: who, kind });
         const text = `${who}: ${kind}${txId === "" ? "" : ` in ${txId}`}, with proof`;
         audit.note({ type: "evidence_recorded", outcome: "ok", remote: who, details: { kind, what: text } });
         return log.write("warn", text, { code: "OFFENCE", peer: who });

@@ -106,7 +106,7 @@ export class VotingNode {
   readonly #transactions = new Map<string, Transaction>();
   readonly #locks = new Map<string, VoteLock>();
   readonly #offences = new Map<string, StoredOffence>();
-  readonly #counts = { mismatch: 0, invalid: 0, overQuota: 0 };
+  readonly #counts = { stored: 0, mismatch: 0, invalid: 0, overQuota: 0 };
   #alarm: Alarm | undefined;
 
   /** Restores a node from its store. What had enough votes when it crashed is decided in {@linkcode resume}. */
@@ -125,9 +125,16 @@ export class VotingNode {
     return this.#alarm;
   }
 
-  /** What was refused without blame: votes of other memberships, invalid items, votes over a member's quota. */
-  get counts(): { readonly mismatch: number; readonly invalid: number; readonly overQuota: number } {
+  /** Votes that were stored; and what was refused: votes of other memberships, invalid items, votes over a member's quota. */
+  get counts(): Readonly<Record<"stored" | "mismatch" | "invalid" | "overQuota", number>> {
     return this.#counts;
+  }
+
+  /** How many transactions are not decided. */
+  get open(): number {
+    let open = 0;
+    for (const { certificates } of this.#transactions.values()) if (certificates.length === 0) open++;
+    return open;
   }
 
   /** Offences with their proofs. */
@@ -351,6 +358,7 @@ export class VotingNode {
     store.commit([{ kind: "vote", vote, payer }]);
     const transaction = this.#opened(vote.txId, payer);
     transaction.votes.set(vote.voter, [...known, vote]);
+    this.#counts.stored++;
     const effects = this.#sendAll([{ kind: "vote", vote }]);
     const [first] = known;
     const proof = first === undefined ? undefined : doubleVote(first, vote);
