@@ -135,7 +135,7 @@ export class VotingService implements Disposable {
       const state = this.status(txId)?.state;
       if (state === "decided" || state === "violated") ended.resolve();
     };
-    const timer = setTimeout(ended.resolve, waitMs);
+    const timer = setTimeout(ended.resolve, signal.aborted ? 0 : waitMs);
     signal.addEventListener("abort", () => ended.resolve());
     this.#watchers.add(look);
     look();
