@@ -13,7 +13,7 @@ import { QuorateError, UsageError } from "../src/base/errors.ts";
 import { VERSION } from "../src/base/version.ts";
 import { loadConfig, parseConfig } from "../src/node/config.ts";
 import { permissionFlags } from "../src/node/permissions.ts";
-import { bundle, firstError, runDeno } from "./bundle.ts";
+import { bundle, type BundleOptions, firstError, runDeno } from "./bundle.ts";
 
 /** What is made. */
 export interface CompileOptions {
@@ -31,6 +31,8 @@ export interface CompileOptions {
   readonly workDir?: string;
   /** Where the configuration will be on the party's host; default: where it is here. */
   readonly installedAt?: string;
+  /** The {@linkcode PROGRAM} in one file, where it is made already. */
+  readonly program?: string;
 }
 
 /** What was made. */
@@ -43,7 +45,8 @@ export interface Compiled {
   readonly programHash: string;
 }
 
-const ROOT = new URL("..", import.meta.url).pathname;
+/** What is behind the permissions of every party. */
+export const PROGRAM: BundleOptions = { root: new URL("..", import.meta.url).pathname, entry: "cli/main.ts" };
 /** The runtime's own variables that would open a TLS client or log its keys. */
 const DANGEROUS = ["NODE_TLS_REJECT_UNAUTHORIZED", "SSLKEYLOGFILE"];
 /** The file is the whole program. */
@@ -57,7 +60,7 @@ export async function compile(options: CompileOptions): Promise<Compiled> {
   }
   const path = resolve(options.out ?? `quorate-${party}`);
   const flags = flagsOf(options);
-  const program = await bundle({ root: ROOT, entry: "cli/main.ts" });
+  const program = options.program ?? await bundle(PROGRAM);
   if (format === "script") writeExecutable(path, headerOf(flags) + program);
   else await writeBinary(path, program, flags, target);
   writeFile(`${path}.permissions`, flags.join("\n") + "\n");

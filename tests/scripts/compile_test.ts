@@ -1,50 +1,121 @@
 import assert from "node:assert/strict";
-import { dirname, join } from "node:path";
-import { compile } from "../../scripts/compile.ts";
-import { partyConfig } from "../../src/node/config.ts";
-import { Cluster } from "../e2e/cluster.ts";
+import { join } from "node:path";
+import { bundle } from "../../scripts/bundle.ts";
+import { compile, type CompileOptions, PROGRAM } from "../../scripts/compile.ts";
+import type { UsageError } from "../../src/base/errors.ts";
+import { initCluster } from "../../src/node/init.ts";
 
-Deno.test("compile() makes one script per party that does its party's work and cannot read another's key", async () => {
-  using cluster = await Cluster.make(["alice", "bob"]);
-  const scripts = new Map<string, string>();
-  for (const party of cluster.names) {
-    const out = join(cluster.directory, `quorate-${party}`);
-    const { path, flags } = await compile({ config: cluster.config.path, party, out, format: "script" });
-    assert.deepEqual(Deno.readTextFileSync(`${path}.permissions`).trim().split("\n"), flags);
-    scripts.set(party, path);
+const { root } = PROGRAM;
+
+Deno.test("bundle() makes the same bytes in two directories, and names neither of them", async () => {
+  using copy = new Directory();
+  for (const part of ["deno.json", "deno.lock", "src", "cli"]) {
+    const { success } = await new Deno.Command("cp", { args: ["-r", join(root, part), copy.path] }).output();
+    assert.ok(success);
   }
-  const run = (party: string, ...args: string[]) =>
-    new Deno.Command(scripts.get(party) as string, {
-      args: [...args, "--config", cluster.config.path],
-      cwd: "/",
-      env: { PATH: `${dirname(Deno.execPath())}:/usr/bin:/bin`, NODE_TLS_REJECT_UNAUTHORIZED: "0" },
-    }).output();
-
-  const results = await Promise.all(
-    cluster.names.map((party) => run(party, "agree-random", "--party", party)),
-  );
-  const values = results.map(({ code, stdout, stderr }) => {
-    assert.equal(code, 0, new TextDecoder().decode(stderr));
-    return new TextDecoder().decode(stdout);
-  });
-  assert.equal(values[0], values[1]);
-
-  const key = partyConfig(cluster.config, "bob").keyPath;
-  const theft = await run(
-    "alice",
-    "key",
-    "verify",
-    "--public",
-    key,
-    "--signature",
-    key,
-    "--message",
-    "x",
-    "--party",
-    "alice",
-  );
-  assert.notEqual(theft.code, 0);
-  assert.match(new TextDecoder().decode(theft.stderr), /Requires read access|cannot read/);
-  const impersonation = await run("alice", "agree-random", "--party", "bob");
-  assert.notEqual(impersonation.code, 0);
+  const here = await bundle(PROGRAM);
+  const there = await bundle({ ...PROGRAM, root: copy.path });
+  assert.ok(here === there, "the two files differ");
+  assert.ok(!here.includes(root) && !here.includes(copy.path));
+  assert.doesNotMatch(here, /^\s*(?:\/\/ |")\.\.\//m, "nothing is named by its way from the checkout");
+  assert.match(here, /^\/\/ npm\/zod\//m);
+  assert.doesNotMatch(here, /\bimport\(\s*["'](?!node:)/, "nothing is left to be loaded later");
 });
+
+Deno.test("compile() lists the permissions beside the file, for the place where the configuration will be", async () => {
+  using cluster = await Cluster.make();
+  const { path, flags, programHash } = await compile({
+    ...cluster.options,
+    workDir: "/srv/in",
+    installedAt: "/etc/quorate/quorate.toml",
+  });
+  assert.deepEqual(Deno.readTextFileSync(`${path}.permissions`).trim().split("\n"), flags);
+  assert.equal((Deno.statSync(path).mode ?? 0) & 0o777, 0o755);
+  const [, header = ""] = Deno.readTextFileSync(path).split("\n");
+  for (const flag of flags) assert.ok(header.includes(` '${flag}' `), flag);
+  const lists = flags.filter((flag) => /read|write/.test(flag));
+  assert.deepEqual(lists, [
+    "--allow-read=/etc/quorate/quorate.toml,/etc/quorate/certs/ca.pem,/etc/quorate/certs/alice/cert.pem," +
+    "/etc/quorate/certs/operator/cert.pem,/etc/quorate/certs/operator/key.pem,/etc/quorate/certs/alice/key.pem," +
+    "/etc/quorate/data/alice,/srv/in",
+    "--allow-write=/etc/quorate/data/alice,/srv/in",
+  ]);
+  assert.match(programHash, /^[0-9a-f]{64}$/);
+});
+
+Deno.test("compile() refuses a target for a script, a party that is none, and a place that it cannot write", async () => {
+  using cluster = await Cluster.make();
+  const cases = [
+    [{ target: "aarch64-apple-darwin" }, "USAGE", /--target is for --format binary/],
+    [{ party: "mallory" }, "NOT_A_MEMBER", /mallory/],
+    [{ out: "/dev/null/x" }, "FILE_UNWRITABLE", /cannot write \/dev\/null\/x/],
+    [{ workDir: "/a,b" }, "CONFIG_INVALID", /cannot stand in a list of permissions/],
+  ] as const;
+  for (const [change, code, message] of cases) {
+    await assert.rejects(compile({ ...cluster.options, program: "", ...change }), isError(code, message));
+  }
+});
+
+Deno.test("compile() says in one sentence how to provide the runtime of a binary that cannot be had", async () => {
+  using cluster = await Cluster.make();
+  const path = join(cluster.path, "quorate-alice");
+  const { DENORT_BIN: _, ...rest } = Deno.env.toObject();
+  const run = async (env: Record<string, string>, ...args: string[]) => {
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "--frozen", "-A", join(root, "scripts/compile.ts")]
+        .concat("--config", cluster.options.config, "--party", "alice", "--out", path, ...args),
+      cwd: root,
+      clearEnv: true,
+      env: { ...rest, NO_COLOR: "1", ...env },
+    }).output();
+    assert.equal(code, 73);
+    assert.throws(() => Deno.statSync(path), Deno.errors.NotFound);
+    return new TextDecoder().decode(stderr);
+  };
+  const provide =
+    /: take denort from denort-\S+\.zip of Deno's release v\d+\.\d+\.\d+, and name the file in DENORT_BIN; or use --format script, which needs only deno\n$/;
+  const missing = await run({ DENORT_BIN: join(cluster.path, "denort") });
+  assert.match(
+    missing,
+    /^error FILE_UNWRITABLE: cannot make a binary: DENORT_BIN names \S+, which is not there/,
+  );
+  assert.match(missing, provide);
+  // Nothing is at this address, and nobody keeps the runtime of another system.
+  const offline = await run({ HTTPS_PROXY: "http://127.0.0.1:1" }, "--target", "aarch64-apple-darwin");
+  assert.match(offline, /^error FILE_UNWRITABLE: .* denort is not on this machine and cannot be downloaded/);
+  assert.match(offline, provide);
+  // The program deno makes a file too, which is only deno again.
+  const wrong = await run({ DENORT_BIN: Deno.execPath() });
+  assert.match(wrong, /^error FILE_UNWRITABLE: .*which is not the runtime denort of Deno \d.*\n$/);
+});
+
+function isError(code: string, message: RegExp): (error: unknown) => true {
+  return (error) => {
+    assert.equal((error as UsageError).code, code);
+    assert.match((error as UsageError).message, message);
+    return true;
+  };
+}
+
+/** A temporary directory, removed when disposed. */
+class Directory implements Disposable {
+  readonly path = Deno.makeTempDirSync({ prefix: "quorate-test-" });
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+/** The configuration of a new cluster. */
+class Cluster extends Directory {
+  get options(): CompileOptions {
+    const config = join(this.path, "cluster", "quorate.toml");
+    return { config, party: "alice", format: "script", out: join(this.path, "quorate-alice") };
+  }
+
+  static async make(): Promise<Cluster> {
+    const cluster = new Cluster();
+    await initCluster({ names: ["alice", "bob"], directory: join(cluster.path, "cluster"), cluster: "test" });
+    return cluster;
+  }
+}
