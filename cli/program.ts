@@ -10,15 +10,17 @@ import { addAgreeRandom } from "./agree_random.ts";
 import { addAudit } from "./audit.ts";
 import { addBackup } from "./backup.ts";
 import { addCert } from "./cert.ts";
+import { addCompletion } from "./completion.ts";
 import { addDemo } from "./demo.ts";
 import { addDoctor } from "./doctor.ts";
 import { addEvidence } from "./evidence.ts";
+import { addExamples } from "./examples.ts";
 import { addInfo } from "./info.ts";
 import { addInit } from "./init.ts";
 import { addKey } from "./key.ts";
 import { addMonitor } from "./monitor.ts";
 import { addNode } from "./node.ts";
-import { print } from "./output.ts";
+import { print, style, terminalColumns } from "./output.ts";
 import { addPeers } from "./peers.ts";
 import { addReputation } from "./reputation.ts";
 import { addSessions } from "./sessions.ts";
@@ -34,7 +36,10 @@ export function program(): Command {
     .option("--json", "print results and errors as JSON")
     .option("--timeout <seconds>", "how long to wait for others, instead of the configured time")
     .version(VERSION, "--version", "print the version")
-    .configureHelp({ showGlobalOptions: true });
+    .configureHelp({
+      showGlobalOptions: true,
+      styleTitle: (title) => style("bold", title, Deno.stdout),
+    });
   addInit(root);
   addAgreeRandom(root);
   addKey(root);
@@ -52,6 +57,8 @@ export function program(): Command {
   addEvidence(root);
   addReputation(root);
   addDemo(root);
+  addCompletion(root);
+  addExamples(root);
   throwErrors(root);
   return root;
 }
@@ -59,8 +66,13 @@ export function program(): Command {
 function throwErrors(command: Command): void {
   command.exitOverride().configureOutput({
     writeOut: (text) => print(false, undefined, text),
+    getOutHelpWidth: () => terminalColumns(Deno.stdout) ?? HELP_COLUMNS,
+    getOutHasColors: () => !Deno.noColor && Deno.stdout.isTerminal(),
     writeErr: () => {},
     outputError: () => {},
   });
   for (const child of command.commands) throwErrors(child);
 }
+
+/** Width of help that goes to a file or a pipe. */
+const HELP_COLUMNS = 80;
