@@ -17,9 +17,11 @@ import { makeRoster, type Roster } from "../session/roster.ts";
 import { directoryOf, reasonOf } from "../storage/files.ts";
 import type { TransportLimits } from "../transport/limits.ts";
 import { AUDIT_SHAPE, type AuditConfig, auditOf } from "./audit_config.ts";
+import { type ConfigKey, keysOf, namesAt } from "./config_schema.ts";
 import { NODE_SHAPE, type NodeConfig, nodeOf, TELEMETRY_SHAPE } from "./node_config.ts";
 import { type Address, address, number, parseAddress, path, text, whole } from "./config_values.ts";
 import { STORES_SHAPE, type StoresConfig, storesOf } from "./store_config.ts";
+import { TRANSPORT_SHAPE, transportOf } from "./transport_config.ts";
 import { VOTING_SHAPE, type VotingConfig, votingOf } from "./voting_config.ts";
 
 export { type Address, formatAddress, parseAddress } from "./config_values.ts";
@@ -134,7 +136,9 @@ export function parseConfig(text: string, path: string, environment: Environment
     keyPolicy: keyPolicyOf(file, sourceOf(["key_policy"], path, environment)),
     roster,
     parties,
-    transport: transportOf(file.transport ?? {}),
+    transport: transportOf(file.transport ?? {}, (sentence) => {
+      throw invalid(path, sentence);
+    }),
     voting: votingIn(file, path, roster),
   };
 }
@@ -142,6 +146,11 @@ export function parseConfig(text: string, path: string, environment: Environment
 /** The configuration of one party. @throws UsageError NOT_A_MEMBER that names the parties there are. */
 export function partyConfig(config: Config, name: string): PartyConfig {
   return config.parties[config.roster.named(name).index - 1] as PartyConfig;
+}
+
+/** Every key that a configuration may have. */
+export function configKeys(): ConfigKey[] {
+  return keysOf(FILE);
 }
 
 /** What a party's name is: it appears in policies, lists, paths and certificates. */
@@ -171,16 +180,7 @@ const PARTY = z.strictObject({
   identity_key_path: path("a private key"),
 }, { error: "a table" });
 
-const TRANSPORT = z.strictObject({
-  up_deadline_seconds: number(1, 60, "a number of seconds").optional(),
-  ping_interval_seconds: number(0.1, 3600, "a number of seconds").optional(),
-  silence_seconds: number(0.2, 3600, "a number of seconds").optional(),
-  link_age_seconds: number(60, 604_800, "a number of seconds").optional(),
-  retry_max_seconds: number(0.05, 600, "a number of seconds").optional(),
-  strangers_per_address: whole(1, 4096, "a whole number").optional(),
-  strangers_total: whole(1, 65536, "a whole number").optional(),
-  send_backlog_bytes: whole(1 << 20, 2 ** 32, "a whole number").optional(),
-}, { error: "a table" });
+const TRANSPORT = z.strictObject(TRANSPORT_SHAPE, { error: "a table" });
 
 const STORAGE = z.strictObject({
   sealing_key_file: path("a file of 32 bytes").optional(),
@@ -218,51 +218,16 @@ const FILE = z.strictObject({
 
 type File = z.infer<typeof FILE>;
 
-const TRANSPORT_LIMITS: Readonly<
-  Record<keyof z.infer<typeof TRANSPORT>, readonly [limit: keyof TransportLimits, factor: number]>
-> = {
-  up_deadline_seconds: ["upDeadlineMs", 1000],
-  ping_interval_seconds: ["pingIntervalMs", 1000],
-  silence_seconds: ["silenceMs", 1000],
-  link_age_seconds: ["linkAgeMs", 1000],
-  retry_max_seconds: ["retryMaxMs", 1000],
-  strangers_per_address: ["strangersPerAddress", 1],
-  strangers_total: ["strangersTotal", 1],
-  send_backlog_bytes: ["sendBacklogBytes", 1],
-};
+/** Every value outside `[[parties]]` by the variable that overrides it; tables within sections have none. */
+const OVERRIDES: ReadonlyMap<string, ConfigKey> = new Map(
+  configKeys().filter(({ path }) => path[0] !== "parties" && path.length < 3).map((key) => [
+    variableOf(key.path),
+    key,
+  ]),
+);
 
-/** Every value outside `[[parties]]`: where it is, and whether it is a number. */
-const OVERRIDES: ReadonlyMap<string, { readonly path: readonly string[]; readonly numeric: boolean }> =
-  new Map(
-    [
-      ...overridesOf([], FILE.shape),
-      ...overridesOf(["transport"], TRANSPORT.shape),
-      ...overridesOf(["storage"], STORAGE.shape),
-      ...overridesOf(["audit"], AUDIT.shape),
-      ...overridesOf(["node"], NODE.shape),
-      ...overridesOf(["telemetry"], TELEMETRY.shape),
-      ...overridesOf(["voting"], VOTING.shape),
-    ],
-  );
-
-function overridesOf(section: readonly string[], shape: Readonly<Record<string, z.ZodType>>) {
-  return Object.entries(shape)
-    .map(([key, schema]) => [key, typeOf(schema)] as const)
-    .filter(([, type]) => ["string", "enum", "number"].includes(type))
-    .map(([key, type]) => {
-      const path = [...section, key];
-      return [ENVIRONMENT_PREFIX + path.join("_").toUpperCase(), {
-        path,
-        numeric: type === "number",
-      }] as const;
-    });
-}
-
-function typeOf(schema: z.ZodType): string {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) {
-    return typeOf(schema.unwrap() as z.ZodType);
-  }
-  return schema.type;
+function variableOf(path: readonly PropertyKey[]): string {
+  return ENVIRONMENT_PREFIX + path.join("_").toUpperCase();
 }
 
 function tomlOf(text: string, path: string): Record<string, unknown> {
@@ -287,17 +252,24 @@ function overridden(raw: Record<string, unknown>, environment: Environment): Rec
         `the environment variable ${name} overrides nothing: there are ${known}`,
       );
     }
-    const isNumber = override.numeric && /^\d+(\.\d+)?$/.test(value);
     const [key, inner] = override.path as [string, string?];
-    if (inner === undefined) out[key] = isNumber ? Number(value) : value;
-    else out[key] = { ...(out[key] as object | undefined), [inner]: isNumber ? Number(value) : value };
+    const parsed = valueOf(override.type, value);
+    if (inner === undefined) out[key] = parsed;
+    else out[key] = { ...(out[key] as object | undefined), [inner]: parsed };
   }
   return out;
 }
 
+/** What a variable's text stands for. What it cannot stand for stays text, which the schema refuses. */
+function valueOf(type: ConfigKey["type"], text: string): unknown {
+  if (type === "number" && /^\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (type === "boolean" && /^(?:true|false)$/.test(text)) return text === "true";
+  return type === "list" ? text.split(",").map((entry) => entry.trim()) : text;
+}
+
 /** Where the value came from that is wrong. */
 function sourceOf(key: readonly PropertyKey[], file: string, environment: Environment): string {
-  const variable = ENVIRONMENT_PREFIX + key.join("_").toUpperCase();
+  const variable = variableOf(key);
   return variable in environment ? `the environment variable ${variable}` : file;
 }
 
@@ -307,7 +279,7 @@ function sentenceOf(issue: z.core.$ZodIssue, raw: unknown): string {
     const where = placeOf(issue.path);
     const keys = issue.keys.map((key) => where === "" ? key : `${where}.${key}`);
     return `there is no ${keys.length === 1 ? "key" : "keys"} ${keys.join(", ")}: expected are ${
-      knownKeys(issue.path).join(", ")
+      namesAt(FILE, issue.path).join(", ")
     }`;
   }
   const found = issue.path.reduce<unknown>(
@@ -315,20 +287,6 @@ function sentenceOf(issue: z.core.$ZodIssue, raw: unknown): string {
     raw,
   );
   return `${placeOf(issue.path) || "the file"} must be ${issue.message}: found ${described(found)}`;
-}
-
-function knownKeys(path: readonly PropertyKey[]): string[] {
-  const sections = {
-    parties: PARTY,
-    transport: TRANSPORT,
-    storage: STORAGE,
-    audit: AUDIT,
-    node: NODE,
-    telemetry: TELEMETRY,
-    voting: VOTING,
-  };
-  const { shape } = { ...sections }[String(path[0])] ?? FILE;
-  return Object.keys(shape);
 }
 
 function placeOf(path: readonly PropertyKey[]): string {
@@ -429,14 +387,6 @@ function votingIn({ voting }: File, source: string, roster: Roster): VotingConfi
     if (!(cause instanceof UsageError)) throw cause;
     throw invalid(source, `voting: ${cause.message}`, cause);
   }
-}
-
-function transportOf(section: z.infer<typeof TRANSPORT>): Partial<TransportLimits> {
-  const limits = Object.entries(section).map(([key, value]) => {
-    const [limit, factor] = TRANSPORT_LIMITS[key as keyof typeof TRANSPORT_LIMITS];
-    return [limit, value as number * factor];
-  });
-  return Object.fromEntries(limits);
 }
 
 function invalid(path: string, sentence: string, cause?: unknown): UsageError {
