@@ -7,6 +7,7 @@
 import { type Command, Option } from "commander";
 import { generateCommand, kindOf } from "../src/node/key_commands.ts";
 import { parsePolicy } from "../src/primitives/access.ts";
+import { KEY_PURPOSES, type KeyPurpose } from "../src/protocols/key_purpose.ts";
 import { withNode } from "./access.ts";
 import { optionsOf } from "./options.ts";
 import { print } from "./output.ts";
@@ -16,6 +17,7 @@ interface GenerateOptions {
   readonly curve: string;
   readonly scheme?: string;
   readonly policy?: string;
+  readonly purpose: KeyPurpose;
 }
 
 /** Adds the command. */
@@ -31,13 +33,19 @@ export function addKeyGenerate(key: Command): void {
       ]),
     )
     .option("--policy <text>", 'who may sign, as "and(alice, 2 of (bob, carol, dave))"')
+    .addOption(
+      new Option(
+        "--purpose <purpose>",
+        "approved-signing: signs what a quorum of voters approved, and nothing else",
+      ).choices(Object.keys(KEY_PURPOSES)).default("plain"),
+    )
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<GenerateOptions>(command);
-      const { key, curve, scheme, policy } = options;
+      const { key, curve, scheme, policy, purpose } = options;
       kindOf(options);
       if (policy !== undefined) parsePolicy(policy);
       await withNode(options, `key generate --key ${key}`, async (node) => {
-        const made = await node.call(generateCommand, { key, curve, scheme, policy });
+        const made = await node.call(generateCommand, { key, curve, scheme, policy, purpose });
         print(options.json, made, `${made["publicKey"]}\n`);
       });
     });

@@ -34,6 +34,7 @@ interface ExportOptions {
   readonly out: string;
   readonly format: PrivateKeyFormat;
   readonly understand?: boolean;
+  readonly withoutApproval?: boolean;
 }
 
 /** Adds `key import`. */
@@ -81,6 +82,10 @@ export function addKeyExportPrivate(key: Command): void {
     )
     .requiredOption("--out <file>", "the private key; a file that is not there yet")
     .addOption(new Option("--format <form>", "form of the key").choices(["pem", "jwk"]).default("pem"))
+    .option(
+      "--without-approval",
+      "for a key that signs only what a quorum approved: nobody is asked any more",
+    )
     .option("--understand", "that the key then exists whole, and whoever has the file can sign alone")
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<ExportOptions>(command);
@@ -96,7 +101,13 @@ export function addKeyExportPrivate(key: Command): void {
       requireWritable(out);
       // A key that has nowhere to go is not put together.
       if (isThere(out)) throw new UsageError("FILE_EXISTS", `${out} is there already: choose another --out`);
-      const made = await exportPrivateKey(configOf(options), { name, parties, directories, format });
+      const made = await exportPrivateKey(configOf(options), {
+        name,
+        parties,
+        directories,
+        format,
+        withoutApproval: options.withoutApproval === true,
+      });
       using text = made.text;
       writeNew(out, text.expose(), { code: "FILE_UNWRITABLE" });
       writeError(`warning: the private key of ${name} is in ${out}: whoever has it can sign alone`);

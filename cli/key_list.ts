@@ -31,9 +31,12 @@ export function addKeyList(key: Command): void {
     });
 }
 
-/** The curve, and the scheme where the curve has another one. */
-function kindText({ curve, scheme }: { readonly curve: string; readonly scheme?: string }): string {
-  return scheme === undefined || scheme === curve ? curve : `${curve} ${scheme}`;
+/** The curve, the scheme where the curve has another one, and what the key is for where that is something special. */
+function kindText(
+  { curve, scheme, purpose }: { readonly curve: string; readonly scheme?: string; readonly purpose: string },
+): string {
+  const kind = scheme === undefined || scheme === curve ? curve : `${curve} ${scheme}`;
+  return purpose === "plain" ? kind : `${kind} for ${purpose}`;
 }
 
 function backupText(
@@ -64,6 +67,6 @@ export function addKeyShow(key: Command): void {
 
 /** The public record of a key for people. */
 export function describeKey(record: Readonly<Record<string, unknown>>): string {
-  const names = ["key", "curve", "scheme", "policy", "publicKey", "keyId", "epoch"];
+  const names = ["key", "curve", "scheme", "purpose", "policy", "publicKey", "keyId", "epoch"];
   return table(names.filter((name) => name in record).map((name) => [name, String(record[name])]));
 }

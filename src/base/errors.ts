@@ -58,9 +58,19 @@ export const CODES = {
   ALREADY_VOTED: { exit: 1, meaning: "this node has voted for another value, and votes once" },
   ALREADY_DECIDED: { exit: 1, meaning: "the transaction is decided for another value" },
   TX_UNDECIDED: { exit: 2, meaning: "not enough equal votes for a decision are known here" },
+  TX_CONFLICT: { exit: 1, meaning: "the transaction's name is taken by another request" },
+  TX_EXPIRED: { exit: 1, meaning: "the time for votes is over at this node, and it has not voted" },
+  BALLOT_UNKNOWN: { exit: 64, meaning: "no proposal, or more than one, has a ballot that begins like this" },
   EVIDENCE_INVALID: { exit: 1, meaning: "a file that is to prove an offence does not" },
   VOTING_STOPPED: { exit: 1, meaning: "this node has stopped voting until an operator has looked" },
   LOCKS_FULL: { exit: 1, meaning: "no more votes can be locked" },
+  // Signing on approval.
+  APPROVAL_REQUIRED: { exit: 64, meaning: "the key signs only what a quorum has approved" },
+  KEY_PURPOSE: { exit: 64, meaning: "the key was made for another purpose" },
+  NODE_POLICY_WEAK: {
+    exit: 78,
+    meaning: "as many members as may cheat in a vote could sign with the key alone",
+  },
   // Backups.
   BACKUP_INVALID: { exit: 65, meaning: "a backup fails a check, or is of something else than was asked for" },
   BACKUP_STALE: { exit: 1, meaning: "a backup is of an earlier epoch: its share no longer fits the key" },

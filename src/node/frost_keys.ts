@@ -20,6 +20,8 @@ import { FROST_SUITES, type FrostScheme } from "../protocols/frost/suite.ts";
 import { type Definition, payloadHash } from "../protocols/protocol.ts";
 import type { RunningSession } from "../session/host.ts";
 import type { KeyEntry } from "../storage/local_store.ts";
+import type { KeyPurpose } from "../protocols/key_purpose.ts";
+import { requirePlain } from "./key_binding.ts";
 import { membersNamed, type RepairRequest } from "./key_epochs.ts";
 import type { LocalParty } from "./local_party.ts";
 import { quorumAmong } from "./signers.ts";
@@ -42,6 +44,8 @@ export interface FrostGenerateRequest {
   readonly scheme: FrostScheme;
   /** Who may sign: a threshold among parties. All parties in it take part. */
   readonly policy: AccessTree;
+  /** What the key is for, for ever. Default: `plain`. */
+  readonly purpose?: KeyPurpose;
 }
 
 /** What {@linkcode signWithFrost} needs. */
@@ -96,7 +100,7 @@ export function frostKeyInfo(local: LocalParty, name: string): FrostKeyInfo {
 export async function generateFrostKey(
   local: LocalParty,
   start: StartSession,
-  { name, scheme, policy }: FrostGenerateRequest,
+  { name, scheme, policy, purpose = "plain" }: FrostGenerateRequest,
   former: KeyEntry | undefined,
 ): Promise<FrostKeyInfo & Pick<FrostDkgResult, "outcome">> {
   const stored = former === undefined ? undefined : local.openFrostKey(former);
@@ -106,6 +110,7 @@ export async function generateFrostKey(
     scheme,
     policy,
     members: membersNamed(local.config.roster, leavesOf(policy)),
+    purpose,
     self: local.party.index,
     ...(stored === undefined || former === undefined
       ? {}
@@ -134,6 +139,7 @@ export async function signWithFrost(
   const { share } = local.openFrostKey(entry);
   using _share = share.share;
   const { record } = share;
+  requirePlain(record, request.name);
   const signers = quorumAmong(record, request, local.party.name, frostQuorumOf);
   const names = signers.map((index) => local.config.roster.nameOf(index));
   const key = { name: request.name, record, certificate: entry.certificate, signers: names };

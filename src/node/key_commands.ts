@@ -9,13 +9,16 @@ import { type Bytes, fromHex, hex } from "../base/bytes.ts";
 import { TransportError, UsageError } from "../base/errors.ts";
 import { type Curve, CURVES } from "../math/curve.ts";
 import { parsePolicy } from "../primitives/access.ts";
+import { KEY_PURPOSES, type KeyPurpose } from "../protocols/key_purpose.ts";
 import { formatPath } from "../protocols/ecdsa/derive.ts";
 import type { EcdsaSignature } from "../protocols/ecdsa/signature.ts";
 import type { FrostScheme } from "../protocols/frost/suite.ts";
 import type { KeyEntry, LocalStore } from "../storage/local_store.ts";
+import { recordOfStored } from "../protocols/reshare/held.ts";
 import { backedUpEpoch } from "./backup.ts";
 import { type AnyCommand, type NodeCommand, peersCommand, storeCommand } from "./command.ts";
 import { frostKeyInfo, isFrostInfo, isFrostKey, kindOfEntry } from "./frost_keys.ts";
+import type { LocalParty } from "./local_party.ts";
 import { type EpochInfo, keyInfo, type Party, type SignRequest, type SignResult } from "./party.ts";
 import { parsePrivateKey } from "./private_key.ts";
 import { recordOf } from "./public_key.ts";
@@ -24,6 +27,7 @@ const NAME = z.string().max(1024);
 const NAMES = z.array(NAME).max(64).readonly();
 const BYTES = z.instanceof(Uint8Array<ArrayBuffer>);
 const POLICY = z.string().max(65536);
+const PURPOSE = z.enum(Object.keys(KEY_PURPOSES) as [KeyPurpose, ...KeyPurpose[]]);
 const KIND = { curve: z.string(), scheme: z.string().optional() };
 
 /** The public record of a key, and what became of it in a command. */
@@ -60,8 +64,8 @@ export const agreeRandomCommand = peersCommand(
 /** Makes a key. */
 export const generateCommand = peersCommand(
   "key.generate",
-  z.strictObject({ key: NAME, ...KIND, policy: POLICY.optional() }),
-  async (party, { key: name, policy: text, ...kind }) => {
+  z.strictObject({ key: NAME, ...KIND, policy: POLICY.optional(), purpose: PURPOSE.optional() }),
+  async (party, { key: name, policy: text, purpose = "plain", ...kind }) => {
     const policy = text === undefined ? party.local.config.keyPolicy : parsePolicy(text);
     if (policy === undefined) {
       throw new UsageError(
@@ -71,8 +75,8 @@ export const generateCommand = peersCommand(
     }
     const chosen = kindOf(kind);
     const made = "scheme" in chosen
-      ? await party.generateFrostKey({ name, scheme: chosen.scheme, policy })
-      : await party.generateKey({ name, curve: chosen.curve, policy });
+      ? await party.generateFrostKey({ name, scheme: chosen.scheme, policy, purpose })
+      : await party.generateKey({ name, curve: chosen.curve, policy, purpose });
     return { ...recordOf(made), outcome: made.outcome } as Readonly<Record<string, unknown>>;
   },
   ({ key }) => key,
@@ -213,15 +217,19 @@ export const discardCommand = storeCommand(
 export const listCommand = storeCommand(
   "key.list",
   z.strictObject({}),
-  ({ store }) =>
-    store.keys().map(({ name, keyId, epoch, curve, state }) => ({
-      key: name,
-      keyId: hex(keyId),
-      epoch,
-      ...kindOfEntry({ curve }),
-      state,
-      ...backupOf(store, { keyId, epoch, state }),
-    })),
+  (local) =>
+    local.store.keys().map((entry) => {
+      const { name, keyId, epoch, curve, state } = entry;
+      return {
+        key: name,
+        keyId: hex(keyId),
+        epoch,
+        ...kindOfEntry({ curve }),
+        purpose: purposeOfEntry(local, entry),
+        state,
+        ...backupOf(local.store, { keyId, epoch, state }),
+      };
+    }),
 );
 
 /** One key, and how this party stands. */
@@ -372,6 +380,14 @@ function withKind(error: unknown): unknown {
     parties,
     ...(party === undefined ? {} : { party }),
   });
+}
+
+/** What a key that is stored here is for. */
+function purposeOfEntry(local: LocalParty, entry: KeyEntry): KeyPurpose {
+  const share = local.openShare(entry);
+  if (share === undefined) return recordOfStored(local.openStored(entry)).purpose;
+  share.share[Symbol.dispose]();
+  return share.record.purpose;
 }
 
 /** Whether this epoch of a key is backed up, and the newest one that is. A share that is not in use needs no backup. */

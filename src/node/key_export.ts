@@ -12,6 +12,7 @@ import { bytesToBigint, type Curve, type Scalar } from "../math/curve.ts";
 import { formatPolicy } from "../primitives/access.ts";
 import { encodeRecord, type KeyShare, quorumOf } from "../protocols/key_share.ts";
 import type { Config } from "./config.ts";
+import { requireExportable } from "./key_binding.ts";
 import { formatPrivateKey, type PrivateKeyFormat } from "./private_key.ts";
 import { withStoreCopy } from "./store_copy.ts";
 
@@ -25,6 +26,8 @@ export interface ExportRequest {
   readonly directories?: ReadonlyMap<string, string>;
   /** Form of the private key. */
   readonly format: PrivateKeyFormat;
+  /** Allows it for a key that signs only what a quorum has approved: whoever has the file asks nobody any more. Default: no. */
+  readonly withoutApproval?: boolean;
 }
 
 /** A private key as text. Disposing it erases the text. */
@@ -43,7 +46,7 @@ export interface ExportedKey {
  * Puts the private key together, and checks it against the public key that all members certified. Nothing changes in the stores,
  * and none of the parties may run. Where a party's directory is the configured one, its audit log says what was done.
  *
- * @throws UsageError NOT_QUALIFIED, EPOCH_MISMATCH, KEY_SCHEME, and whatever {@linkcode withStoreCopy} throws.
+ * @throws UsageError NOT_QUALIFIED, EPOCH_MISMATCH, KEY_SCHEME, APPROVAL_REQUIRED, and whatever {@linkcode withStoreCopy} throws.
  */
 export async function exportPrivateKey(config: Config, request: ExportRequest): Promise<ExportedKey> {
   const shares: KeyShare[] = [];
@@ -88,9 +91,16 @@ async function openShare(config: Config, request: ExportRequest, party: string):
       { party, ...(directory === undefined ? {} : { directory }) },
       (local) => {
         const entry = local.store.active(request.name);
+        const { share } = local.openKey(entry);
+        try {
+          if (request.withoutApproval !== true) requireExportable(share.record, request.name);
+        } catch (error) {
+          share.share[Symbol.dispose]();
+          throw error;
+        }
         // What leaves a party's own store is on record before it is out; a directory that was carried here may be read-only.
         if (directory === undefined) local.audit.noteKeyHere("key_exported", entry);
-        return local.openKey(entry).share;
+        return share;
       },
     );
   } catch (error) {

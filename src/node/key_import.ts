@@ -71,7 +71,15 @@ function wholeKey(local: LocalParty, request: ImportRequest, privateKey: Private
   const members = membersNamed(roster, [from]);
   const sid = sessionId(hash(Tag.keyImport, utf8(cluster), utf8(name), utf8(from), encoded));
   const record = {
-    keyId: makeKeyId({ curve, sid, publicKey, policyHash: policyHashOf({ policy, members }) }),
+    keyId: makeKeyId({
+      curve,
+      sid,
+      publicKey,
+      policyHash: policyHashOf({ policy, members }),
+      purpose: "plain",
+    }),
+    // Whoever has the private key whole can sign without asking anybody: approval would be a promise that nothing keeps.
+    purpose: "plain" as const,
     epoch: 0,
     curve,
     policy,

@@ -17,6 +17,7 @@ import { pairSetUp } from "../protocols/ecdsa/pair.ts";
 import { sign } from "../protocols/ecdsa/sign.ts";
 import { type SignInput, signProposal } from "../protocols/ecdsa/sign_opening.ts";
 import type { EcdsaSignature } from "../protocols/ecdsa/signature.ts";
+import type { KeyPurpose } from "../protocols/key_purpose.ts";
 import {
   type KeyShare,
   type Member,
@@ -70,6 +71,7 @@ import { type ImportRequest, openImported } from "./key_import.ts";
 import { type LocalParty, openLocal } from "./local_party.ts";
 import { type Network, type NetworkOptions, PartyNetwork } from "./network.ts";
 import type { PairStates } from "./pair_states.ts";
+import { requireBindable, requirePlain } from "./key_binding.ts";
 import { noteUnattributed, quorumAmong } from "./signers.ts";
 
 /** What one request to a party says of itself. */
@@ -113,6 +115,8 @@ export interface GenerateRequest {
   readonly curve: Curve;
   /** Who may sign. All parties in it take part. */
   readonly policy: AccessTree;
+  /** What the key is for, for ever. Default: `plain`. */
+  readonly purpose?: KeyPurpose;
 }
 
 /** What {@linkcode Party.sign} needs. */
@@ -211,10 +215,12 @@ export class Party {
    * Makes a key with all parties of its policy, and sets up its pairs. A generation that crashed, here or elsewhere, is
    * completed by running it again at all parties.
    *
-   * @throws UsageError KEY_EXISTS where all parties are known to have a key of that name.
+   * @throws UsageError KEY_EXISTS where all parties are known to have a key of that name; NODE_POLICY_WEAK where approval would bind
+   * nobody.
    */
   async generateKey(request: GenerateRequest): Promise<PublicKeyInfo & Pick<DkgResult, "outcome">> {
     const { store, party } = this.#local;
+    requireBindable(this.#local.config, request);
     const former = this.#former(request.name, "ecdsa");
     const stored = former === undefined ? undefined : this.#local.openKey(former);
     using _stored = stored?.share.share;
@@ -223,6 +229,7 @@ export class Party {
       curve: request.curve,
       policy: request.policy,
       members: this.#members(request.policy),
+      purpose: request.purpose ?? "plain",
       self: party.index,
       ...(stored === undefined || former === undefined
         ? {}
@@ -248,6 +255,7 @@ export class Party {
   async generateFrostKey(
     request: FrostGenerateRequest,
   ): Promise<FrostKeyInfo & { readonly outcome: DkgResult["outcome"] }> {
+    requireBindable(this.#local.config, request);
     const former = this.#former(request.name, "frost");
     const made = await generateFrostKey(this.#local, this.#starter, request, former);
     return this.#audit.noteKey("key_generated", made);
@@ -280,6 +288,7 @@ export class Party {
     const entry = store.active(request.name);
     const { share } = this.#local.openKey(entry);
     using _share = share.share;
+    requirePlain(share.record, request.name);
     const quorum = quorumAmong(share.record, request, this.#local.party.name, quorumOf);
     const signers = quorum.active.map((index) => config.roster.nameOf(index));
     const signingKey = childKey(share, request.path ?? "m");
@@ -346,6 +355,8 @@ export class Party {
     this.#requireEcdsa(name, "another policy is for a new key");
     using held = openHeld(this.#local, name);
     const input = reshareInput(this.#local, held, request);
+    const purpose = activeShare(held.epochs)?.share.record.purpose;
+    if (purpose !== undefined) requireBindable(this.#local.config, { policy: request.policy, purpose });
     const parties = [...input.members, ...input.witnesses].map(({ index }) => index);
     if (!parties.includes(input.self) && activeShare(held.epochs) !== undefined) {
       return this.#audit.noteKey("key_reshared", await this.#awaitDeparture(name, parties));

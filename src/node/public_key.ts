@@ -11,6 +11,7 @@ import { type Curve, CURVES, type Point } from "../math/curve.ts";
 import { fromPem, toPem } from "../pki/pem.ts";
 import { identityText } from "../pki/identity.ts";
 import { formatPolicy } from "../primitives/access.ts";
+import type { KeyPurpose } from "../protocols/key_purpose.ts";
 import { FROST_SUITES, type FrostSuite } from "../protocols/frost/suite.ts";
 import { type FrostKeyInfo, isFrostInfo } from "./frost_keys.ts";
 import type { KeyInfo } from "./party.ts";
@@ -65,6 +66,7 @@ export function recordOf(info: KeyInfo): Record<string, unknown> {
     key: name,
     keyId: hex(record.keyId),
     epoch: record.epoch,
+    ...purposeOf(record),
     curve: curve.name,
     policy: formatPolicy(record.policy),
     publicKey: hex(curve.encodePoint(record.publicKey)),
@@ -153,6 +155,7 @@ function frostRecordOf({ name, record, certificate }: FrostKeyInfo): Record<stri
     key: name,
     keyId: hex(record.keyId),
     epoch: record.epoch,
+    ...purposeOf(record),
     curve: group.name,
     scheme: suite.scheme,
     policy: formatPolicy(record.policy),
@@ -167,6 +170,11 @@ function frostRecordOf({ name, record, certificate }: FrostKeyInfo): Record<stri
     })),
     certificate: hex(certificate),
   };
+}
+
+/** Records of plain keys are as they were before there were purposes. */
+function purposeOf({ purpose }: KeyInfo["record"]): { readonly purpose?: KeyPurpose } {
+  return purpose === "plain" ? {} : { purpose };
 }
 
 function bip340Key(digits: string, what: string): FrostPublicKey {

@@ -75,6 +75,7 @@ const COMMON = {
   }),
   keyId: digits(32),
   epoch: z.number().int().min(0).max(0xffffffff),
+  purpose: z.enum(["approved-signing", "decision"]).optional(),
   policy: z.string().max(64 * 1024),
   certificate: z.string().max(256 * 1024).regex(/^(?:[0-9a-f]{2})*$/, {
     error: "expected are hexadecimal digits",
@@ -118,6 +119,7 @@ function frostRecordFrom(file: z.infer<typeof FROST_RECORD>): FrostKeyRecord {
   }
   return {
     keyId: keyId(Uint8Array.fromHex(file.keyId)),
+    purpose: file.purpose ?? "plain",
     epoch: file.epoch,
     suite,
     policy,
@@ -146,6 +148,7 @@ function recordFrom(file: z.infer<typeof RECORD>): PublicKeyRecord {
   const pointOf = (text: string) => curve.decodePoint(Uint8Array.fromHex(text));
   return {
     keyId: keyId(Uint8Array.fromHex(file.keyId)),
+    purpose: file.purpose ?? "plain",
     epoch: file.epoch,
     curve,
     policy,

@@ -14,12 +14,14 @@ import {
   fixed,
   list,
   map,
+  type Reader,
   struct,
   text,
   U16,
   U32,
   U8,
   vector,
+  type Writer,
 } from "../base/codec.ts";
 import { invariant, UsageError } from "../base/errors.ts";
 import { Secret } from "../base/secret.ts";
@@ -34,6 +36,7 @@ import {
 } from "../primitives/access.ts";
 import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
+import { boundPurposeCodec, type KeyPurpose, purposeParts } from "./key_purpose.ts";
 
 /** A member of a key's access structure. */
 export interface Member {
@@ -47,8 +50,10 @@ export interface Member {
 
 /** What everybody may know of a key in one epoch. */
 export interface PublicKeyRecord {
-  /** `H("key-id"; curve, DKG sid, Q, policyHash)`, fixed for the life of the key. */
+  /** `H("key-id"; curve, DKG sid, Q, policyHash)`, with the purpose where it has one, fixed for the life of the key. */
   readonly keyId: KeyId;
+  /** What the key is for: part of the key id. */
+  readonly purpose: KeyPurpose;
   /** 0 after key generation, one more per refresh or reshare. */
   readonly epoch: number;
   /** The curve of the key. */
@@ -104,17 +109,27 @@ export function quorumOf(
   return { active: [...coefficients.keys()], coefficients };
 }
 
-/** `H("key-id"; curve, DKG sid, Q, policyHash)`. @source SPEC 0.3 */
+/** `H("key-id"; curve, DKG sid, Q, policyHash)`, and the purpose of a key that is not plain as one part more. @source SPEC 0.3 */
 export function makeKeyId(
   input: {
     readonly curve: Curve;
     readonly sid: SessionId;
     readonly publicKey: Point;
     readonly policyHash: Bytes;
+    readonly purpose: KeyPurpose;
   },
 ): KeyId {
-  const { curve, sid, publicKey } = input;
-  return keyId(hash(Tag.keyId, encodeCurve(curve), sid, curve.encodePoint(publicKey), input.policyHash));
+  const { curve, sid, publicKey, policyHash, purpose } = input;
+  return keyId(
+    hash(
+      Tag.keyId,
+      encodeCurve(curve),
+      sid,
+      curve.encodePoint(publicKey),
+      policyHash,
+      ...purposeParts(purpose),
+    ),
+  );
 }
 
 /** The policy hash of a record (SPEC 0.3). */
@@ -155,13 +170,13 @@ export function checkMembers(policy: AccessTree, members: readonly Member[]): vo
   }
 }
 
-/** A public record: version 1. */
+/** A public record: version 1 of a plain key, version 2 of one with another purpose. */
 export const publicKeyRecordCodec: Codec<PublicKeyRecord> = {
-  sizeMax: 1 + 1 + 32 + 4 + accessTreeCodec.sizeMax + 2 +
+  sizeMax: 1 + 1 + 1 + 32 + 4 + accessTreeCodec.sizeMax + 2 +
     ACCESS_LIMITS.leavesMax * (2 + 2 + ACCESS_LIMITS.nameBytesMax + 32 + 33) + 33 + 32,
   write(out, record) {
     const { curve } = record;
-    version.write(out, RECORD_VERSION);
+    writeRecordVersion(out, record);
     curveCodec.write(out, curve);
     head.write(out, record);
     curve.pointCodec.write(out, record.publicKey);
@@ -172,7 +187,7 @@ export const publicKeyRecordCodec: Codec<PublicKeyRecord> = {
     }
   },
   read(input) {
-    if (version.read(input) !== RECORD_VERSION) throw new DecodeError("a record of an unknown version");
+    const purpose = readRecordVersion(input);
     const curve = curveCodec.read(input);
     const { policy, members, ...rest } = head.read(input);
     try {
@@ -183,7 +198,7 @@ export const publicKeyRecordCodec: Codec<PublicKeyRecord> = {
     const publicKey = curve.pointCodec.read(input);
     const shares = vector(curve.pointCodec, members.length).read(input);
     const publicShares = new Map(members.map((member, k) => [member.index, shares[k] as Point]));
-    return { ...rest, curve, policy, members, publicKey, publicShares };
+    return { ...rest, purpose, curve, policy, members, publicKey, publicShares };
   },
 };
 
@@ -231,9 +246,24 @@ export function decodeKeyShare(bytes: Uint8Array): KeyShare {
   return decode(keyShareCodec, bytes);
 }
 
-const RECORD_VERSION = 1;
+const RECORD_PLAIN = 1;
+const RECORD_BOUND = 2;
 const SHARE_VERSION = 1;
 const version = U8;
+
+/** Begins a record: its version, and the purpose where it has one. */
+export function writeRecordVersion(out: Writer, { purpose }: Pick<PublicKeyRecord, "purpose">): void {
+  version.write(out, purpose === "plain" ? RECORD_PLAIN : RECORD_BOUND);
+  if (purpose !== "plain") boundPurposeCodec.write(out, purpose);
+}
+
+/** The purpose of a record, from how it begins. @throws DecodeError */
+export function readRecordVersion(input: Reader): KeyPurpose {
+  const found = version.read(input);
+  if (found === RECORD_PLAIN) return "plain";
+  if (found === RECORD_BOUND) return boundPurposeCodec.read(input);
+  throw new DecodeError("a record of an unknown version");
+}
 
 /** A curve by its number. */
 export const curveCodec: Codec<Curve> = map(U8, (curve: Curve) => curve.id, (id) => {

@@ -15,6 +15,7 @@ import type { Rng } from "../base/rng.ts";
 import type { Secret } from "../base/secret.ts";
 import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
+import type { BoundRelease } from "./bound.ts";
 
 /** Everything a protocol may know of the world. */
 export interface Session {
@@ -160,6 +161,8 @@ export type JournalRecord =
     readonly epoch: number;
     readonly sid: SessionId;
     readonly payloadHash: Bytes;
+    /** Of a key with a purpose: the lock that has to be held, and is released with this record. */
+    readonly bound?: BoundRelease;
   };
 
 /** One SoftSpoken check that is about to run. */

@@ -217,7 +217,7 @@ Deno.test("quorate key list, show, export-public and verify show a key that was 
     /^treasury {2}p256 {2}active {2}epoch 0 {2}[0-9a-f]{16} {2}not backed up\n$/,
   );
   const [listed] = JSON.parse((await quorate("key", "list", "--json", ...here)).stdout);
-  assert.equal(listed.state, "active");
+  assert.deepEqual([listed.state, listed.purpose], ["active", "plain"]);
   const shown = JSON.parse((await quorate("key", "show", ...key, "--json", ...here)).stdout);
   assert.equal(shown.policy, "2 of (alice, bob)");
   assert.deepEqual(shown.pairs, [{ peer: "alice", status: "ok" }]);

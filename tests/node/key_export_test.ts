@@ -34,6 +34,7 @@ function shareOf(config: Config, self: string, dealing: Dealing = {}): KeyShare 
   const at = (index: number) => curve.scalar(x + slope * BigInt(index));
   const record = {
     keyId: keyId(new Uint8Array(32).fill(id)),
+    purpose: "plain" as const,
     epoch: 0,
     curve,
     policy: parsePolicy(`2 of (${NAMES.join(", ")})`),

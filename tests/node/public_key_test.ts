@@ -31,6 +31,7 @@ function infoOf(name: keyof typeof CURVES): PublicKeyInfo {
     certificate: rng.bytes(10),
     record: {
       keyId: rng.bytes(32) as never,
+      purpose: "plain",
       epoch: 3,
       curve,
       policy: parsePolicy("2 of (alice, bob)"),

@@ -395,7 +395,7 @@ function* deviating(
 ): Protocol<DkgResult> {
   const { curve, policy, members } = input;
   const { id: sid, self } = session;
-  const context = { sid, curve, policy, members, self };
+  const context = { sid, curve, policy, members, purpose: "plain", self } as const;
   const { commit, open, certify } = dkgRounds(curve);
   const honest = dealOwn(context, session.rng);
   const own = how.deal?.(context, honest) ?? honest;
@@ -584,7 +584,7 @@ Deno.test("dkg fails at the certificate where parties were shown different chain
   // Without echo only the certificate notices: bob opens differently to alice, and alters her view of his commitment too.
   const group = makeGroup(POLICIES[0] as string);
   const sid = group.rng.bytes(32) as DkgContext["sid"];
-  const context: DkgContext = { ...group.input(BOB), sid };
+  const context: DkgContext = { ...group.input(BOB), purpose: "plain", sid };
   const other = dealOwn(context, seededRng("other"));
   const outcomes = run(group, {
     sid,
@@ -609,7 +609,11 @@ for (
 ) {
   Deno.test(`combine() refuses ${what} and names nobody`, () => {
     const group = makeGroup("2 of (alice, bob)");
-    const context: DkgContext = { ...group.input(ALICE), sid: group.rng.bytes(32) as DkgContext["sid"] };
+    const context: DkgContext = {
+      ...group.input(ALICE),
+      purpose: "plain",
+      sid: group.rng.bytes(32) as DkgContext["sid"],
+    };
     const openings = new Map<PartyId, Opening>();
     const shares = new Map<PartyId, Scalar>();
     for (const [k, party] of [ALICE, BOB].entries()) {
@@ -624,7 +628,11 @@ for (
 
 Deno.test("combine() asserts that the shares that it adds up are all there and right", () => {
   const group = makeGroup("2 of (alice, bob)");
-  const context: DkgContext = { ...group.input(ALICE), sid: group.rng.bytes(32) as DkgContext["sid"] };
+  const context: DkgContext = {
+    ...group.input(ALICE),
+    purpose: "plain",
+    sid: group.rng.bytes(32) as DkgContext["sid"],
+  };
   const dealt = [ALICE, BOB].map((party) =>
     [party, dealOwn({ ...context, self: party }, group.rng)] as const
   );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { keyId, partyId, sessionId } from "../../src/base/brands.ts";
-import { concat } from "../../src/base/bytes.ts";
+import { concat, utf8 } from "../../src/base/bytes.ts";
 import { DecodeError } from "../../src/base/codec.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { Secret } from "../../src/base/secret.ts";
@@ -29,6 +29,7 @@ function example(curve = secp256k1): KeyShare {
   const publicShares = new Map(members.map(({ index }) => [index, curve.mulBase(curve.randomScalar(rng))]));
   const record: PublicKeyRecord = {
     keyId: keyId(rng.bytes(32)),
+    purpose: "plain",
     epoch: 7,
     curve,
     policy: input(partyId(1)).policy,
@@ -83,7 +84,7 @@ Deno.test("decodeRecord() reads nothing that encodeRecord() would write otherwis
 Deno.test("decodeRecord() and decodeKeyShare() refuse unknown versions and curves", () => {
   const share = example();
   const record = encodeRecord(share.record);
-  assert.throws(() => decodeRecord(concat(Uint8Array.of(2), record.subarray(1))), /unknown version/);
+  assert.throws(() => decodeRecord(concat(Uint8Array.of(3), record.subarray(1))), /unknown version/);
   assert.throws(
     () => decodeRecord(concat(Uint8Array.of(1, 3), record.subarray(2))),
     /curve of an unknown number/,
@@ -158,10 +159,12 @@ Deno.test("checkMembers() names the party that is too many, missing or out of or
 Deno.test("makeKeyId() is the hash of SPEC 0.3", () => {
   const [sid, policyHash] = [sessionId(new Uint8Array(32).fill(1)), new Uint8Array(32).fill(2)];
   for (const curve of Object.values(CURVES)) {
-    assert.deepEqual(
-      makeKeyId({ curve, sid, publicKey: curve.base, policyHash }),
-      hash(Tag.keyId, encodeCurve(curve), sid, curve.encodePoint(curve.base), policyHash),
-    );
+    const parts = [encodeCurve(curve), sid, curve.encodePoint(curve.base), policyHash];
+    const input = { curve, sid, publicKey: curve.base, policyHash };
+    assert.deepEqual(makeKeyId({ ...input, purpose: "plain" }), hash(Tag.keyId, ...parts));
+    for (const purpose of ["approved-signing", "decision"] as const) {
+      assert.deepEqual(makeKeyId({ ...input, purpose }), hash(Tag.keyId, ...parts, utf8(purpose)));
+    }
   }
 });
 

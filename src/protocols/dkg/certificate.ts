@@ -119,8 +119,8 @@ export function originOf({ record, sid, lineage }: Omit<Endorsed, "transcript">)
 
 /** True iff the key id of the record is the one of this origin. */
 export function isOriginOf({ sid, policyHash }: Origin, record: PublicKeyRecord): boolean {
-  const { curve, publicKey } = record;
-  return equal(makeKeyId({ curve, sid, publicKey, policyHash }), record.keyId);
+  const { curve, publicKey, purpose } = record;
+  return equal(makeKeyId({ curve, sid, publicKey, policyHash, purpose }), record.keyId);
 }
 
 /** The signature of a witness, who has no share of the new epoch. */

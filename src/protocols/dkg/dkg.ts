@@ -19,6 +19,7 @@ import { decode, DecodeError, encode } from "../../base/codec.ts";
 import { CheaterError, invariant, UsageError } from "../../base/errors.ts";
 import type { Curve, Scalar } from "../../math/curve.ts";
 import { type AccessTree, checkPolicy, formatPolicy } from "../../primitives/access.ts";
+import { type KeyPurpose, purposeFacts } from "../key_purpose.ts";
 import { checkMembers, type KeyShare, type Member, policyHashOf } from "../key_share.ts";
 import {
   compute,
@@ -57,6 +58,8 @@ export interface DkgInput {
    * All of them take part.
    */
   readonly members: readonly Member[];
+  /** What the key is for: compared in round 0, and part of its key id for ever. Default: `plain`. */
+  readonly purpose?: KeyPurpose;
   /** This party. */
   readonly self: PartyId;
   /** Accepts a policy that one party alone satisfies. Default: refused. */
@@ -151,9 +154,9 @@ function* run(session: Session, input: DkgInput): Protocol<DkgResult> {
 
 /** Rounds 1 and 2: makes the share and stores it as PENDING, together with the endorsement that nobody has seen yet. */
 function* generate(session: Session, input: DkgInput): Generator<Step, StoredKey, unknown> {
-  const { curve, policy, members, keyName } = input;
+  const { curve, policy, members, keyName, purpose = "plain" } = input;
   const { id: sid, self } = session;
-  const context: DkgContext = { sid, curve, policy, members, self };
+  const context: DkgContext = { sid, curve, policy, members, purpose, self };
   const { commit: R1, open: R2 } = dkgRounds(curve);
 
   const own = yield* compute(() => dealOwn(context, session.rng), undefined);
@@ -305,7 +308,7 @@ function nameOf({ members }: Pick<DkgInput, "members">, party: PartyId): string 
 
 /** Checks the input and says what must be equal at all members. */
 function proposal(input: DkgInput): Proposal {
-  const { keyName, curve, policy, members, self, stored } = input;
+  const { keyName, curve, policy, members, purpose = "plain", self, stored } = input;
   const nameBytes = utf8(keyName).length;
   if (nameBytes === 0 || nameBytes > KEY_NAME_BYTES_MAX) {
     throw new UsageError(
@@ -331,11 +334,18 @@ function proposal(input: DkgInput): Proposal {
       }): choose another name`,
     );
   }
+  if (record !== undefined && record.purpose !== purpose) {
+    throw new UsageError(
+      "KEY_EXISTS",
+      `a key ${keyName} exists here for another purpose (${record.purpose}): choose another name`,
+    );
+  }
   return {
     params: [
       { name: "curve", value: utf8(curve.name) },
       // For people: what is bound is policyHash.
       { name: "policy", value: utf8(formatPolicy(policy).slice(0, 200)) },
+      ...purposeFacts(purpose),
     ],
     policyHash,
     keyId: EMPTY,

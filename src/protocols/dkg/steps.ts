@@ -23,6 +23,7 @@ import {
 import { hash } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
 import * as pok from "../../zk/schnorr_pok.ts";
+import type { KeyPurpose } from "../key_purpose.ts";
 import { type KeyShare, makeKeyId, type Member, policyHashOf } from "../key_share.ts";
 import { committedBytes, type Opening, openingCodec } from "./messages.ts";
 
@@ -36,6 +37,8 @@ export interface DkgContext {
   readonly policy: AccessTree;
   /** Ascending by index. */
   readonly members: readonly Member[];
+  /** What the key is for. */
+  readonly purpose: KeyPurpose;
   /** This party. */
   readonly self: PartyId;
 }
@@ -119,7 +122,7 @@ export function combine(
   openings: ReadonlyMap<PartyId, Opening>,
   shares: ReadonlyMap<PartyId, Scalar>,
 ): KeyShare {
-  const { sid, curve, policy, members, self } = context;
+  const { sid, curve, policy, members, self, purpose } = context;
   const all = members.map((member) => openings.get(member.index) as Opening);
   const sum = sumCommitments(all.map((opening) => opening.coefficients));
   const byName = publicSharesVartime(policy, sum);
@@ -140,10 +143,10 @@ export function combine(
     curve.mulBase(x).equals(publicShares.get(self) as Point),
     "the own share is not the logarithm of its public share",
   );
-  const keyId = makeKeyId({ curve, sid, publicKey, policyHash: policyHashOf(context) });
+  const keyId = makeKeyId({ curve, sid, publicKey, policyHash: policyHashOf(context), purpose });
   const chainCode = hash(Tag.chainCode, sid, ...all.map((opening) => opening.chainCode));
   return {
-    record: { keyId, epoch: 0, curve, policy, members, publicKey, publicShares, chainCode },
+    record: { keyId, purpose, epoch: 0, curve, policy, members, publicKey, publicShares, chainCode },
     self,
     share: new Secret(curve.encodeScalar(x)),
   };

@@ -23,6 +23,7 @@ import { CheaterError, UsageError } from "../../base/errors.ts";
 import { bytesToBigint, type Curve, type Point, type Scalar } from "../../math/curve.ts";
 import { hash } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
+import { boundRelease } from "../bound.ts";
 import {
   blame,
   compute,
@@ -179,6 +180,7 @@ function* signWith(
     epoch,
     sid: session.id,
     payloadHash: payloadHash(proposal.payload),
+    ...boundRelease(input.bound),
   });
   const share: ShareMessage = { u, w, check: hash(Tag.signR, session.id, curve.encodePoint(R)) };
   const receivers = receiversOf(input);

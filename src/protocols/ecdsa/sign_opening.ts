@@ -11,6 +11,14 @@ import type { PartyId } from "../../base/brands.ts";
 import { type Bytes, concat, equal, u16, utf8 } from "../../base/bytes.ts";
 import { invariant, TransportError, UsageError } from "../../base/errors.ts";
 import type { Scalar } from "../../math/curve.ts";
+import {
+  admitClocks,
+  boundFacts,
+  type BoundSigning,
+  CLOCK_BYTES,
+  clockOffer,
+  requireBound,
+} from "../bound.ts";
 import { type KeyShare, policyHashOf } from "../key_share.ts";
 import type { Proposal, Unsettled } from "../protocol.ts";
 import type { PairState } from "./pair_state.ts";
@@ -36,6 +44,8 @@ export interface SignInput {
   readonly path?: string;
   /** Default: `"aes"`. */
   readonly sym?: SymSuite;
+  /** What approved this, where the key has a purpose. */
+  readonly bound?: BoundSigning;
   /** The state of a pair at the moment of the call: it may be mended while the session opens. */
   readonly pairs: (peer: PartyId) => PairState | undefined;
   /** Whether the pair is banned in this epoch. */
@@ -72,13 +82,17 @@ export function signProposal(input: SignInput): Proposal {
       { name: "signers", value: concat(...input.signers.map(u16)) },
       { name: "receivers", value: concat(...receiversOf(input).map(u16)) },
       { name: "low s", value: utf8(input.lowS === false ? "no" : "yes") },
+      ...boundFacts(input.bound),
     ],
   };
 }
 
-/** The first 16 bytes of the pair's tag with every other signer, ascending; zeros where there is no state. */
+/** The first 16 bytes of the pair's tag with every other signer, ascending; zeros where there is no state. Then the clock. */
 export function signOffer(input: SignInput): Bytes {
-  return concat(...others(input.signers, input.share.self).map((peer) => ownTag(input, peer)));
+  return concat(
+    ...others(input.signers, input.share.self).map((peer) => ownTag(input, peer)),
+    ...clockOffer(input.bound),
+  );
 }
 
 /**
@@ -94,12 +108,14 @@ export function unsettledPairs(
   refuseBurned(input);
   const mine: PartyId[] = [], elsewhere: (readonly [PartyId, PartyId])[] = [];
   for (const [party, offer] of offers) {
-    if (offer.length !== TAG_BYTES * (input.signers.length - 1)) {
+    const clock = input.bound === undefined ? 0 : CLOCK_BYTES;
+    if (offer.length !== TAG_BYTES * (input.signers.length - 1) + clock) {
       throw new TransportError("PEER_REFUSED", `party ${party} opens the session with malformed pair tags`, {
         parties: [party],
       });
     }
   }
+  admitClocks(input.bound, offers);
   for (const i of input.signers) {
     for (const j of input.signers) {
       const left = offers.get(i), right = offers.get(j);
@@ -178,6 +194,7 @@ function checkInput(input: SignInput): void {
     ? "the receivers are signers, ascending, each once, at least one"
     : undefined;
   if (wrong !== undefined) throw new UsageError("USAGE", wrong);
+  requireBound(share.record, input.bound);
   refuseBurned(input);
 }
 

@@ -27,6 +27,7 @@ import { hash } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
 import { wayOf } from "../dkg/dkg.ts";
 import { encodeOffer, KEY_NAME_BYTES_MAX, type KeyState } from "../dkg/stored_key.ts";
+import { type KeyPurpose, purposeFacts } from "../key_purpose.ts";
 import { checkMembers, type Member, policyHashOf } from "../key_share.ts";
 import {
   compute,
@@ -53,6 +54,8 @@ export interface FrostDkgInput {
   readonly policy: AccessTree;
   /** One per leaf, ascending by index, with the identity keys of the roster. All of them take part. */
   readonly members: readonly Member[];
+  /** What the key is for: compared in round 0, and part of its key id for ever. Default: `plain`. */
+  readonly purpose?: KeyPurpose;
   /** This party. */
   readonly self: PartyId;
   /** The key that this party has under that name from an earlier run. It stays the caller's to dispose. */
@@ -297,7 +300,7 @@ function combine(
 
 /** The public record of noble's result. @throws CheaterError UNATTRIBUTABLE where a sum of dealings is the identity. */
 function recordOf({ suite, input, session, idOf }: Dealer, key: Key): FrostKeyRecord {
-  const { policy, members } = input;
+  const { policy, members, purpose = "plain" } = input;
   try {
     // The highest coefficient too: without it fewer parties than the policy says would be enough.
     const [publicKey] = key.public.commitments.map((point) => suite.group.decodePoint(point)) as [Point];
@@ -305,8 +308,8 @@ function recordOf({ suite, input, session, idOf }: Dealer, key: Key): FrostKeyRe
       const X = key.public.verifyingShares[idOf(index)] as Uint8Array;
       return [index, suite.group.decodePoint(X)];
     }));
-    const keyId = makeFrostKeyId({ suite, sid: session.id, publicKey, policy, members });
-    return { keyId, epoch: 0, suite, policy, members, publicKey, publicShares };
+    const keyId = makeFrostKeyId({ suite, sid: session.id, publicKey, policy, members, purpose });
+    return { keyId, purpose, epoch: 0, suite, policy, members, publicKey, publicShares };
   } catch (error) {
     throw error instanceof DecodeError ? degenerate(2) : error;
   }
@@ -374,7 +377,7 @@ function packageOf({ suite: { group }, idOf }: Dealer, party: PartyId, m: FrostD
 
 /** Checks the input and says what must be equal at all members. */
 function proposal(input: FrostDkgInput): Proposal {
-  const { keyName, scheme, policy, members, self, stored } = input;
+  const { keyName, scheme, policy, members, purpose = "plain", self, stored } = input;
   const nameBytes = utf8(keyName).length;
   if (nameBytes === 0 || nameBytes > KEY_NAME_BYTES_MAX) {
     throw new UsageError(
@@ -400,11 +403,18 @@ function proposal(input: FrostDkgInput): Proposal {
       }): choose another name`,
     );
   }
+  if (record !== undefined && record.purpose !== purpose) {
+    throw new UsageError(
+      "KEY_EXISTS",
+      `a key ${keyName} exists here for another purpose (${record.purpose}): choose another name`,
+    );
+  }
   return {
     params: [
       { name: "scheme", value: utf8(scheme) },
       // For people: what is bound is policyHash.
       { name: "policy", value: utf8(formatPolicy(policy).slice(0, 200)) },
+      ...purposeFacts(purpose),
     ],
     policyHash,
     keyId: EMPTY,

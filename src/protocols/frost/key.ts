@@ -38,13 +38,23 @@ import {
 } from "../../primitives/access.ts";
 import { hash } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
-import { checkMembers, type Member, memberCodec, partyCodec } from "../key_share.ts";
+import { type KeyPurpose, purposeParts } from "../key_purpose.ts";
+import {
+  checkMembers,
+  type Member,
+  memberCodec,
+  partyCodec,
+  readRecordVersion,
+  writeRecordVersion,
+} from "../key_share.ts";
 import { FROST_BYTES, type FrostSuite, suiteCodec } from "./suite.ts";
 
 /** What everybody may know of a FROST key in one epoch. */
 export interface FrostKeyRecord {
-  /** `H("key-id"; scheme, DKG sid, Q, policyHash)`, fixed for the life of the key. */
+  /** `H("key-id"; scheme, DKG sid, Q, policyHash)`, with the purpose where it has one, fixed for the life of the key. */
   readonly keyId: KeyId;
+  /** What the key is for: part of the key id. */
+  readonly purpose: KeyPurpose;
   /** 0 after key generation, one more per refresh. */
   readonly epoch: number;
   /** The scheme of its signatures. */
@@ -129,9 +139,11 @@ export function nameOf({ members }: Pick<FrostKeyRecord, "members">, party: Part
   return members.find((member) => member.index === party)?.name ?? `party ${party}`;
 }
 
-/** `H("key-id"; scheme, DKG sid, Q, policyHash)`. @source SPEC 0.3 */
+/** `H("key-id"; scheme, DKG sid, Q, policyHash)`, and the purpose of a key that is not plain as one part more. @source SPEC 0.3 */
 export function makeFrostKeyId(
-  input: { readonly sid: SessionId } & Pick<FrostKeyRecord, "suite" | "publicKey" | "policy" | "members">,
+  input:
+    & { readonly sid: SessionId }
+    & Pick<FrostKeyRecord, "suite" | "publicKey" | "policy" | "members" | "purpose">,
 ): KeyId {
   const { suite, sid, publicKey } = input;
   return keyId(
@@ -141,6 +153,7 @@ export function makeFrostKeyId(
       sid,
       suite.group.encodePoint(publicKey),
       policyHash(input.policy, input.members),
+      ...purposeParts(input.purpose),
     ),
   );
 }
@@ -175,20 +188,20 @@ export function recordHash(record: FrostKeyRecord): Bytes {
   return hash(Tag.frostRecord, encodeFrostRecord(record));
 }
 
-/** A public record: version 1. */
+/** A public record: version 1 of a plain key, version 2 of one with another purpose. */
 export const frostRecordCodec: Codec<FrostKeyRecord> = {
-  sizeMax: 1 + 1 + 32 + 4 + accessTreeCodec.sizeMax + 2 +
+  sizeMax: 1 + 1 + 1 + 32 + 4 + accessTreeCodec.sizeMax + 2 +
     ACCESS_LIMITS.leavesMax * (memberCodec.sizeMax + 33) + 33,
   write(out, record) {
     const { suite: { group }, publicShares } = record;
-    U8.write(out, RECORD_VERSION);
+    writeRecordVersion(out, record);
     suiteCodec.write(out, record.suite);
     head.write(out, record);
     group.pointCodec.write(out, record.publicKey);
     for (const { index } of record.members) group.pointCodec.write(out, publicShares.get(index) as Point);
   },
   read(input) {
-    if (U8.read(input) !== RECORD_VERSION) throw new DecodeError("a record of an unknown version");
+    const purpose = readRecordVersion(input);
     const suite = suiteCodec.read(input);
     const { policy, members, ...rest } = head.read(input);
     try {
@@ -200,7 +213,7 @@ export const frostRecordCodec: Codec<FrostKeyRecord> = {
     const publicKey = suite.group.pointCodec.read(input);
     const shares = vector(suite.group.pointCodec, members.length).read(input);
     const publicShares = new Map(members.map((member, k) => [member.index, shares[k] as Point]));
-    return { ...rest, suite, policy, members, publicKey, publicShares };
+    return { ...rest, purpose, suite, policy, members, publicKey, publicShares };
   },
 };
 
@@ -245,7 +258,6 @@ function isShareOfRecord(record: FrostKeyRecord, self: PartyId, share: Secret): 
   }
 }
 
-const RECORD_VERSION = 1;
 const SHARE_VERSION = 1;
 
 const head = struct({

@@ -23,6 +23,14 @@ import { CheaterError, UsageError } from "../../base/errors.ts";
 import type { Scalar } from "../../math/curve.ts";
 import { hash } from "../../primitives/hash.ts";
 import { Tag } from "../../primitives/tags.ts";
+import {
+  admitClocks,
+  boundFacts,
+  boundRelease,
+  type BoundSigning,
+  clockOffer,
+  requireBound,
+} from "../bound.ts";
 import { policyHashOf } from "../key_share.ts";
 import {
   compute,
@@ -51,6 +59,8 @@ export interface FrostSignInput {
   readonly message: Bytes;
   /** Who gets the signature, ascending. Default: all signers. */
   readonly receivers?: readonly PartyId[];
+  /** What approved or decided this, where the key has a purpose. */
+  readonly bound?: BoundSigning;
 }
 
 /** Round 2. */
@@ -72,6 +82,11 @@ export const frostSign: Definition<FrostSignInput, Bytes | undefined> = {
   name: "frost-sign",
   version: 1,
   proposal: frostSignProposal,
+  offer: ({ bound }) => concat(...clockOffer(bound)),
+  unsettled(input, _self, offers) {
+    admitClocks(input.bound, offers);
+    return { mine: [], others: [] };
+  },
   rounds(input) {
     const { commit, respond } = frostSignRounds(input);
     return [commit, respond] as Round[];
@@ -123,7 +138,14 @@ function* run(session: Session, input: FrostSignInput): Protocol<Bytes | undefin
   // Round 2 [RFC 9591, 5.2]: the nonces are gone and the release is on disk before the share leaves.
   const own = yield* compute(() => nonces.respond(commitments, message), undefined);
   const { keyId, epoch } = record;
-  yield* persist({ kind: "release", keyId, epoch, sid: session.id, payloadHash: payload });
+  yield* persist({
+    kind: "release",
+    keyId,
+    epoch,
+    sid: session.id,
+    payloadHash: payload,
+    ...boundRelease(input.bound),
+  });
   const shares = yield* respond(session, input, R2, own);
   if (shares === undefined) return undefined;
 
@@ -239,6 +261,7 @@ export function frostSignProposal(input: FrostSignInput): Proposal {
       { name: "message bytes", value: utf8(String(message.length)) },
       { name: "signers", value: concat(...signers.map(u16)) },
       { name: "receivers", value: concat(...receiversOf(input).map(u16)) },
+      ...boundFacts(input.bound),
     ],
   };
 }
@@ -264,6 +287,7 @@ function checkInput(input: FrostSignInput): void {
       ? "the receivers are signers, ascending, each once, at least one"
       : undefined);
   if (wrong !== undefined) throw new UsageError("USAGE", wrong);
+  requireBound(record, input.bound);
 }
 
 function ascending(parties: readonly PartyId[]): boolean {

@@ -43,6 +43,7 @@ export function dealKey(curve: Curve, policy: string, rng: Rng = seededRng(polic
   const x = new Map(members.map(({ index, name }) => [index, dealing.shares.get(name) as Scalar]));
   const record: PublicKeyRecord = {
     keyId: keyId(rng.bytes(32)),
+    purpose: "plain",
     epoch: 0,
     curve,
     policy: tree,

@@ -586,7 +586,7 @@ Deno.test("key shares and records are refused where a field does not fit the oth
       assert.throws(() => decode(frostShareCodec, bad), DecodeError);
     }
     const bytes = encodeFrostRecord(record);
-    assert.throws(() => decodeFrostRecord(concat(new Uint8Array([2]), bytes.slice(1))), /unknown version/);
+    assert.throws(() => decodeFrostRecord(concat(new Uint8Array([3]), bytes.slice(1))), /unknown version/);
     assert.throws(
       () => decodeFrostRecord(concat(bytes.slice(0, 1), new Uint8Array([9]), bytes.slice(2))),
       /scheme/,

@@ -63,6 +63,7 @@ Deno.test("SigningNonces makes the nonces, commitments and shares of RFC 9591, E
   const secrets = RFC9591.shares.map((share) => decode(suite.group.scalarCodec, bytes(share)));
   const record: FrostKeyRecord = {
     keyId: keyId(new Uint8Array(32)),
+    purpose: "plain",
     epoch: 0,
     suite,
     policy: parsePolicy("2 of (alice, bob, carol)"),

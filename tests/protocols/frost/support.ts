@@ -50,7 +50,8 @@ export function dealFrostKey(scheme: FrostScheme, text: string, rng: Rng = seede
   const publicKey = dealing.commitments[0] as Point;
   const sid = sessionId(rng.bytes(32));
   const record: FrostKeyRecord = {
-    keyId: makeFrostKeyId({ sid, suite, publicKey, policy, members }),
+    keyId: makeFrostKeyId({ sid, suite, publicKey, policy, members, purpose: "plain" }),
+    purpose: "plain",
     epoch: 0,
     suite,
     policy,

@@ -151,9 +151,12 @@ export class Keyring {
     const publicShares = new Map([...x].map(([index, x_i]) => [index, curve.mulBase(x_i)]));
     const sid = sessionId(rng.bytes(32));
     const publicKey = dealing.commitments[0] as PublicKeyRecord["publicKey"];
-    const keyId = makeKeyId({ curve, sid, publicKey, policyHash: policyHashOf({ policy, members }) });
+    const purpose = "plain" as const;
+    const policyHash = policyHashOf({ policy, members });
+    const keyId = makeKeyId({ curve, sid, publicKey, policyHash, purpose });
     const record = {
       keyId,
+      purpose,
       epoch: 0,
       curve,
       policy,
