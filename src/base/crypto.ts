@@ -55,6 +55,19 @@ export interface CryptoBackend {
   aes128Ecb(key: Uint8Array, blocks: Uint8Array): Bytes;
   /** Ciphertext and tag. */
   aeadSeal(name: AeadName, key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Bytes;
+  /**
+   * Writes ciphertext and tag into `out`, which is 16 bytes longer than the plaintext and shares no memory with it.
+   *
+   * @throws InvariantError where it is not.
+   */
+  aeadSealInto(
+    out: Uint8Array,
+    name: AeadName,
+    key: Uint8Array,
+    nonce: Uint8Array,
+    aad: Uint8Array,
+    plaintext: Uint8Array,
+  ): void;
   /** The plaintext, or undefined where the tag does not match. */
   aeadOpen(
     name: AeadName,
@@ -101,6 +114,8 @@ export const hmacSha512: CryptoBackend["hmacSha512"] = backend.hmacSha512;
 export const aes128Ecb: CryptoBackend["aes128Ecb"] = backend.aes128Ecb;
 /** Authenticated encryption. */
 export const aeadSeal: CryptoBackend["aeadSeal"] = backend.aeadSeal;
+/** Authenticated encryption to where the ciphertext has to be. */
+export const aeadSealInto: CryptoBackend["aeadSealInto"] = backend.aeadSealInto;
 /** Authenticated decryption. */
 export const aeadOpen: CryptoBackend["aeadOpen"] = backend.aeadOpen;
 /** Makes a signer from a seed. */

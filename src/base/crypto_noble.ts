@@ -13,7 +13,7 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
 import { type Bytes, concat, copy } from "./bytes.ts";
 import type { AeadName, CryptoBackend, Ed25519Verifier } from "./crypto.ts";
-import { UsageError } from "./errors.ts";
+import { invariant, UsageError } from "./errors.ts";
 
 /** The portable back-end. */
 export const nobleCrypto: CryptoBackend = {
@@ -24,8 +24,12 @@ export const nobleCrypto: CryptoBackend = {
   hmacSha512: (key, ...parts) => hmac(sha512, key, concat(...parts)) as Bytes,
   aes128Ecb: (key, blocks) => ecb(key, { disablePadding: true }).encrypt(blocks) as Bytes,
   aeadSeal: (name, key, nonce, aad, plaintext) => aead(name, key, nonce, aad).encrypt(plaintext) as Bytes,
+  aeadSealInto(out, name, key, nonce, aad, plaintext) {
+    invariant(out.length === plaintext.length + TAG_BYTES, "a sealed text is as long as its text and a tag");
+    out.set(aead(name, key, nonce, aad).encrypt(plaintext));
+  },
   aeadOpen(name, key, nonce, aad, sealed) {
-    if (sealed.length < 16) return undefined;
+    if (sealed.length < TAG_BYTES) return undefined;
     try {
       return aead(name, key, nonce, aad).decrypt(sealed) as Bytes;
     } catch {
@@ -104,3 +108,5 @@ function refuseRsa(): never {
 function aead(name: AeadName, key: Uint8Array, nonce: Uint8Array, aad: Uint8Array) {
   return name === "aes-256-gcm" ? gcm(key, nonce, aad) : chacha20poly1305(key, nonce, aad);
 }
+
+const TAG_BYTES = 16;

@@ -8,6 +8,7 @@ import type * as NodeCrypto from "node:crypto";
 import { type Bytes, concat, copy } from "./bytes.ts";
 import type { CryptoBackend, EcName } from "./crypto.ts";
 import { isPrimeOrderEd25519 } from "./crypto_noble.ts";
+import { invariant } from "./errors.ts";
 
 const PKCS8_ED25519 = Uint8Array.fromHex("302e020100300506032b657004220420");
 const SPKI_ED25519 = Uint8Array.fromHex("302a300506032b6570032100");
@@ -68,6 +69,18 @@ export function nodeCrypto(): CryptoBackend | undefined {
     return key;
   }
 
+  // Both suites are stream ciphers: update() gives all of the text, and final() only makes or checks the tag.
+  const aeadSealInto: CryptoBackend["aeadSealInto"] = (out, name, key, nonce, aad, plaintext) => {
+    invariant(out.length === plaintext.length + TAG_BYTES, "a sealed text is as long as its text and a tag");
+    const cipher = crypto.createCipheriv(name as "aes-256-gcm", key, nonce, { authTagLength: TAG_BYTES });
+    cipher.setAAD(aad);
+    const body = cipher.update(plaintext);
+    invariant(body.length === plaintext.length, "a stream cipher keeps the length");
+    out.set(body);
+    cipher.final();
+    out.set(cipher.getAuthTag(), body.length);
+  };
+
   return {
     name: "node",
     sha256: (...parts) => digest("sha256", parts),
@@ -82,11 +95,11 @@ export function nodeCrypto(): CryptoBackend | undefined {
       return out;
     },
     aeadSeal(name, key, nonce, aad, plaintext) {
-      const cipher = crypto.createCipheriv(name as "aes-256-gcm", key, nonce, { authTagLength: TAG_BYTES });
-      cipher.setAAD(aad);
-      const body = cipher.update(plaintext);
-      return concat(body, cipher.final(), cipher.getAuthTag());
+      const out = new Uint8Array(plaintext.length + TAG_BYTES);
+      aeadSealInto(out, name, key, nonce, aad, plaintext);
+      return out;
     },
+    aeadSealInto,
     aeadOpen(name, key, nonce, aad, sealed) {
       if (sealed.length < TAG_BYTES) return undefined;
       const decipher = crypto.createDecipheriv(name as "aes-256-gcm", key, nonce, {
@@ -96,11 +109,13 @@ export function nodeCrypto(): CryptoBackend | undefined {
       decipher.setAuthTag(sealed.subarray(sealed.length - TAG_BYTES));
       const body = decipher.update(sealed.subarray(0, sealed.length - TAG_BYTES));
       try {
-        return concat(body, decipher.final());
+        decipher.final();
       } catch {
         body.fill(0);
         return undefined;
       }
+      invariant(body.length === sealed.length - TAG_BYTES, "a stream cipher keeps the length");
+      return plain(body);
     },
     ed25519Signer(seed) {
       const der = concat(PKCS8_ED25519, seed);

@@ -26,7 +26,7 @@ import { Intake } from "./intake.ts";
 import { isUserType, payloadCap, type TransportLimits } from "./limits.ts";
 import { Outbox } from "./outbox.ts";
 import type { PeerLimiter } from "./rate.ts";
-import { type LinkRole, SealedChannel, type Suite } from "./sealed_channel.ts";
+import { type LinkRole, SealedChannel, sealedSize, type Suite } from "./sealed_channel.ts";
 
 /** What the owner of a link decides and hears. */
 export interface LinkOwner {
@@ -151,7 +151,7 @@ export class Link {
       socket,
       limits,
       guard,
-      seal: (frame) => this.#seal(frame),
+      sealInto: (out, frame) => this.#sealInto(out, frame),
       overflow: () => this.close("BACKLOG"),
     });
     this.#heartbeat = new Heartbeat({
@@ -423,12 +423,14 @@ export class Link {
   #writeSealed(type: FrameType, payload: Bytes): void {
     if (this.#stage === "closed") return;
     this.#options.sent.add(type, payload.length);
-    this.#outbox.write(this.#seal({ type, session: NO_SESSION, payload }));
+    const out = new Uint8Array(sealedSize(payload.length));
+    this.#sealInto(out, { type, session: NO_SESSION, payload });
+    this.#outbox.write(out);
   }
 
-  #seal(frame: SessionFrame): Bytes {
+  #sealInto(out: Bytes, frame: SessionFrame): void {
     invariant(this.#channel !== undefined, "nothing is sealed before HELLO_ACK");
-    return this.#channel.seal(this.#fields(frame.type, frame.session), frame.payload);
+    this.#channel.sealInto(out, this.#fields(frame.type, frame.session), frame.payload);
   }
 
   #fields(type: number, session: Bytes) {

@@ -6,10 +6,11 @@
  */
 
 import type { TLSSocket } from "node:tls";
-import { type Bytes, concat } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
 import type { SessionFrame } from "../session/links.ts";
 import { joinSmall } from "./batch.ts";
 import type { TransportLimits } from "./limits.ts";
+import { sealedSize } from "./sealed_channel.ts";
 
 /** What an outbox works with. */
 export interface OutboxOptions {
@@ -17,8 +18,8 @@ export interface OutboxOptions {
   readonly socket: TLSSocket;
   /** Bounds of what may wait. */
   readonly limits: TransportLimits;
-  /** Makes the bytes of a frame; called in the order in which they leave. */
-  seal(frame: SessionFrame): Bytes;
+  /** Makes the bytes of a frame, as many as {@linkcode sealedSize} says; called in the order in which they leave. */
+  sealInto(out: Bytes, frame: SessionFrame): void;
   /** Runs what could throw: an exception ends the link. */
   guard(action: () => void): void;
   /** Too much waits: the link ends. */
@@ -145,8 +146,15 @@ export class Outbox {
     const piece = count === this.#queue.length ? this.#queue : this.#queue.slice(0, count);
     this.#queue = this.#queue.slice(count);
     for (const frame of piece) this.#queuedBytes -= frame.payload.length;
-    const sealed = joinSmall(piece).map((frame) => this.#options.seal(frame));
-    return sealed.length === 1 ? sealed[0] as Bytes : concat(...sealed);
+    const frames = joinSmall(piece);
+    const out = new Uint8Array(frames.reduce((sum, { payload }) => sum + sealedSize(payload.length), 0));
+    let at = 0;
+    for (const frame of frames) {
+      const end = at + sealedSize(frame.payload.length);
+      this.#options.sealInto(out.subarray(at, end), frame);
+      at = end;
+    }
+    return out;
   }
 
   #wake(): void {

@@ -12,7 +12,14 @@
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { type Bytes, concat, copy, EMPTY, equalSecret, erase, utf8 } from "../base/bytes.ts";
-import { type AeadName, aeadOpen, aeadSeal, hkdfExpand, hkdfExtract, hmacSha256 } from "../base/crypto.ts";
+import {
+  type AeadName,
+  aeadOpen,
+  aeadSealInto,
+  hkdfExpand,
+  hkdfExtract,
+  hmacSha256,
+} from "../base/crypto.ts";
 import { invariant, TransportError, UsageError } from "../base/errors.ts";
 import { LinkFault } from "./faults.ts";
 import {
@@ -233,25 +240,32 @@ export class SealedChannel implements Disposable {
    * of it.
    */
   seal(fields: FrameFields, plaintext: Uint8Array, associated: Uint8Array = EMPTY): Bytes {
+    const out = new Uint8Array(sealedSize(plaintext.length));
+    this.sealInto(out, fields, plaintext, associated);
+    return out;
+  }
+
+  /** {@linkcode SealedChannel.seal} into memory of {@linkcode sealedSize} bytes, where the frame leaves from. */
+  sealInto(out: Bytes, fields: FrameFields, plaintext: Uint8Array, associated: Uint8Array = EMPTY): void {
     invariant(!this.#isClosed, "a closed channel has no keys");
     invariant(
       fields.sequence > this.#sentSequence,
       "a sequence was sealed twice: its nonce would be used twice",
     );
+    invariant(out.length === sealedSize(plaintext.length), "a sealed frame fills the memory that it has");
     this.#rotate();
     this.#sentSequence = fields.sequence;
     const payloadSize = plaintext.length + TAG_BYTES;
-    const out = new Uint8Array(PREFIX_BYTES + NONCE_BYTES + payloadSize + MAC_BYTES);
     writePrefix(out, fields, { payloadSize, sealed: true });
-    const nonce = out.subarray(PREFIX_BYTES, PREFIX_BYTES + NONCE_BYTES);
+    const payloadAt = PREFIX_BYTES + NONCE_BYTES;
+    const macAt = payloadAt + payloadSize;
+    const nonce = out.subarray(PREFIX_BYTES, payloadAt);
     writeNonce(nonce, this.#sending.epoch, fields.sequence);
     const aad = joined(out.subarray(0, PREFIX_BYTES), associated);
-    out.set(aeadSeal(this.#aead, this.#sending.enc, nonce, aad, plaintext), PREFIX_BYTES + NONCE_BYTES);
-    const macAt = out.length - MAC_BYTES;
+    aeadSealInto(out.subarray(payloadAt, macAt), this.#aead, this.#sending.enc, nonce, aad, plaintext);
     out.set(this.#sending.mac(joined(out.subarray(0, macAt), associated)), macAt);
     this.#epochFrames++;
     this.#epochBytes += out.length;
-    return out;
   }
 
   /**
@@ -332,6 +346,11 @@ export class SealedChannel implements Disposable {
     this.#epochBytes = 0;
     this.#epochSince = now;
   }
+}
+
+/** The size of a sealed frame, from that of what is in it. */
+export function sealedSize(plaintextBytes: number): number {
+  return PREFIX_BYTES + NONCE_BYTES + plaintextBytes + TAG_BYTES + MAC_BYTES;
 }
 
 /** The keys of one direction in one epoch. */
