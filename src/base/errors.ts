@@ -67,6 +67,23 @@ export const CODES = {
   // Signing on approval.
   APPROVAL_REQUIRED: { exit: 64, meaning: "the key signs only what a quorum has approved" },
   KEY_PURPOSE: { exit: 64, meaning: "the key was made for another purpose" },
+  SIGNING_PAUSED: { exit: 3, meaning: "an operator has paused signing at this party" },
+  CERTIFICATE_INVALID: { exit: 3, meaning: "a certificate of votes decides nothing here" },
+  APPROVAL_INVALID: { exit: 3, meaning: "what was decided is no approval for this cluster" },
+  APPROVAL_KEY: { exit: 3, meaning: "an approval is for another key than the one that is here" },
+  APPROVAL_DIGEST: { exit: 3, meaning: "what is to be signed is not what was approved" },
+  APPROVAL_EXPIRED: { exit: 3, meaning: "an approval is not in force yet, or not any more" },
+  APPROVAL_SIGNERS: { exit: 3, meaning: "those who are to sign may not, or cannot" },
+  APPROVAL_POLICY: {
+    exit: 3,
+    meaning: "the policy of this party does not allow it to sign what was approved",
+  },
+  APPROVAL_SUPERSEDED: {
+    exit: 3,
+    meaning: "an approval takes the place of another one that may still be signed",
+  },
+  REQUEST_CONFLICT: { exit: 1, meaning: "another payload has the same name, and may have been signed" },
+  CLOCK_OFFSET: { exit: 3, meaning: "this party's clock is too far from those of the others" },
   NODE_POLICY_WEAK: {
     exit: 78,
     meaning: "as many members as may cheat in a vote could sign with the key alone",

@@ -5,12 +5,24 @@
  */
 
 import { type Bytes, hex, utf8 } from "../base/bytes.ts";
-import { type Codec, decode, DecodeError, encode, fixed, struct, text, U64 } from "../base/codec.ts";
+import {
+  type Codec,
+  decode,
+  DecodeError,
+  encode,
+  fixed,
+  map,
+  struct,
+  text,
+  U32,
+  U64,
+} from "../base/codec.ts";
 import type { PartyId } from "../base/brands.ts";
 import type { NewRecord } from "../storage/outbox.ts";
 import { certificateCodec } from "../voting/certificate.ts";
 import { type Membership, voterAt } from "../voting/membership.ts";
 import { offenceCodec } from "../voting/offence.ts";
+import { proposalCodec } from "../voting/proposal.ts";
 import type { VoteRecord } from "../voting/store.ts";
 import { decodeValue, formatValue, TX_ID_BYTES_MAX } from "../voting/value.ts";
 import { ballotOf, voteCodec, voterCodec } from "../voting/vote.ts";
@@ -90,8 +102,12 @@ function valueText(encoded: Bytes): string {
   return formatValue(decodeValue(encoded));
 }
 
+const MILLISECONDS: Codec<number> = map(U64, (time: number) => BigInt(time), Number);
+
 const CODECS: Codecs = {
   vote: struct({ vote: voteCodec, payer: voterCodec }),
+  proposal: struct({ proposal: proposalCodec, payer: voterCodec }),
+  opened: struct({ epoch: U32, txId: text(TX_ID_BYTES_MAX), time: MILLISECONDS }),
   decision: struct({ certificate: certificateCodec }),
   offence: struct({
     offence: struct({
@@ -100,11 +116,7 @@ const CODECS: Codecs = {
       subject: voterCodec,
       txId: text(TX_ID_BYTES_MAX),
       proof: offenceCodec,
-      time: {
-        sizeMax: 8,
-        write: (out, time: number) => U64.write(out, BigInt(time)),
-        read: (input) => Number(U64.read(input)),
-      },
+      time: MILLISECONDS,
     }),
   }),
 };

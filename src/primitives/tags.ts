@@ -119,6 +119,7 @@ export const Tag = {
   voteBallot: "vote/ballot",
   voteVote: "vote/vote",
   voteGossip: "vote/gossip",
+  voteProposal: "vote/proposal",
   voteTx: "vote/tx",
   voteEnvelope: "vote/envelope",
   voteReceipt: "vote/receipt",

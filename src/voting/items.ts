@@ -1,5 +1,5 @@
 /**
- * What gossip carries: votes, certificates, proofs of offences, and digests of what a member has (VOTING 3).
+ * What gossip carries: votes, proposals, certificates, proofs of offences, and digests of what a member has (VOTING 3).
  *
  * @module
  */
@@ -22,6 +22,7 @@ import {
 import { certificateCodec, type QuorumCertificate } from "./certificate.ts";
 import { VOTERS_MAX } from "./membership.ts";
 import { offenceCodec, type OffenceProof, VOTE_ITEM } from "./offence.ts";
+import { type Proposal, proposalCodec } from "./proposal.ts";
 import { TX_ID_BYTES_MAX } from "./value.ts";
 import { type Vote, voteCodec, voterCodec } from "./vote.ts";
 
@@ -33,6 +34,8 @@ export interface TxDigest {
   readonly votes: readonly { readonly voter: PartyId; readonly ballots: readonly Bytes[] }[];
   /** Prefix of the ballot that was decided. */
   readonly decided?: Bytes | undefined;
+  /** Prefixes of the ballots of which a proposal is stored. */
+  readonly proposals: readonly Bytes[];
 }
 
 /** What one member has: a page of transactions, and the offences of which it has proofs. */
@@ -50,6 +53,7 @@ export interface Digest {
 /** One item. */
 export type Item =
   | { readonly kind: "vote"; readonly vote: Vote }
+  | { readonly kind: "proposal"; readonly proposal: Proposal }
   | { readonly kind: "certificate"; readonly certificate: QuorumCertificate }
   | { readonly kind: "offence"; readonly proof: OffenceProof }
   | { readonly kind: "digest"; readonly digest: Digest };
@@ -66,6 +70,8 @@ export function encodeItem(item: Item): Bytes {
   switch (item.kind) {
     case "vote":
       return encode(CODECS.vote, { kind: KINDS.vote, body: item.vote });
+    case "proposal":
+      return encode(CODECS.proposal, { kind: KINDS.proposal, body: item.proposal });
     case "certificate":
       return encode(CODECS.certificate, { kind: KINDS.certificate, body: item.certificate });
     case "offence":
@@ -80,6 +86,8 @@ export function decodeItem(encoded: Bytes): Item {
   switch (encoded[0]) {
     case KINDS.vote:
       return { kind: "vote", vote: decode(CODECS.vote, encoded).body };
+    case KINDS.proposal:
+      return { kind: "proposal", proposal: decode(CODECS.proposal, encoded).body };
     case KINDS.certificate:
       return { kind: "certificate", certificate: decode(CODECS.certificate, encoded).body };
     case KINDS.offence:
@@ -90,7 +98,7 @@ export function decodeItem(encoded: Bytes): Item {
   throw new DecodeError("an item of an unknown kind");
 }
 
-const KINDS = { vote: VOTE_ITEM, certificate: 2, offence: 3, digest: 4 } as const;
+const KINDS = { vote: VOTE_ITEM, certificate: 2, offence: 3, digest: 4, proposal: 5 } as const;
 
 const prefix: Codec<Bytes> = map(bytes(PREFIX_BYTES), (value: Bytes) => value, (value) => {
   if (value.length !== PREFIX_BYTES) throw new DecodeError("a prefix of a wrong length");
@@ -105,6 +113,7 @@ const digestCodec: Codec<Digest> = struct({
       txId: text(TX_ID_BYTES_MAX),
       votes: list(struct({ voter: voterCodec, ballots: list(prefix, 2) }), VOTERS_MAX),
       decided: optional(prefix),
+      proposals: list(prefix, 2),
     }),
     DIGEST_PAGE,
   ),
@@ -117,6 +126,7 @@ function item<T>(body: Codec<T>): Codec<{ readonly kind: number; readonly body: 
 
 const CODECS = {
   vote: item(voteCodec),
+  proposal: item(proposalCodec),
   certificate: item(certificateCodec),
   offence: item(offenceCodec),
   digest: item(digestCodec),

@@ -8,6 +8,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { PartyId } from "../base/brands.ts";
 import type { QuorumCertificate } from "./certificate.ts";
 import type { Offence, OffenceProof } from "./offence.ts";
+import type { Proposal } from "./proposal.ts";
 import type { Vote } from "./vote.ts";
 
 /** The one ballot of a transaction that this node votes for, ever. */
@@ -35,6 +36,10 @@ export type VoteRecord =
   | { readonly kind: "lock"; readonly lock: VoteLock }
   /** `payer`: the member whose vote opened the transaction here. */
   | { readonly kind: "vote"; readonly vote: Vote; readonly payer: PartyId }
+  /** `payer`: the member whose proposal opened the transaction here. */
+  | { readonly kind: "proposal"; readonly proposal: Proposal; readonly payer: PartyId }
+  /** When this node learned of a transaction, milliseconds since 1970; after the record that opened it. */
+  | { readonly kind: "opened"; readonly epoch: number; readonly txId: string; readonly time: number }
   | { readonly kind: "decision"; readonly certificate: QuorumCertificate }
   | { readonly kind: "offence"; readonly offence: StoredOffence };
 
