@@ -140,6 +140,7 @@ export async function signWithFrost(
   using _share = share.share;
   const { record } = share;
   requirePlain(record, request.name);
+  store.requireSigning();
   const signers = quorumAmong(record, request, local.party.name, frostQuorumOf);
   const names = signers.map((index) => local.config.roster.nameOf(index));
   const key = { name: request.name, record, certificate: entry.certificate, signers: names };

@@ -289,6 +289,7 @@ export class Party {
     const { share } = this.#local.openKey(entry);
     using _share = share.share;
     requirePlain(share.record, request.name);
+    store.requireSigning();
     const quorum = quorumAmong(share.record, request, this.#local.party.name, quorumOf);
     const signers = quorum.active.map((index) => config.roster.nameOf(index));
     const signingKey = childKey(share, request.path ?? "m");

@@ -11,6 +11,7 @@ import type { Secret } from "../base/secret.ts";
 import { didYouMean } from "../base/suggest.ts";
 import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
+import type { BoundRelease } from "../protocols/bound.ts";
 import type { JournalRecord } from "../protocols/protocol.ts";
 import type { Journal } from "../session/journal.ts";
 import { Ledger, type LedgerOptions, type Transaction } from "./ledger.ts";
@@ -27,6 +28,7 @@ import {
   PAIRS,
   type ReleaseRow,
   RELEASES,
+  SIGNING,
 } from "./tables.ts";
 
 /** Crashes inside a check that a pair survives in one epoch (SPEC 2.7). */
@@ -96,11 +98,18 @@ export interface SignersPlace {
   readonly signers: readonly number[];
 }
 
+/** Looks at a release before it is written. */
+export type ReleaseGate = (
+  transaction: Transaction,
+  release: BoundRelease & { readonly keyId: Bytes; readonly epoch: number },
+) => void;
+
 /** A party's store. Everything is synchronous: when a call returns, it is on disk. */
 export class LocalStore implements Journal, Disposable {
   readonly #ledger: Ledger;
   readonly #options: LocalStoreOptions;
   readonly #now: () => number;
+  #gate: ReleaseGate | undefined;
 
   private constructor(ledger: Ledger, options: LocalStoreOptions) {
     this.#ledger = ledger;
@@ -303,6 +312,16 @@ export class LocalStore implements Journal, Disposable {
     return this.#ledger.find(RELEASES, { keyId: copy(keyId) });
   }
 
+  /** Has every release of a key with a purpose pass a gate, which throws where it may not leave, in the same transaction. */
+  guardReleases(gate: ReleaseGate): void {
+    this.#gate = gate;
+  }
+
+  /** @throws UsageError SIGNING_PAUSED */
+  requireSigning(): void {
+    refusePaused(this.#ledger);
+  }
+
   /** A signature on this payload is known: it is no longer unknown whether there is one. */
   resolvePayload(keyId: Bytes, payloadHash: Bytes): void {
     this.#ledger.transact((transaction) => {
@@ -464,7 +483,18 @@ export class LocalStore implements Journal, Disposable {
   }
 
   #release(transaction: Transaction, record: Extract<JournalRecord, { kind: "release" }>): void {
-    const { sid, keyId, epoch, payloadHash } = record;
+    const { sid, keyId, epoch, payloadHash, bound } = record;
+    // In the transaction that lets a share out: once a pause is on disk, none leaves.
+    refusePaused(transaction);
+    if (bound !== undefined) {
+      if (this.#gate === undefined) {
+        throw new UsageError(
+          "APPROVAL_REQUIRED",
+          "nothing here looks after what is approved: start the node with quorate node run",
+        );
+      }
+      this.#gate(transaction, { keyId, epoch, ...bound });
+    }
     transaction.put(RELEASES, { sid, keyId, epoch, payloadHash, outcome: "unknown", time: this.#now() });
   }
 
@@ -526,6 +556,18 @@ export class LocalStore implements Journal, Disposable {
 
 function entryOf({ sealed: _, settled, ...row }: KeyRow): KeyEntry {
   return { ...row, settled: settled === 1 };
+}
+
+/** @throws UsageError SIGNING_PAUSED */
+function refusePaused(from: Pick<Transaction, "find">): void {
+  const [paused] = from.find(SIGNING, { name: "paused" });
+  if (paused === undefined) return;
+  throw new UsageError(
+    "SIGNING_PAUSED",
+    `signing is paused here since ${
+      new Date(paused.time).toISOString()
+    }: an operator has to say quorate resume`,
+  );
 }
 
 /** A ban that a refresh carried on without a new check. */

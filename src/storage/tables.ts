@@ -184,6 +184,48 @@ export interface HandOffRow {
   readonly ballot: Bytes;
 }
 
+/** What a key may sign under a name, and how far that is (VOTING 8.3). Never removed. */
+export interface SignLockRow {
+  /** Key id. */
+  readonly keyId: Bytes;
+  /** Name of the transaction. */
+  readonly txId: string;
+  /** What alone may be signed under that name; empty where nothing may. */
+  readonly core: Bytes;
+  /** What approved it. */
+  readonly ballot: Bytes;
+  /** Hash of all fields of the approval. */
+  readonly approvalHash: Bytes;
+  /** How far it is. */
+  readonly state: "prepared" | "failed" | "released" | "signed" | "superseded";
+  /** Empty while none is known. */
+  readonly signature: Bytes;
+  /** Why it failed, for people. */
+  readonly reason: string;
+  /** The last moment of the approval: milliseconds since 1970. */
+  readonly notAfter: number;
+  /** When the lock was set: milliseconds since 1970. */
+  readonly time: number;
+}
+
+/** How many locks of a key were set in an hour. */
+export interface SignRateRow {
+  /** Key id. */
+  readonly keyId: Bytes;
+  /** Beginning of the hour: milliseconds since 1970. */
+  readonly hour: number;
+  /** How many. */
+  readonly count: number;
+}
+
+/** What holds for all signing of this party. */
+export interface SigningRow {
+  /** `paused`: since when nothing is signed. `clock`: the latest time that anybody was seen to have. */
+  readonly name: "paused" | "clock";
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
 const PAIR_KEY = { keyId: "blob", epoch: "integer", peer: "integer" } as const;
 
 /** Keys. */
@@ -287,6 +329,38 @@ export const HAND_OFFS: Table<HandOffRow> = {
   keyColumns: 1,
 };
 
+/** Sign locks. */
+export const SIGN_LOCKS: Table<SignLockRow> = {
+  name: "sign_locks",
+  columns: {
+    keyId: "blob",
+    txId: "text",
+    core: "blob",
+    ballot: "blob",
+    approvalHash: "blob",
+    state: "text",
+    signature: "blob",
+    reason: "text",
+    notAfter: "integer",
+    time: "integer",
+  },
+  keyColumns: 2,
+};
+
+/** Rates. */
+export const SIGN_RATES: Table<SignRateRow> = {
+  name: "sign_rates",
+  columns: { keyId: "blob", hour: "integer", count: "integer" },
+  keyColumns: 2,
+};
+
+/** Signing. */
+export const SIGNING: Table<SigningRow> = {
+  name: "signing",
+  columns: { name: "text", time: "integer" },
+  keyColumns: 1,
+};
+
 /** All tables. The place in the list is part of the stored form of a change: new ones come last. */
 export const TABLES: readonly Table<object>[] = [
   KEYS,
@@ -301,6 +375,9 @@ export const TABLES: readonly Table<object>[] = [
   VOTE_LOCKS,
   VOTING,
   HAND_OFFS,
+  SIGN_LOCKS,
+  SIGN_RATES,
+  SIGNING,
 ];
 
 /** Version of the tables. 1 had no backups, 2 no outbox and no failures, 3 no votes and no sign locks. */

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { keyId, sessionId } from "../../src/base/brands.ts";
+import type { Bytes } from "../../src/base/bytes.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { Secret } from "../../src/base/secret.ts";
 import { BURNED_EPOCHS_MAX, CHECK_CRASHES_MAX, PAIR_FAILURES_MAX } from "../../src/storage/local_store.ts";
+import { SIGNING } from "../../src/storage/tables.ts";
 import {
   BOB,
   burnRecord,
@@ -438,4 +441,41 @@ Deno.test("a new epoch lifts a ban, three times for each peer; what a refresh ca
   );
   store.admitPairSetUp({ ...at, peer: CAROL });
   assert.equal(store.burns().length, BURNED_EPOCHS_MAX + 1, "why stays for ever");
+});
+
+Deno.test("write() lets no release out while signing is paused, nor one of a bound key that nothing looks after", () => {
+  using place = new Place();
+  using store = place.open();
+  const { keyId } = withKey(store);
+  const release = (bound?: { readonly txId: string; readonly core: Bytes }) =>
+    store.write({
+      kind: "release",
+      keyId,
+      epoch: 0,
+      sid: sessionId(id("s")),
+      payloadHash: id("payload"),
+      ...(bound === undefined ? {} : { bound }),
+    });
+  store.requireSigning();
+  store.ledger.transact((transaction) => transaction.put(SIGNING, { name: "paused", time: 0 }));
+  fails(() => store.requireSigning(), "SIGNING_PAUSED", /paused here since 1970-01-01/);
+  fails(() => release(), "SIGNING_PAUSED", /an operator has to say quorate resume/);
+  store.ledger.transact((transaction) => transaction.remove(SIGNING, { name: "paused", time: 0 }));
+  const bound = { txId: "tx", core: id("core") };
+  fails(() => release(bound), "APPROVAL_REQUIRED", /nothing here looks after what is approved/);
+  const seen: unknown[] = [];
+  let mayLeave = false;
+  store.guardReleases((transaction, { keyId, epoch, txId, core }) => {
+    transaction.put(SIGNING, { name: "clock", time: 7 });
+    seen.push([keyId, epoch, txId, core]);
+    if (!mayLeave) throw new UsageError("APPROVAL_EXPIRED", "too late");
+  });
+  fails(() => release(bound), "APPROVAL_EXPIRED", /too late/);
+  assert.deepEqual([store.releases(keyId).length, store.ledger.find(SIGNING, {})], [0, []]);
+  mayLeave = true;
+  release(bound);
+  assert.deepEqual(seen.at(-1), [keyId, 0, "tx", id("core")]);
+  assert.deepEqual([store.releases(keyId).length, store.ledger.find(SIGNING, {}).length], [1, 1]);
+  release();
+  assert.equal(seen.length, 2);
 });
