@@ -11,6 +11,10 @@ import { systemRng } from "../../src/base/rng.ts";
 import { createAuthority, issueLeaf } from "../../src/pki/authority.ts";
 import { pinOf } from "../../src/pki/pin.ts";
 import { makeRoster } from "../../src/session/roster.ts";
+import type { Bytes } from "../../src/base/bytes.ts";
+import { makeCredentials } from "../../src/transport/credentials.ts";
+import { DEFAULT_LIMITS } from "../../src/transport/limits.ts";
+import { dial } from "../../src/transport/tls_dialler.ts";
 import { encodePlainFrame, FrameParser } from "../../src/transport/frame.ts";
 import { MessageType } from "../../src/transport/message_types.ts";
 import { SealedChannel, type Suite } from "../../src/transport/sealed_channel.ts";
@@ -20,6 +24,7 @@ import type { BenchRow } from "./row.ts";
 import { UNLIMITED } from "./unlimited.ts";
 
 const PER_SAMPLE = 1_000;
+const IN_FLIGHT_BYTES_MAX = 1 << 20;
 const SESSION = new Uint8Array(16);
 const FIELDS = { type: MessageType.SIGN_ROUND_1, from: 1, to: 2, timestamp: 0, session: SESSION };
 
@@ -57,8 +62,11 @@ function aesRow(name: string, seed: string, opens: boolean): BenchRow {
   });
 }
 
-/** Messages from this thread to another one, over mutual TLS and sealed. */
-async function sender(suite: Suite): Promise<(size: number, count: number) => Promise<number>> {
+/** Sends as many messages of as many bytes, and waits until the other thread has them all. @returns seconds. */
+type Send = (size: number, count: number) => Promise<number>;
+
+/** What the two ends are made of: this thread's, and the other thread with its port. */
+async function ends(suites: readonly Suite[]) {
   const names = ["p1", "p2"];
   const authority = await createAuthority({ cluster: "bench" });
   const leaves = await Promise.all(
@@ -76,54 +84,79 @@ async function sender(suite: Suite): Promise<(size: number, count: number) => Pr
       seeds,
       tls: { ...leaves[1], authoritiesPem: authority.certPem },
       pins,
-      suites: [suite],
+      suites,
     } satisfies ReceiverSetup,
   );
   const { port } = await started;
-  const transport = new Transport({
-    roster: makeRoster(
-      "bench",
-      identities.map(({ publicKey }, i) => ({ name: names[i] as string, identity: publicKey })),
-    ),
-    self: partyId(1),
-    listen: "127.0.0.1:0",
-    addressOf: () => `127.0.0.1:${port}`,
-    tls: { ...leaves[0], authoritiesPem: authority.certPem },
-    pins: new Map(pins.map(([party, own]) => [partyId(party), own])),
-    identity: identities[0] as ReturnType<typeof ed25519Signer>,
-    rng: systemRng,
-    suites: [suite],
-    limits: { rates: UNLIMITED },
-  });
-  await transport.start();
-  await transport.connected();
-  return async (size, count) => {
+  const timed = (send: (payload: Bytes, i: number) => Promise<void>): Send => async (size, count) => {
     const payload = systemRng.bytes(size);
     const done = answer();
     worker.postMessage({ wanted: count });
     await new Promise((resolve) => setTimeout(resolve, 20));
     const startedAt = performance.now();
     for (let i = 0; i < count; i++) {
-      await transport.send(partyId(2), { type: MessageType.SIGN_ROUND_1, payload });
+      await send(payload, i);
       // Whoever sends only, and never waits, starves the socket.
       if (i % 256 === 255) await new Promise((resolve) => setImmediate(resolve));
     }
     await done;
     return (performance.now() - startedAt) / 1000;
   };
+  const own = {
+    roster: makeRoster(
+      "bench",
+      identities.map(({ publicKey }, i) => ({ name: names[i] as string, identity: publicKey })),
+    ),
+    self: partyId(1),
+    tls: { ...leaves[0], authoritiesPem: authority.certPem },
+    pins: new Map(pins.map(([party, pinned]) => [partyId(party), pinned])),
+    identity: identities[0] as ReturnType<typeof ed25519Signer>,
+  };
+  return { own, port: port as number, timed };
+}
+
+/** Messages from this thread to another one, over mutual TLS and sealed. */
+async function sealedSender(suite: Suite): Promise<Send> {
+  const { own, port, timed } = await ends([suite]);
+  const transport = new Transport({
+    ...own,
+    listen: "127.0.0.1:0",
+    addressOf: () => `127.0.0.1:${port}`,
+    rng: systemRng,
+    suites: [suite],
+    limits: { rates: UNLIMITED },
+  });
+  await transport.start();
+  await transport.connected();
+  return timed((payload) => transport.send(partyId(2), { type: MessageType.SIGN_ROUND_1, payload }));
+}
+
+/** The same frames over mutual TLS alone: what sealing costs is the difference. */
+async function plainSender(): Promise<Send> {
+  const { own, port, timed } = await ends([]);
+  const { material, policy } = makeCredentials(own, own);
+  const { socket } = await dial({ host: "127.0.0.1", port, material, limits: DEFAULT_LIMITS }, () => policy);
+  let sequence = 0;
+  return timed(async (payload) => {
+    const frame = encodePlainFrame({ ...FIELDS, sequence: sequence++ }, payload);
+    socket.write(frame);
+    while (socket.writableLength > IN_FLIGHT_BYTES_MAX) {
+      await new Promise((resolve) => socket.once("drain", resolve));
+    }
+  });
 }
 
 function linkRow(
   row: { name: string; seed?: string; target?: string; unit?: string },
-  options: { readonly suite: Suite; readonly size: number; readonly count: number },
+  options: { readonly sender: () => Promise<Send>; readonly size: number; readonly count: number },
 ): BenchRow {
-  const { suite, size, count } = options;
+  const { sender, size, count } = options;
   return {
     ...row,
     kind: "rate",
     samples: 5,
     async prepare() {
-      const send = await sender(suite);
+      const send = await sender();
       return async () => (row.unit === undefined ? count : count * size / 1e6) / await send(size, count);
     },
   };
@@ -153,18 +186,22 @@ export const transportRows: readonly BenchRow[] = [
   }),
   linkRow(
     { name: "link/sealed-256/two-threads", seed: "50,000 /s", target: "100,000 /s" },
-    { suite: 2, size: 256, count: 40_000 },
+    { sender: () => sealedSender(2), size: 256, count: 40_000 },
   ),
   linkRow(
     { name: "link/sealed-256/two-threads/aes-gcm", seed: "50,000 /s", target: "50,000 /s" },
-    { suite: 1, size: 256, count: 40_000 },
+    { sender: () => sealedSender(1), size: 256, count: 40_000 },
   ),
   linkRow(
     { name: "link/sealed-64k", unit: "MB/s", seed: "500 MB/s", target: "300 MB/s" },
-    { suite: 2, size: 65_536, count: 3_000 },
+    { sender: () => sealedSender(2), size: 65_536, count: 3_000 },
   ),
   linkRow(
     { name: "link/sealed-64k/aes-gcm", unit: "MB/s", seed: "500 MB/s", target: "80 MB/s" },
-    { suite: 1, size: 65_536, count: 1_500 },
+    { sender: () => sealedSender(1), size: 65_536, count: 1_500 },
+  ),
+  linkRow(
+    { name: "link/unsealed-64k", unit: "MB/s", seed: "500 MB/s", target: "500 MB/s" },
+    { sender: plainSender, size: 65_536, count: 3_000 },
   ),
 ];
