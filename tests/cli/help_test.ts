@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { leaves, parsed, places, wordsOf } from "./tree.ts";
+import { Cluster } from "../node/fixture.ts";
 import { quorate } from "./quorate.ts";
 
 async function helpOf(path: string): Promise<string> {
@@ -59,7 +60,7 @@ Deno.test("quorate: every command takes --json anywhere, and says what is wrong 
   }
 });
 
-Deno.test("quorate says which command, option, party or key was probably meant", async () => {
+Deno.test("quorate says which command, option or party was probably meant", async () => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [["agree-randm"], /unknown command 'agree-randm' \(Did you mean agree-random\?\)/],
     [["key", "sing"], /unknown command 'sing' \(Did you mean sign\?\)/],
@@ -72,4 +73,7 @@ Deno.test("quorate says which command, option, party or key was probably meant",
     assert.equal(code, 64);
     assert.match(stderr, match);
   }
+  using cluster = await Cluster.make(["alice", "bob"]);
+  const { stderr } = await quorate("key", "list", "--config", cluster.configPath, "--party", "alcie");
+  assert.match(stderr, /alcie is not a party of demo: alice, bob are \(did you mean alice\?\)/);
 });
