@@ -3,10 +3,13 @@
  * copy is noticed. It also holds the last change itself: a copy that is exactly one change behind, which a crash between
  * the two writes leaves too, is brought forward, so that nothing has to be guessed.
  *
+ * The file has two slots that are written in turn and in place, which costs a fraction of replacing it: a write that is cut off
+ * leaves the other slot, and a database that has not got further than that. A change that no slot can hold replaces the file.
+ *
  * @module
  */
 
-import { type Bytes, concat } from "../base/bytes.ts";
+import { type Bytes, concat, copy, EMPTY, equal, u32, utf8 } from "../base/bytes.ts";
 import { bytes, decode, DecodeError, encode, fixed, struct, U64 } from "../base/codec.ts";
 import { UsageError } from "../base/errors.ts";
 import { isThere, reasonOf, requirePrivateFile, writeWhole } from "./files.ts";
@@ -24,8 +27,15 @@ export interface HighWater {
   readonly change: Bytes;
 }
 
+/** Bytes of a slot. Changes of keys are larger, those of votes and sign locks are not. */
+export const SLOT_BYTES = 16 * 1024;
+
 const CHANGE_BYTES_MAX = 16 * 1024 * 1024;
 const MAC_BYTES = 32;
+const LENGTH_BYTES = 4;
+/** Before the slots, on a page of its own. A file without it is a single mark. */
+const MAGIC = utf8("quorate high-water 2\n");
+const HEAD_BYTES = 4096;
 const CONTENT = struct({
   generation: U64,
   before: fixed(32),
@@ -33,35 +43,129 @@ const CONTENT = struct({
   change: bytes(CHANGE_BYTES_MAX),
 });
 
-/** Replaces the file, durably. @throws UsageError STORE_UNWRITABLE */
-export function writeHighWater(path: string, sealer: Sealer, mark: HighWater): void {
-  const content = encode(CONTENT, { ...mark, generation: BigInt(mark.generation) });
-  writeWhole(path, concat(content, sealer.authenticate(content)));
-}
+/** The file of one store. */
+export class HighWaterFile {
+  readonly #path: string;
+  readonly #sealer: Sealer;
+  /** Whether the file that is there has slots; undefined where nobody has looked yet. */
+  #hasSlots: boolean | undefined;
 
-/**
- * Reads the file.
- *
- * @returns undefined where there is none.
- * @throws UsageError STORE_CORRUPT where it was damaged or made with another key.
- */
-export function readHighWater(path: string, sealer: Sealer): HighWater | undefined {
-  if (!isThere(path)) return undefined;
-  requirePrivateFile(path);
-  try {
-    const file = Deno.readFileSync(path);
-    const content = file.slice(0, -MAC_BYTES);
-    if (file.length > MAC_BYTES && sealer.isAuthentic(content, file.slice(-MAC_BYTES))) {
-      const mark = decode(CONTENT, content);
-      return { ...mark, generation: Number(mark.generation) };
-    }
-  } catch (cause) {
-    if (!(cause instanceof DecodeError)) {
-      throw new UsageError("STORE_CORRUPT", `cannot read ${path}: ${reasonOf(cause)}`, { cause });
+  /** Touches nothing yet. */
+  constructor(path: string, sealer: Sealer) {
+    this.#path = path;
+    this.#sealer = sealer;
+  }
+
+  /**
+   * Sets the mark, durably.
+   *
+   * @param alone nothing of the mark before it stays, which a slot would keep until the next change.
+   * @throws UsageError STORE_UNWRITABLE
+   */
+  write(mark: HighWater, alone: boolean = false): void {
+    const content = this.#authenticated(mark);
+    this.#hasSlots ??= isThere(this.#path) && slotsOf(this.#content()) !== undefined;
+    const fits = content.length <= SLOT_BYTES - LENGTH_BYTES;
+    if (alone || !fits || !this.#hasSlots) return this.#replace(mark, content);
+    try {
+      using file = Deno.openSync(this.#path, { write: true });
+      file.seekSync(HEAD_BYTES + slotIndex(mark) * SLOT_BYTES, Deno.SeekMode.Start);
+      writeAll(file, slot(content));
+      file.syncDataSync();
+    } catch (cause) {
+      throw new UsageError("STORE_UNWRITABLE", `cannot write ${this.#path}: ${reasonOf(cause)}`, { cause });
     }
   }
-  throw new UsageError(
-    "STORE_CORRUPT",
-    `the high-water mark ${path} is damaged or belongs to another store: put back the file that belongs to this database`,
-  );
+
+  /**
+   * Reads the newest mark.
+   *
+   * @returns undefined where there is no file.
+   * @throws UsageError STORE_CORRUPT where it was damaged or made with another key.
+   */
+  read(): HighWater | undefined {
+    if (!isThere(this.#path)) return undefined;
+    requirePrivateFile(this.#path);
+    const file = this.#content();
+    const slots = slotsOf(file);
+    this.#hasSlots = slots !== undefined;
+    const marks = (slots ?? [file]).flatMap((content) => this.#mark(content) ?? []);
+    const newest = marks.toSorted((a, b) => b.generation - a.generation)[0];
+    if (newest !== undefined) return newest;
+    throw new UsageError(
+      "STORE_CORRUPT",
+      `the high-water mark ${this.#path} is damaged or belongs to another store: put back the file that belongs to this database`,
+    );
+  }
+
+  #replace(mark: HighWater, content: Bytes): void {
+    const hasSlots = content.length <= SLOT_BYTES - LENGTH_BYTES;
+    writeWhole(this.#path, hasSlots ? slotted(mark, content) : content);
+    this.#hasSlots = hasSlots;
+  }
+
+  #authenticated(mark: HighWater): Bytes {
+    const content = encode(CONTENT, { ...mark, generation: BigInt(mark.generation) });
+    return concat(content, this.#sealer.authenticate(content));
+  }
+
+  #content(): Bytes {
+    try {
+      return Deno.readFileSync(this.#path);
+    } catch (cause) {
+      throw new UsageError("STORE_CORRUPT", `cannot read ${this.#path}: ${reasonOf(cause)}`, { cause });
+    }
+  }
+
+  /** The mark in a slot; undefined for a slot that was never written, or half. */
+  #mark(authenticated: Bytes): HighWater | undefined {
+    const content = authenticated.slice(0, -MAC_BYTES);
+    if (
+      authenticated.length <= MAC_BYTES ||
+      !this.#sealer.isAuthentic(content, authenticated.slice(-MAC_BYTES))
+    ) return undefined;
+    try {
+      const mark = decode(CONTENT, content);
+      return { ...mark, generation: Number(mark.generation) };
+    } catch (error) {
+      if (error instanceof DecodeError) return undefined;
+      throw error;
+    }
+  }
+}
+
+function slotIndex({ generation }: HighWater): number {
+  return generation % 2;
+}
+
+/** A slot of constant size: nothing of a longer mark before it stays. */
+function slot(content: Bytes): Bytes {
+  const padded = new Uint8Array(SLOT_BYTES);
+  padded.set(u32(content.length));
+  padded.set(content, LENGTH_BYTES);
+  return padded;
+}
+
+function slotted(mark: HighWater, content: Bytes): Bytes {
+  const file = new Uint8Array(HEAD_BYTES + 2 * SLOT_BYTES);
+  file.set(MAGIC);
+  file.set(slot(content), HEAD_BYTES + slotIndex(mark) * SLOT_BYTES);
+  return file;
+}
+
+/** The contents of both slots, empty for one that says nothing; undefined where the file has none. */
+function slotsOf(file: Bytes): Bytes[] | undefined {
+  if (file.length !== HEAD_BYTES + 2 * SLOT_BYTES || !equal(file.slice(0, MAGIC.length), MAGIC)) {
+    return undefined;
+  }
+  return [0, 1].map((index) => {
+    const at = HEAD_BYTES + index * SLOT_BYTES;
+    const length = new DataView(file.buffer, file.byteOffset).getUint32(at);
+    if (length > SLOT_BYTES - LENGTH_BYTES) return EMPTY;
+    return copy(file.subarray(at + LENGTH_BYTES, at + LENGTH_BYTES + length));
+  });
+}
+
+function writeAll(file: Deno.FsFile, content: Bytes): void {
+  for (let at = 0; at < content.length;) at += file.writeSync(content.subarray(at));
 }

@@ -21,7 +21,7 @@ import {
   requirePrivateDirectory,
   requirePrivateFile,
 } from "./files.ts";
-import { type HighWater, readHighWater, writeHighWater } from "./high_water.ts";
+import { type HighWater, HighWaterFile } from "./high_water.ts";
 import {
   newSealingParameters,
   Sealer,
@@ -68,7 +68,8 @@ export interface Transaction {
 /** A party's SQLite file. One process has it open at a time (lock.ts). */
 export class Ledger implements Disposable {
   readonly #database: DatabaseSync;
-  readonly #highWater: string;
+  readonly #highWater: HighWaterFile;
+  readonly #highWaterPath: string;
   readonly #sealer: Sealer;
   #state: State;
   /** Set when a write failed half-way: the next one looks at the file and the database first. */
@@ -76,7 +77,8 @@ export class Ledger implements Disposable {
 
   private constructor(database: DatabaseSync, highWater: string, sealer: Sealer, state: State) {
     this.#database = database;
-    this.#highWater = highWater;
+    this.#highWaterPath = highWater;
+    this.#highWater = new HighWaterFile(highWater, sealer);
     this.#sealer = sealer;
     this.#state = state;
   }
@@ -116,11 +118,12 @@ export class Ledger implements Disposable {
   /**
    * Runs `work` and makes its changes durable, all or none.
    *
+   * @param erases whether rows are replaced that held secrets: nothing of earlier changes is left beside the database then.
    * @throws UsageError STORE_UNWRITABLE; and whatever `work` throws, with nothing changed.
    */
-  transact<T>(work: (transaction: Transaction) => T): T {
+  transact<T>(work: (transaction: Transaction) => T, erases: boolean = false): T {
     if (this.#uncertain) this.#settle();
-    return this.#commit(work);
+    return this.#commit(work, erases);
   }
 
   /** Rows whose columns have the given values, in the order of their keys. */
@@ -139,7 +142,7 @@ export class Ledger implements Disposable {
     this.#database.close();
   }
 
-  #commit<T>(work: (transaction: Transaction) => T): T {
+  #commit<T>(work: (transaction: Transaction) => T, erases: boolean): T {
     const before = this.#state;
     const run = new Run(this.#database, this.#sealer, before.sum);
     guarded("the store", () => this.#database.exec("BEGIN IMMEDIATE"));
@@ -151,12 +154,12 @@ export class Ledger implements Disposable {
       writeState(this.#database, after, this.#sealer);
       // The file comes first: a database without it would be a database that could be taken back unnoticed.
       this.#uncertain = true;
-      writeHighWater(this.#highWater, this.#sealer, {
+      this.#highWater.write({
         generation: after.generation,
         before: tagOf(before, this.#sealer),
         after: tagOf(after, this.#sealer),
         change: encode(CHANGES, run.changes),
-      });
+      }, erases);
       guarded("the store", () => this.#database.exec("COMMIT"));
       ended = true;
       this.#uncertain = false;
@@ -177,25 +180,25 @@ export class Ledger implements Disposable {
   }
 
   #compareWithHighWater(): void {
-    const mark = readHighWater(this.#highWater, this.#sealer);
+    const mark = this.#highWater.read();
     const { generation } = this.#state;
     const tag = tagOf(this.#state, this.#sealer);
     if (mark === undefined) {
       // An empty store is complete before its file exists, and has nothing that could be taken back.
       if (generation === 0) return this.#writeFirstMark(tag);
-      throw rolledBack(`its high-water mark ${this.#highWater} is gone`);
+      throw rolledBack(`its high-water mark ${this.#highWaterPath} is gone`);
     }
     if (mark.generation === generation && equal(mark.after, tag)) return;
     if (mark.generation === generation + 1 && equal(mark.before, tag)) return this.#carryOut(mark);
     throw rolledBack(
       mark.generation > generation
-        ? `it is at change ${generation}, and ${this.#highWater} has seen change ${mark.generation}`
-        : `it is not the one that ${this.#highWater} belongs to`,
+        ? `it is at change ${generation}, and ${this.#highWaterPath} has seen change ${mark.generation}`
+        : `it is not the one that ${this.#highWaterPath} belongs to`,
     );
   }
 
   #writeFirstMark(tag: Bytes): void {
-    writeHighWater(this.#highWater, this.#sealer, {
+    this.#highWater.write({
       generation: 0,
       before: tag,
       after: tag,
@@ -209,7 +212,7 @@ export class Ledger implements Disposable {
         if (remove) transaction.remove(tableAt(table), row);
         else transaction.put(tableAt(table), row);
       }
-    });
+    }, true);
     invariant(
       equal(tagOf(this.#state, this.#sealer), mark.after),
       "a change that was carried out again gave another state",

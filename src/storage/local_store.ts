@@ -158,7 +158,7 @@ export class LocalStore implements Journal, Disposable {
         case "release":
           return this.#release(transaction, record);
       }
-    });
+    }, REPLACING.has(record.kind));
     if (REPLACING.has(record.kind)) this.#ledger.overwriteErased();
   }
 
@@ -191,7 +191,7 @@ export class LocalStore implements Journal, Disposable {
         );
       }
       this.#erase(transaction, row);
-    });
+    }, true);
     this.#ledger.overwriteErased();
   }
 

@@ -146,16 +146,72 @@ Deno.test("open() refuses a high-water mark that is older than the database or d
   place.restore(old, [HIGH_WATER]);
   fails(() => place.open(), "SHARE_ROLLBACK");
   const mark = now.get(HIGH_WATER) as Uint8Array<ArrayBuffer>;
-  for (const at of [0, 7, 8, 40, mark.length - 40, mark.length - 1]) {
+  const [before, newest] = slotsOf(mark);
+  for (const at of [0, 3, 4, 11, 12, 44]) {
     const damaged = mark.slice();
-    damaged[at] = (damaged[at] as number) ^ 1;
+    damaged[newest + at] = (damaged[newest + at] as number) ^ 1;
+    place.restore(new Map([[HIGH_WATER, damaged]]), [HIGH_WATER]);
+    fails(() => place.open(), "SHARE_ROLLBACK", /high-water/);
+    damaged[before + at] = (damaged[before + at] as number) ^ 1;
     place.restore(new Map([[HIGH_WATER, damaged]]), [HIGH_WATER]);
     fails(() => place.open(), "STORE_CORRUPT", /high-water mark/);
   }
+  const headless = mark.slice();
+  headless[0] = 0;
+  place.restore(new Map([[HIGH_WATER, headless]]), [HIGH_WATER]);
+  fails(() => place.open(), "STORE_CORRUPT", /high-water mark/);
   for (const length of [0, 20, mark.length - 1]) {
     place.restore(new Map([[HIGH_WATER, mark.slice(0, length)]]), [HIGH_WATER]);
     fails(() => place.open(), "STORE_CORRUPT", /high-water mark/);
   }
+});
+
+Deno.test("open() goes on where a slot of the high-water mark was written half, and the database not at all", () => {
+  using place = new Place();
+  {
+    using store = place.open();
+    withKey(store);
+  }
+  const before = place.snapshot();
+  {
+    using store = place.open();
+    store.settle(fakeKey({ name: "treasury" }));
+  }
+  const torn = (place.snapshot().get(HIGH_WATER) as Uint8Array<ArrayBuffer>).slice();
+  const [, newest] = slotsOf(torn);
+  torn.fill(0, newest + 100, newest + 16 * 1024);
+  place.restore(before, [DATABASE]);
+  place.restore(new Map([[HIGH_WATER, torn]]), [HIGH_WATER]);
+  {
+    using store = place.open();
+    assert.equal(store.active("treasury").settled, false);
+    store.settle(fakeKey({ name: "treasury" }));
+  }
+  using store = place.open();
+  assert.equal(store.active("treasury").settled, true);
+});
+
+Deno.test("open() reads a high-water mark without slots, as earlier versions wrote it, and goes on with slots", () => {
+  using place = new Place();
+  {
+    using store = place.open();
+    withKey(store);
+    store.settle(fakeKey({ name: "treasury" }));
+  }
+  const now = place.snapshot().get(HIGH_WATER) as Uint8Array<ArrayBuffer>;
+  const [, newest] = slotsOf(now);
+  const length = new DataView(now.buffer).getUint32(newest);
+  const single = now.slice(newest + 4, newest + 4 + length);
+  place.restore(new Map([[HIGH_WATER, single]]), [HIGH_WATER]);
+  {
+    using store = place.open();
+    assert.equal(store.active("treasury").settled, true);
+    store.write(burnRecord(fakeKey({ name: "treasury" }), "s"));
+    store.settle(fakeKey({ name: "treasury" }));
+  }
+  assert.equal(place.snapshot().get(HIGH_WATER)?.length, now.length);
+  using store = place.open();
+  assert.equal(store.pair({ ...fakeKey({ name: "treasury" }), peer: BOB }).status, "burned");
 });
 
 Deno.test("open() refuses a database of another course of events, of the same length", () => {
@@ -256,9 +312,11 @@ Deno.test("a commit that fails after the high-water mark was written is carried 
   const after = place.snapshot();
   place.restore(before, [DATABASE, HIGH_WATER]);
   using store = place.open();
-  Deno.mkdirSync(`${place.directory()}/${HIGH_WATER}.tmp/x`, { recursive: true });
+  const mark = `${place.directory()}/${HIGH_WATER}`;
+  Deno.removeSync(mark);
+  Deno.mkdirSync(`${mark}/x`, { recursive: true });
   fails(() => store.settle(fakeKey({ name: "treasury" })), "STORE_UNWRITABLE");
-  Deno.removeSync(`${place.directory()}/${HIGH_WATER}.tmp`, { recursive: true });
+  Deno.removeSync(mark, { recursive: true });
   place.restore(after, [HIGH_WATER]);
   store.settle(fakeKey({ name: "treasury" }));
   assert.equal(store.pair({ ...fakeKey({ name: "treasury" }), peer: BOB }).status, "burned");
@@ -304,3 +362,11 @@ Deno.test("open() refuses a sealing key of the wrong length or another value", (
   fails(() => place.open(sealing(new Uint8Array(31))), "IDENTITY_INVALID", /32 bytes/);
   fails(() => place.open(sealing(id("another key"))), "STORE_CORRUPT", /sealing key/);
 });
+
+/** Where the slots of a high-water mark begin: the one that was written before, and the newest. */
+function slotsOf(file: Uint8Array<ArrayBuffer>): [before: number, newest: number] {
+  const view = new DataView(file.buffer, file.byteOffset);
+  const places = [4096, 4096 + 16 * 1024] as const;
+  const generation = (at: number) => view.getUint32(at) === 0 ? -1 : Number(view.getBigUint64(at + 4));
+  return generation(places[0]) > generation(places[1]) ? [places[1], places[0]] : [places[0], places[1]];
+}
