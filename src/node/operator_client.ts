@@ -4,7 +4,7 @@
  * @module
  */
 
-import { request as send, type RequestOptions } from "node:https";
+import { Agent, request as send, type RequestOptions } from "node:https";
 import type { IncomingMessage } from "node:http";
 import type { PeerCertificate } from "node:tls";
 import { UsageError } from "../base/errors.ts";
@@ -34,23 +34,31 @@ export interface Question {
 }
 
 /** Asks one node. */
-export class OperatorClient {
+export class OperatorClient implements Disposable {
   readonly #config: Config;
   readonly #party: PartyConfig;
   readonly #address: Address;
   readonly #policy: LeafPolicy;
   readonly #tls: Readonly<Record<"cert" | "key" | "ca", string>>;
+  readonly #agent: Agent | undefined;
 
   /**
    * Reads the operator's certificate and the cluster's authorities.
    *
    * @param address where the node takes requests; default: as configured.
+   * @param connections that are kept between questions, for whoever asks many; they end when the client is disposed.
    * @throws UsageError IDENTITY_INVALID or LOOSE_PERMISSIONS
    */
-  constructor(config: Config, party: PartyConfig, address: Address = party.node.operatorListen) {
+  constructor(
+    config: Config,
+    party: PartyConfig,
+    address: Address = party.node.operatorListen,
+    connections: number = 0,
+  ) {
     const { operatorCertPath, operatorKeyPath } = party.node;
     this.#config = config;
     this.#party = party;
+    this.#agent = connections === 0 ? undefined : new Agent({ keepAlive: true, maxSockets: connections });
     this.#address = isAnywhere(address.host) ? { ...address, host: "127.0.0.1" } : address;
     this.#tls = {
       cert: readPublicText(operatorCertPath, "the operator's certificate"),
@@ -68,6 +76,11 @@ export class OperatorClient {
     });
   }
 
+  /** Ends connections that were kept. */
+  [Symbol.dispose](): void {
+    this.#agent?.destroy();
+  }
+
   /** Asks for one answer. @throws QuorateError of the node; UsageError NODE_UNREACHABLE or IDENTITY_INVALID */
   async ask(question: Question): Promise<unknown> {
     const response = await this.#send(question);
@@ -77,12 +90,15 @@ export class OperatorClient {
   /** Asks for something that goes on. @returns the result. @throws QuorateError of the node, or as {@linkcode ask} */
   async follow(question: Question, onEvent: (event: OperatorEvent) => void): Promise<unknown> {
     const response = await this.#send(question);
+    let ended: Extract<OperatorEvent, { readonly event: "result" | "error" }> | undefined;
     for await (const line of linesOf(response)) {
       const event = decodeEvent(line);
-      if (event.event === "result") return event.value;
-      if (event.event === "error") throw event.error;
-      onEvent(event);
+      // Read to its end, the connection can be kept.
+      if (event.event === "result" || event.event === "error") ended = event;
+      else onEvent(event);
     }
+    if (ended?.event === "error") throw ended.error;
+    if (ended !== undefined) return ended.value;
     if (question.signal?.aborted === true) throw stopped();
     throw this.#unreachable("it ended the connection before the answer: it was stopped, or crashed");
   }
@@ -96,7 +112,7 @@ export class OperatorClient {
         ...this.#tls,
         method,
         path,
-        agent: false,
+        agent: this.#agent ?? false,
         minVersion: "TLSv1.3",
         rejectUnauthorized: true,
         // An address has no server name; whose certificate it is is judged by its party.

@@ -1,0 +1,139 @@
+/**
+ * Voting nodes as processes of their own, and an operator who asks all of them: for benchmarks, load and drills.
+ *
+ * @module
+ */
+
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { type PartyProcess, startParty } from "../../cli/processes.ts";
+import { type Config, loadConfig } from "../../src/node/config.ts";
+import { initCluster } from "../../src/node/init.ts";
+import { OperatorClient } from "../../src/node/operator_client.ts";
+import type { TxReport } from "../../src/node/voting_module.ts";
+
+/** A cluster whose nodes run. */
+export class VotingCluster implements AsyncDisposable {
+  readonly config: Config;
+  readonly names: readonly string[];
+  readonly directory: string;
+  readonly #processes = new Map<string, PartyProcess>();
+  readonly #clients = new Map<string, OperatorClient>();
+
+  private constructor(directory: string, config: Config) {
+    this.directory = directory;
+    this.config = config;
+    this.names = config.parties.map(({ name }) => name);
+  }
+
+  /**
+   * Starts a node per name and waits until all are linked.
+   *
+   * @param more sections of the configuration, as TOML.
+   */
+  static async start(names: readonly string[], more = ""): Promise<VotingCluster> {
+    const directory = Deno.makeTempDirSync({ prefix: "quorate-voting-" });
+    const { configPath } = await initCluster({
+      names,
+      directory: join(directory, "cluster"),
+      cluster: "load",
+      basePort: await freeBlock(names.length),
+    });
+    if (more !== "") Deno.writeTextFileSync(configPath, `${Deno.readTextFileSync(configPath)}\n${more}`);
+    const cluster = new VotingCluster(directory, loadConfig(configPath));
+    try {
+      for (const name of names) cluster.startNode(name);
+      await cluster.ready();
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Starts one node, on the data that it has. */
+  startNode(name: string): void {
+    this.#processes.set(name, startParty(this.config, name, ["node", "run", "--log-level", "error"]));
+  }
+
+  /** Ends a node as a crash would. */
+  async killNode(name: string): Promise<void> {
+    const process = this.#processes.get(name);
+    process?.kill();
+    await process?.finished;
+    this.#clients.get(name)?.[Symbol.dispose]();
+    this.#clients.delete(name);
+  }
+
+  /** Asks a node over connections that are kept. */
+  client(name: string): OperatorClient {
+    const party = this.config.parties.find((one) => one.name === name);
+    if (party === undefined) throw new Error(`there is no ${name}`);
+    const client = this.#clients.get(name) ?? new OperatorClient(this.config, party, undefined, 64);
+    this.#clients.set(name, client);
+    return client;
+  }
+
+  /** Votes at a node, and waits for the decision there. */
+  async vote(name: string, txId: string, integer: string, waitMs = 0): Promise<TxReport> {
+    const input = { txId, value: { integer }, waitMs };
+    return await this.client(name).follow(
+      { method: "POST", path: "/v1/voting/cast", input },
+      () => {},
+    ) as TxReport;
+  }
+
+  /** How a transaction stands at a node, after a while at most. */
+  async status(name: string, txId: string, waitMs = 0): Promise<TxReport> {
+    const input = { txId, waitMs };
+    return await this.client(name).follow(
+      { method: "POST", path: "/v1/voting/status", input },
+      () => {},
+    ) as TxReport;
+  }
+
+  /** Waits until these nodes can reach everybody who is to run. */
+  async ready(names: readonly string[] = this.names): Promise<void> {
+    for (const name of names) {
+      for (let tries = 0;; tries++) {
+        try {
+          const status = await this.client(name).ask({ method: "GET", path: "/v1/status" }) as {
+            readonly reachable: readonly string[];
+          };
+          if (names.every((other) => status.reachable.includes(other))) break;
+        } catch (error) {
+          if (tries > 300) throw error;
+        }
+        if (tries > 300) throw new Error(`${name} is not ready`);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients.values()) client[Symbol.dispose]();
+    for (const process of this.#processes.values()) process.kill();
+    for (const process of this.#processes.values()) await process.finished;
+    Deno.removeSync(this.directory, { recursive: true });
+  }
+}
+
+/** A port from which on so many are free for peers, and as many for operators and for metrics. */
+export async function freeBlock(count: number): Promise<number> {
+  for (;;) {
+    const base = 20_000 + 10 * Math.floor(Math.random() * 1_000);
+    const ports = [0, 100, 200].flatMap((offset) =>
+      Array.from({ length: count }, (_, i) => base + offset + i)
+    );
+    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const listening = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true));
+  });
+  if (listening) await new Promise((resolve) => server.close(resolve));
+  return listening;
+}
