@@ -126,7 +126,7 @@ function collectPeers(metrics: Metrics, peers: readonly PeerReport[]): void {
 
 function collectLinks(
   metrics: Metrics,
-  { peers, events }: MeshMetrics,
+  { peers, events, strangers }: MeshMetrics,
   reports: readonly PeerReport[],
 ): void {
   const dialledBy = (name: string) =>
@@ -167,6 +167,8 @@ function collectLinks(
     );
   metrics.replace("frames_total", traffic("messages"));
   metrics.replace("frame_bytes_total", traffic("bytes"));
+  metrics.replace("strangers", [[{}, strangers]]);
+  metrics.replace("link_events_total", Object.entries(events).map(([code, count]) => [{ code }, count]));
   metrics.replace(
     "tls_handshakes_total",
     Object.entries(events).filter(([code]) => code === "LINK_UP" || HANDSHAKE.test(code)).map((

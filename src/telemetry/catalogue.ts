@@ -67,6 +67,12 @@ export const METRICS = {
     help: "connections that were made or refused, by reason",
     labels: ["result", "reason"],
   },
+  link_events_total: {
+    type: "counter",
+    help: "what happened to links and to connections of strangers, by reason class",
+    labels: ["code"],
+  },
+  strangers: { type: "gauge", help: "connections that have not authenticated yet", labels: [] },
   tls_cert_expiry_timestamp_seconds: {
     type: "gauge",
     help: "when a certificate or revocation list ends, in seconds since 1970",
