@@ -36,6 +36,7 @@ export type { StoredCheckpoint } from "../audit/stored_checkpoints.ts";
 export * from "../audit/verify.ts";
 export { provesFork, Witness, type WitnessAlarm, type WitnessOptions } from "../audit/witness.ts";
 export * from "../audit/witness_messages.ts";
+export * from "./clock.ts";
 export type { AuditConfig } from "./audit_config.ts";
 export { CertificateWatch, type CertificateWatchOptions } from "./certificate_watch.ts";
 export {
