@@ -72,6 +72,11 @@ export class LedgerVoteStore implements VoteStore {
     this.#waiting = [];
   }
 
+  /** Whether something was committed that is not durable. */
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /** Makes durable what was committed since. When this throws, the node has to be made anew from the store. */
   flush(): void {
     const waiting = this.#waiting;

@@ -1,8 +1,7 @@
 /**
  * The voting node at work: gossip over the links, votes of operators, decisions handed off and recorded (VOTING 1 to 5, 10).
  *
- * What peers send is taken in bundles. A bundle is one transaction of the party's file, and nothing that follows from it leaves before
- * that is on disk.
+ * What peers send is taken in bundles, and a bundle that decides something is one transaction of the party's file.
  *
  * @module
  */
@@ -67,6 +66,7 @@ export class VotingService implements Disposable {
   readonly #heardAt = new Map<string, number>();
   readonly #timer: ReturnType<typeof setInterval>;
   #node: VotingNode;
+  #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #storeFault: string | undefined;
   #isScheduled = false;
   #isClosed = false;
@@ -166,6 +166,8 @@ export class VotingService implements Disposable {
   [Symbol.dispose](): void {
     this.#isClosed = true;
     clearInterval(this.#timer);
+    clearTimeout(this.#flushTimer);
+    this.#flush();
     for (const { taken } of this.#waiting.splice(0)) taken();
   }
 
@@ -216,25 +218,46 @@ export class VotingService implements Disposable {
     }
   }
 
-  /** Lets the node do something, makes it durable, and only then does what follows. */
+  /**
+   * Lets the node do something, and then does what follows. Decisions, proposals and proofs are on disk before anybody is told. A
+   * vote leaves at once: the own one is signed after its lock was written, and can be made again from it; another's comes again from
+   * whoever has it.
+   */
   #do(work: (node: VotingNode) => Effect[]): void {
-    const { store, on } = this.#options;
-    let effects: Effect[];
-    try {
+    const { store } = this.#options;
+    let effects: Effect[] = [];
+    this.#stored(() => {
       effects = work(this.#node);
-      store.flush();
-      this.#storeFault = undefined;
+      if (effects.some(({ kind }) => KEPT.has(kind))) store.flush();
+    });
+    for (const effect of effects) this.#perform(effect);
+    for (const changed of [...this.#watchers]) changed();
+    if (store.isWaiting) this.#flushTimer ??= setTimeout(() => this.#flush(), FLUSH_MS);
+  }
+
+  #flush(): void {
+    this.#flushTimer = undefined;
+    try {
+      this.#stored(() => this.#options.store.flush());
+    } catch {
+      // It was told.
+    }
+  }
+
+  /** Where something cannot be written, the node may know what the file does not: it begins again from the file. */
+  #stored(work: () => void): void {
+    const { store, on } = this.#options;
+    try {
+      work();
+      if (!store.isWaiting) this.#storeFault = undefined;
     } catch (error) {
       if (error instanceof UsageError && !STORE_FAULT.test(error.code)) throw error;
-      // The node may know what the file does not: it begins again from the file.
       store.discard();
       this.#node = this.#restored();
       this.#storeFault = `votes cannot be stored: ${error instanceof QuorateError ? error.message : "a bug"}`;
       on({ kind: "store", reason: this.#storeFault });
       throw error;
     }
-    for (const effect of effects) this.#perform(effect);
-    for (const changed of [...this.#watchers]) changed();
   }
 
   #perform(effect: Effect): void {
@@ -283,6 +306,10 @@ export function offenceName({ id }: Pick<StoredOffence, "id">): string {
   return hex(id).slice(0, 16);
 }
 
+/** What is on disk before it is told. */
+const KEPT: ReadonlySet<Effect["kind"]> = new Set(["proposal", "decided", "offence", "alarm"]);
+/** As long may votes of others be in memory alone. */
+const FLUSH_MS = 50;
 /** Envelopes that are taken in one transaction. */
 const BUNDLE = 128;
 /** Transactions whose time to a decision is measured. */

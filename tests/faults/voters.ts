@@ -9,6 +9,7 @@ import { type PartyId, partyId } from "../../src/base/brands.ts";
 import { type Bytes, hex } from "../../src/base/bytes.ts";
 import { encode } from "../../src/base/codec.ts";
 import type { Ed25519Signer } from "../../src/base/crypto.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { systemRng } from "../../src/base/rng.ts";
 import { Secret } from "../../src/base/secret.ts";
 import { LedgerVoteStore } from "../../src/node/vote_store.ts";
@@ -86,14 +87,22 @@ export class Voter implements Disposable {
       sealing: { kind: "key", key: new Secret(new Uint8Array(32)) },
       rng: systemRng,
     });
-    const seen = options.ledger?.(this.id, ledger) ?? ledger;
+    const life = ++this.#life;
+    const own = options.ledger?.(this.id, ledger) ?? ledger;
+    const seen: LedgerLike = {
+      find: (...args) => own.find(...args),
+      transact: (work) => {
+        // What a process that is killed had not written is lost.
+        if (life !== this.#life) throw new UsageError("STORE_UNWRITABLE", "the process is gone");
+        return own.transact(work);
+      },
+    };
     const outbox = new Outbox(seen, {
       cluster: membership.cluster,
       stream: String(this.id),
       ...(options.outboxLimit === undefined || this.id !== 1 ? {} : { limit: options.outboxLimit }),
     });
     const identity = identityOf(this.id);
-    const life = ++this.#life;
     const service = new VotingService({
       config: { membership, ttlMs: 3_600_000, digestMs: options.digestMs ?? 100, silenceMs: 60_000 },
       self: this.id,
@@ -117,6 +126,7 @@ export class Voter implements Disposable {
   /** Ends as a process that is killed. */
   kill(): void {
     const running = this.#running;
+    this.#life++;
     this.#running = undefined;
     this.#hears = undefined;
     running?.service[Symbol.dispose]();
