@@ -120,7 +120,10 @@ export class OperatorClient implements Disposable {
         ...(body === undefined ? {} : { headers: { "content-type": "application/json" } }),
         ...(signal === undefined ? {} : { signal }),
       } as RequestOptions, resolve);
-      request.on("socket", (socket) => socket.on("secureConnect", () => isSecure = true));
+      request.on("socket", (socket) => {
+        if (request.reusedSocket) isSecure = true;
+        else socket.once("secureConnect", () => isSecure = true);
+      });
       request.on("error", (error) => reject(this.#failure(error, isSecure)));
       request.end(body);
     });
