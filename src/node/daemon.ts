@@ -4,6 +4,7 @@
  * @module
  */
 
+import { UsageError } from "../base/errors.ts";
 import { frostSign } from "../protocols/frost/sign.ts";
 import { sign } from "../protocols/ecdsa/sign.ts";
 import { EventLoopLag } from "../telemetry/event_loop.ts";
@@ -11,12 +12,14 @@ import type { Log, LogLevel } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { TelemetryServer, type Unreadiness } from "../telemetry/server.ts";
 import { SessionMonitor } from "../telemetry/sessions.ts";
+import type { LinkFault } from "../transport/faults.ts";
 import type { MeshEvent } from "../transport/mesh.ts";
 import { CertificateWatch } from "./certificate_watch.ts";
 import { certificateEvents, loadCertificates } from "./certificates.ts";
 import { type Config, formatAddress } from "./config.ts";
 import { COMMANDS } from "./daemon_commands.ts";
 import { NodeCollector } from "./daemon_metrics.ts";
+import { ReadinessLog } from "./daemon_readiness.ts";
 import { NodeReport } from "./daemon_report.ts";
 import { NodeRequests } from "./daemon_requests.ts";
 import type { LocalOptions } from "./local_party.ts";
@@ -135,15 +138,7 @@ export class Daemon {
           ...reportRoutes(report, sessions, monitors),
           ...made.flatMap((module) => [...module.routes ?? []]),
         ]),
-        refused: (fault, address) => {
-          const event: MeshEvent = {
-            code: fault.code,
-            text: `an operator was refused: ${fault.message}`,
-            address,
-          };
-          party.local.audit.link({ ...event, direction: "in" });
-          logLink(log, event);
-        },
+        refused: refusalsOf(party, metrics, log),
       }),
     );
     const watch = parts.use(
@@ -163,6 +158,7 @@ export class Daemon {
         refused: (sentence) => log.write("error", sentence, { code: "RELOAD_REFUSED" }),
       }),
     );
+    parts.use(new ReadinessLog({ log, unready: () => report.unready() }));
     const collector = new NodeCollector({
       local: party.local,
       report,
@@ -230,6 +226,7 @@ interface DaemonFields {
 /** As long as an init system waits for less than it takes to kill. */
 const DRAIN_MS = 30_000;
 const MONITOR_MS = 2_000;
+const REFUSALS_MS = 1_000;
 const QUIET: ReadonlySet<string> = new Set([
   "LINK_UP",
   "LISTENING",
@@ -253,13 +250,13 @@ function reportRoutes(
   ]);
 }
 
-/** Says how the node is again and again, and what happens to links, until nobody listens. */
+/** Says how the node is again and again, and what happens to links, until nobody listens or it stops. */
 async function monitor(
   report: NodeReport,
   sessions: SessionMonitor,
   monitors: Set<OperatorCall["emit"]>,
   { emit, signal }: OperatorCall,
-): Promise<null> {
+): Promise<never> {
   const say = () => {
     const { ready, reasons, quorum, reachable, unreachable, keys } = report.status();
     const time = new Date().toISOString();
@@ -274,7 +271,21 @@ async function monitor(
   await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
   monitors.delete(emit);
   clearInterval(timer);
-  return null;
+  throw new UsageError("NODE_UNREACHABLE", "the node has stopped: start it with node run");
+}
+
+/** Who wants to be an operator and is none: recorded and counted each time, logged once a second for each reason. */
+function refusalsOf(party: Party, metrics: Metrics, log: Log): (fault: LinkFault, address: string) => void {
+  const loggedAt = new Map<string, number>();
+  return ({ code, message }, address) => {
+    const event: MeshEvent = { code, text: `an operator was refused: ${message}`, address };
+    party.local.audit.link({ ...event, direction: "in" });
+    metrics.add("operators_refused_total", { reason: code });
+    const now = performance.now();
+    if (now - (loggedAt.get(code) ?? -Infinity) < REFUSALS_MS) return;
+    loggedAt.set(code, now);
+    logLink(log, event);
+  };
 }
 
 function logLink(log: Log, { code, peer, direction, address, text }: MeshEvent): void {

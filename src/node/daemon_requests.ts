@@ -35,8 +35,10 @@ export interface RequestsOptions {
 export class NodeRequests {
   readonly #options: RequestsOptions;
   readonly #turns: KeyTurns;
-  readonly #running = new Map<Promise<unknown>, Party>();
+  /** From the first check to the answer. */
+  readonly #served = new Set<Promise<unknown>>();
   readonly #links = new Set<(event: MeshEvent) => void>();
+  readonly #cancelled = new AbortController();
   #isStopping = false;
   #count = 0;
 
@@ -54,7 +56,7 @@ export class NodeRequests {
     return new Map(
       this.#options.commands.map((command) => [
         `POST /v1/commands/${command.name}`,
-        { streams: true, serve: (call) => this.#serve(command, call) },
+        { streams: true, serve: (call) => this.#follow(this.#serve(command, call)) },
       ]),
     );
   }
@@ -73,14 +75,21 @@ export class NodeRequests {
   async stop(drainMs: number): Promise<void> {
     this.#isStopping = true;
     const timer = setTimeout(() => this.cancel(), drainMs);
-    await Promise.allSettled(this.#running.keys());
+    await Promise.allSettled(this.#served);
     clearTimeout(timer);
   }
 
-  /** Ends what runs, here and at the peers. */
+  /** Ends what runs or waits, here and at the peers. */
   cancel(): void {
     this.#isStopping = true;
-    for (const party of this.#running.values()) party.cancel();
+    this.#cancelled.abort();
+  }
+
+  #follow(serving: Promise<unknown>): Promise<unknown> {
+    this.#served.add(serving);
+    const forget = () => void this.#served.delete(serving);
+    serving.then(forget, forget);
+    return serving;
   }
 
   async #serve(command: AnyCommand, call: OperatorCall): Promise<unknown> {
@@ -100,7 +109,9 @@ export class NodeRequests {
       return { ...fields, dur_ms: Math.round(performance.now() - startedAt) };
     };
     try {
-      const value = await this.#run(command, { text, timeoutMs, input }, call);
+      // Who asked has gone, or the node ends: both end what is done for them.
+      const signal = AbortSignal.any([call.signal, this.#cancelled.signal]);
+      const value = await this.#run(command, { text, timeoutMs, input }, { ...call, signal });
       log.write("info", "a request is done", { code: "REQUEST_DONE", ...ended("ok") });
       return value;
     } catch (error) {
@@ -119,7 +130,9 @@ export class NodeRequests {
     for (let attempt = 1;; attempt++) {
       using turn = key === undefined ? undefined : this.#turns.take(key);
       try {
-        if (command.run.on === "store") await turn?.alone(request.timeoutMs ?? local.timeoutMs);
+        if (command.run.on === "store") {
+          await turn?.alone(request.timeoutMs ?? local.timeoutMs, call.signal);
+        }
         return await this.#attempt(command, { ...request, key, turn }, call);
       } catch (error) {
         const isStale = error instanceof QuorateError && error.code === "KEY_CHANGED";
@@ -134,6 +147,7 @@ export class NodeRequests {
     { emit, signal }: OperatorCall,
   ): Promise<unknown> {
     const { party: whole, sessions } = this.#options;
+    requireAsked(signal);
     const party = whole.forRequest({
       command: text,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
@@ -151,12 +165,9 @@ export class NodeRequests {
     }
     this.#links.add(onLink);
     signal.addEventListener("abort", cancel);
-    const running = runCommand(command, party, input);
-    this.#running.set(running, party);
     try {
-      return await running;
+      return await runCommand(command, party, input);
     } finally {
-      this.#running.delete(running);
       this.#links.delete(onLink);
       signal.removeEventListener("abort", cancel);
     }
@@ -173,6 +184,11 @@ type Turn = ReturnType<KeyTurns["take"]> | undefined;
 
 /** As often as a key may change while a request waits for its turn. */
 const ATTEMPTS_MAX = 8;
+
+/** @throws UsageError CANCELLED */
+function requireAsked({ aborted }: AbortSignal): void {
+  if (aborted) throw new UsageError("CANCELLED", "the request was cancelled here before it began");
+}
 
 const REQUEST = z.strictObject({
   /** What was typed: for peers, logs and the audit log. */

@@ -91,10 +91,16 @@ export class KeyTurn implements Turn, Disposable {
     this.#state = "running";
   }
 
-  /** Waits until no session of the key runs, for what is done here without one. @throws UsageError PARTY_BUSY */
-  async alone(timeoutMs: number): Promise<void> {
+  /**
+   * Waits until no session of the key runs, for what is done here without one. Ends the wait where the signal is aborted.
+   *
+   * @throws UsageError PARTY_BUSY
+   */
+  async alone(timeoutMs: number, signal?: AbortSignal): Promise<void> {
     const until = performance.now() + timeoutMs;
-    while (this.#queue.some((turn) => turn !== this && turn.#state === "running")) {
+    while (
+      signal?.aborted !== true && this.#queue.some((turn) => turn !== this && turn.#state === "running")
+    ) {
       const leftMs = until - performance.now();
       if (leftMs <= 0) {
         throw new UsageError("PARTY_BUSY", "a session of the key runs here: wait for its end");
@@ -105,11 +111,14 @@ export class KeyTurn implements Turn, Disposable {
         function done() {
           clearTimeout(timer);
           waiting.delete(done);
+          signal?.removeEventListener("abort", done);
           resolve();
         }
         waiting.add(done);
+        signal?.addEventListener("abort", done);
       });
     }
+    if (signal?.aborted === true) return;
     this.#state = "running";
   }
 

@@ -6,13 +6,14 @@
 
 import { createServer, type Server } from "node:https";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { concat, fromUtf8 } from "../base/bytes.ts";
 import { QuorateError, UsageError } from "../base/errors.ts";
 import { LinkFault } from "../transport/faults.ts";
 import type { MeshMaterial } from "../transport/mesh.ts";
 import { LeafPolicy } from "../transport/peer_identity.ts";
+import { addressText } from "../transport/tls_listener.ts";
 import type { Address } from "./config.ts";
 import { decodeJson, encodeEvent, encodeJson, errorToJson, type OperatorEvent } from "./operator_wire.ts";
 
@@ -78,7 +79,10 @@ export class OperatorServer implements AsyncDisposable {
     );
     this.#server.maxConnections = CONNECTIONS_MAX;
     // The runtime leaves the socket of a handshake that failed open.
-    this.#server.on("tlsClientError", (_error: Error, socket: TLSSocket) => socket.destroy());
+    this.#server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
+      this.#turnedAway(strangerFault(error), socket);
+      socket.destroy();
+    });
   }
 
   /** Listens. @throws UsageError ADDRESS_IN_USE or IDENTITY_INVALID */
@@ -145,9 +149,17 @@ export class OperatorServer implements AsyncDisposable {
       return this.#policy.checkOperator(raw, Date.now()).operator;
     } catch (error) {
       if (!(error instanceof LinkFault)) throw error;
-      this.#options.refused?.(error, `${socket.remoteAddress}:${socket.remotePort}`);
+      this.#turnedAway(error, socket);
       throw new Refusal(403, "IDENTITY_INVALID", `this is for operators of the cluster: ${error.message}`);
     }
+  }
+
+  #turnedAway(fault: LinkFault, socket: TLSSocket & { readonly _parent?: Socket | null }): void {
+    // Of a handshake that failed the runtime only tells the address at the socket below, if at all.
+    const { remoteAddress, remotePort } = socket.remoteAddress === undefined
+      ? socket._parent ?? socket
+      : socket;
+    this.#options.refused?.(fault, addressText(remoteAddress, remotePort));
   }
 
   #routeOf({ method, url, headers }: IncomingMessage): OperatorRoute {
@@ -188,7 +200,8 @@ async function answer(
   }
   response.writeHead(200, STREAM_HEADERS);
   const emit = (event: OperatorEvent) => {
-    if (call.signal.aborted) return;
+    // An answer is sent also where the node stops: it may be a signature.
+    if (response.destroyed) return;
     response.write(encodeEvent(event));
     // Who does not read what it asked for is not waited for, and fills no memory.
     if (response.writableLength > UNREAD_BYTES_MAX) response.destroy();
@@ -199,6 +212,12 @@ async function answer(
     emit({ event: "error", error: asQuorateError(error) });
   }
   response.end();
+}
+
+/** The runtime does not say what was wrong with a certificate that it refused. */
+function strangerFault(error: Error & { readonly code?: string }): LinkFault {
+  if (error.code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") return new LinkFault("CERT_MISSING");
+  return new LinkFault("TLS_FAILED", `the TLS handshake failed: ${error.message}`);
 }
 
 function asQuorateError(error: unknown): QuorateError {

@@ -133,6 +133,11 @@ export const METRICS = {
     help: "requests of operators, by command and error code (ok where there was none)",
     labels: ["command", "result"],
   },
+  operators_refused_total: {
+    type: "counter",
+    help: "connections and requests of whoever is no operator, by reason class",
+    labels: ["reason"],
+  },
   byzantine_evidence_total: {
     type: "counter",
     help: "proofs that a peer cheated",
