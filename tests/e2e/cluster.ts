@@ -3,7 +3,7 @@
  */
 
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { type Config, loadConfig } from "../../src/node/config.ts";
 import { initCluster } from "../../src/node/init.ts";
@@ -36,7 +36,7 @@ export class Cluster implements Disposable {
 
   static async make(names: readonly string[]): Promise<Cluster> {
     const directory = Deno.makeTempDirSync({ prefix: "quorate-test-" });
-    const ports = await freePorts(names.length);
+    const ports = await freePorts(names.length, NODE_PORTS);
     const { configPath } = await initCluster({
       names,
       directory: join(directory, "cluster"),
@@ -122,15 +122,32 @@ export function shuffled<T>(items: readonly T[]): T[] {
     .sort(([a], [b]) => a - b).map(([, item]) => item);
 }
 
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, async () => {
-    const server = createServer();
-    await new Promise<void>((resolve, reject) =>
-      server.once("error", reject).listen(0, "127.0.0.1", () => resolve())
-    );
-    return server;
-  }));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+/** Different ones: each stays taken until all are known. @param beside offsets of ports that have to be free as well. */
+export async function freePorts(count: number, beside: readonly number[] = []): Promise<number[]> {
+  const servers: Server[] = [];
+  const ports: number[] = [];
+  try {
+    while (ports.length < count) {
+      const first = await listen(0);
+      if (first === undefined) continue;
+      servers.push(first);
+      const { port } = first.address() as { port: number };
+      const others = await Promise.all(beside.map((offset) => listen(port + offset)));
+      servers.push(...others.filter((server) => server !== undefined));
+      if (!others.includes(undefined)) ports.push(port);
+    }
+    return ports;
+  } finally {
+    await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  }
 }
+
+async function listen(port: number): Promise<Server | undefined> {
+  const server = createServer();
+  return await new Promise((resolve) =>
+    server.once("error", () => resolve(undefined)).listen(port, "127.0.0.1", () => resolve(server))
+  );
+}
+
+/** Where the node of a party listens for operators and for monitoring, above the port for its peers. */
+const NODE_PORTS = [100, 200];
