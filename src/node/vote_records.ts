@@ -19,6 +19,7 @@ import {
 } from "../base/codec.ts";
 import type { PartyId } from "../base/brands.ts";
 import type { NewRecord } from "../storage/outbox.ts";
+import { receiptCodec, suspicionCodec } from "../voting/availability.ts";
 import { certificateCodec } from "../voting/certificate.ts";
 import { type Membership, voterAt } from "../voting/membership.ts";
 import { offenceCodec } from "../voting/offence.ts";
@@ -108,6 +109,8 @@ const CODECS: Codecs = {
   vote: struct({ vote: voteCodec, payer: voterCodec }),
   proposal: struct({ proposal: proposalCodec, payer: voterCodec }),
   opened: struct({ epoch: U32, txId: text(TX_ID_BYTES_MAX), time: MILLISECONDS }),
+  receipt: struct({ epoch: U32, receipt: receiptCodec }),
+  suspicion: struct({ epoch: U32, suspicion: suspicionCodec }),
   decision: struct({ certificate: certificateCodec }),
   offence: struct({
     offence: struct({

@@ -1,5 +1,6 @@
 /**
- * What gossip carries: votes, proposals, certificates, proofs of offences, and digests of what a member has (VOTING 3).
+ * What gossip carries: votes, proposals, certificates, receipts, suspicions, proofs of offences, and digests of what a member has
+ * (VOTING 3).
  *
  * @module
  */
@@ -17,8 +18,10 @@ import {
   optional,
   struct,
   text,
+  U64,
   U8,
 } from "../base/codec.ts";
+import { type Receipt, receiptCodec, type Suspicion, suspicionCodec } from "./availability.ts";
 import { certificateCodec, type QuorumCertificate } from "./certificate.ts";
 import { VOTERS_MAX } from "./membership.ts";
 import { offenceCodec, type OffenceProof, VOTE_ITEM } from "./offence.ts";
@@ -36,6 +39,12 @@ export interface TxDigest {
   readonly decided?: Bytes | undefined;
   /** Prefixes of the ballots of which a proposal is stored. */
   readonly proposals: readonly Bytes[];
+  /** Members of whom a receipt is stored that says so: bit i − 1 is member i. */
+  readonly seen: bigint;
+  /** The same. */
+  readonly abstained: bigint;
+  /** Who suspects whom: sets as above. */
+  readonly suspicions: readonly { readonly subject: PartyId; readonly observers: bigint }[];
 }
 
 /** What one member has: a page of transactions, and the offences of which it has proofs. */
@@ -55,6 +64,8 @@ export type Item =
   | { readonly kind: "vote"; readonly vote: Vote }
   | { readonly kind: "proposal"; readonly proposal: Proposal }
   | { readonly kind: "certificate"; readonly certificate: QuorumCertificate }
+  | { readonly kind: "receipt"; readonly receipt: Receipt }
+  | { readonly kind: "suspicion"; readonly suspicion: Suspicion }
   | { readonly kind: "offence"; readonly proof: OffenceProof }
   | { readonly kind: "digest"; readonly digest: Digest };
 
@@ -62,6 +73,12 @@ export type Item =
 export const PREFIX_BYTES = 8;
 /** Most transactions in a digest. */
 export const DIGEST_PAGE = 256;
+
+/** How many transactions of so many members are in a digest, so that it fits an envelope. */
+export function digestPage(members: number): number {
+  // A name, four prefixes and three sets; of each member a voter with two prefixes, and a suspect with a set.
+  return Math.min(DIGEST_PAGE, Math.floor(120_000 / (220 + 40 * members)));
+}
 /** Most offences in a digest. */
 const OFFENCES_MAX = 1024;
 
@@ -76,6 +93,10 @@ export function encodeItem(item: Item): Bytes {
       return encode(CODECS.certificate, { kind: KINDS.certificate, body: item.certificate });
     case "offence":
       return encode(CODECS.offence, { kind: KINDS.offence, body: item.proof });
+    case "receipt":
+      return encode(CODECS.receipt, { kind: KINDS.receipt, body: item.receipt });
+    case "suspicion":
+      return encode(CODECS.suspicion, { kind: KINDS.suspicion, body: item.suspicion });
     case "digest":
       return encode(CODECS.digest, { kind: KINDS.digest, body: item.digest });
   }
@@ -92,13 +113,25 @@ export function decodeItem(encoded: Bytes): Item {
       return { kind: "certificate", certificate: decode(CODECS.certificate, encoded).body };
     case KINDS.offence:
       return { kind: "offence", proof: decode(CODECS.offence, encoded).body };
+    case KINDS.receipt:
+      return { kind: "receipt", receipt: decode(CODECS.receipt, encoded).body };
+    case KINDS.suspicion:
+      return { kind: "suspicion", suspicion: decode(CODECS.suspicion, encoded).body };
     case KINDS.digest:
       return { kind: "digest", digest: decode(CODECS.digest, encoded).body };
   }
   throw new DecodeError("an item of an unknown kind");
 }
 
-const KINDS = { vote: VOTE_ITEM, certificate: 2, offence: 3, digest: 4, proposal: 5 } as const;
+const KINDS = {
+  vote: VOTE_ITEM,
+  certificate: 2,
+  offence: 3,
+  digest: 4,
+  proposal: 5,
+  receipt: 6,
+  suspicion: 7,
+} as const;
 
 const prefix: Codec<Bytes> = map(bytes(PREFIX_BYTES), (value: Bytes) => value, (value) => {
   if (value.length !== PREFIX_BYTES) throw new DecodeError("a prefix of a wrong length");
@@ -114,6 +147,9 @@ const digestCodec: Codec<Digest> = struct({
       votes: list(struct({ voter: voterCodec, ballots: list(prefix, 2) }), VOTERS_MAX),
       decided: optional(prefix),
       proposals: list(prefix, 2),
+      seen: U64,
+      abstained: U64,
+      suspicions: list(struct({ subject: voterCodec, observers: U64 }), VOTERS_MAX),
     }),
     DIGEST_PAGE,
   ),
@@ -128,6 +164,8 @@ const CODECS = {
   vote: item(voteCodec),
   proposal: item(proposalCodec),
   certificate: item(certificateCodec),
+  receipt: item(receiptCodec),
+  suspicion: item(suspicionCodec),
   offence: item(offenceCodec),
   digest: item(digestCodec),
 } as const;

@@ -12,9 +12,21 @@ import { type Bytes, equal, hex } from "../base/bytes.ts";
 import { decode, DecodeError } from "../base/codec.ts";
 import { UsageError } from "../base/errors.ts";
 import { type Approval, approvalCore, encodeApproval } from "./approval.ts";
+import {
+  type Availability,
+  availabilityOf,
+  isReceiptValid,
+  isSuspicionValid,
+  type Presence,
+  presenceOf,
+  type Receipt,
+  signReceipt,
+  signSuspicion,
+  type Suspicion,
+} from "./availability.ts";
 import { certificateFault, certificateOf, type QuorumCertificate } from "./certificate.ts";
 import { gossipCodec, type GossipEnvelope, isGossipValid } from "./gossip.ts";
-import { decodeItem, type Digest, DIGEST_PAGE, type Item, PREFIX_BYTES } from "./items.ts";
+import { decodeItem, type Digest, digestPage, type Item, PREFIX_BYTES } from "./items.ts";
 import type { Membership } from "./membership.ts";
 import { doubleVote, type OffenceProof, verifyOffence, VOTE_ITEM } from "./offence.ts";
 import { Outgoing } from "./outgoing.ts";
@@ -23,6 +35,7 @@ import type { StoredOffence, VoteLock, VoteRecord, VoteStore } from "./store.ts"
 import { digestOf, lackedOf, PROPOSALS_MAX, type Transaction, Transactions } from "./transactions.ts";
 import { decodeValue, encodeValue, formatValue, ROSTER_PREFIX, txIdFault, type Value } from "./value.ts";
 import { ballotOf, type Question, questionOf, signVote, type Vote, voteFault } from "./vote.ts";
+import { type Tick, Watch } from "./watch.ts";
 
 export { ENVELOPE_BYTES_MAX } from "./outgoing.ts";
 export { OPEN_PER_MEMBER_MAX } from "./transactions.ts";
@@ -35,6 +48,10 @@ export const LOCKS_MAX = 1_000_000;
 export const APPROVAL_LIFETIME_MS: number = 24 * 3_600_000;
 /** How long what is over is compared with peers. */
 export const RETENTION_MS: number = 7 * 24 * 3_600_000;
+/** After how long a member that has seen a decided transaction and has not answered is silent. */
+export const SILENCE_MS = 60_000;
+/** How often an item is taken of a member that has sent {@linkcode INVALID_KEPT_MAX} invalid ones. */
+export const LIMITED_MS = 1000;
 
 /** What makes a node. */
 export interface VotingOptions {
@@ -52,6 +69,8 @@ export interface VotingOptions {
   readonly retentionMs?: number;
   /** How long an approval that is proposed here may be open. Default: {@linkcode APPROVAL_LIFETIME_MS}. */
   readonly approvalLifetimeMs?: number;
+  /** After how long a member that has seen a decided transaction and has not answered is silent. Default: {@linkcode SILENCE_MS}. */
+  readonly silenceMs?: number;
   /** Whether this node votes for a proposal by itself, asked once for each that it stores. Default: never. */
   readonly approves?: (proposal: Proposal) => boolean;
 }
@@ -70,6 +89,8 @@ export type Effect =
   | { readonly kind: "decided"; readonly certificate: QuorumCertificate }
   /** An offence was proven. */
   | { readonly kind: "offence"; readonly offence: StoredOffence }
+  /** A member has become silent in a transaction, or has answered late. */
+  | { readonly kind: "silence"; readonly txId: string; readonly subject: PartyId; readonly isLate: boolean }
   /** Voting stops at this node until an operator has looked. */
   | { readonly kind: "alarm"; readonly alarm: Alarm; readonly text: string };
 
@@ -92,6 +113,8 @@ export interface TxStatus {
   readonly tally: readonly { readonly value: Bytes; readonly voters: readonly string[] }[];
   /** Names of those of whom no vote is stored. */
   readonly missing: readonly string[];
+  /** What each of those did instead, by name. */
+  readonly presence: Readonly<Record<string, Presence>>;
   /** What was proposed, in the order in which it came here. */
   readonly proposals: readonly Proposal[];
   /** What this node has voted for, encoded. */
@@ -115,7 +138,10 @@ export class VotingNode {
   readonly #transactions: Transactions;
   readonly #locks = new Map<string, VoteLock>();
   readonly #offences = new Map<string, StoredOffence>();
-  readonly #counts = { stored: 0, mismatch: 0, invalid: 0, overQuota: 0 };
+  readonly #counts = { stored: 0, mismatch: 0, invalid: 0, overQuota: 0, limited: 0 };
+  readonly #watch: Watch;
+  /** Invalid items by sender, and when the last item of it was taken after too many of them. */
+  readonly #invalid = new Map<PartyId, { count: number; takenAt: number }>();
   #alarm: Alarm | undefined;
   #outgoing = new Outgoing();
   #told: Effect[] = [];
@@ -124,19 +150,21 @@ export class VotingNode {
 
   /** Restores a node from its store. What had enough votes when it crashed is decided in {@linkcode resume}. */
   constructor(options: VotingOptions) {
-    const { membership, self, store, ttlMs, retentionMs } = options;
+    const { membership, self, store, ttlMs, retentionMs, silenceMs } = options;
     this.#options = options;
     this.#peers = membership.voters.map(({ index }) => index).filter((index) => index !== self);
     this.#transactions = new Transactions({
       ttlMs: ttlMs ?? Number.POSITIVE_INFINITY,
       retentionMs: retentionMs ?? RETENTION_MS,
     });
+    this.#watch = new Watch({ membership, self, silenceMs: silenceMs ?? SILENCE_MS });
     for (const record of store.load()) this.#restore(record);
     for (const { txId, votes } of this.#transactions.all) {
       const lock = this.#locks.get(txId);
       const isOwn = (vote: Vote) => lock !== undefined && equal(ballotOf(vote), lock.ballot);
       if (!(votes.get(self) ?? []).every(isOwn)) this.#alarm ??= "SELF_EQUIVOCATION";
     }
+    for (const transaction of this.#transactions.all) this.#watch.add(transaction);
   }
 
   /** Why this node does not vote. */
@@ -144,8 +172,11 @@ export class VotingNode {
     return this.#alarm;
   }
 
-  /** Votes that were stored; and what was refused: votes of other memberships, invalid items, votes over a member's quota. */
-  get counts(): Readonly<Record<"stored" | "mismatch" | "invalid" | "overQuota", number>> {
+  /**
+   * Votes that were stored; and what was refused: votes of other memberships, invalid items, votes over a member's quota, items of
+   * those who sent too many invalid ones.
+   */
+  get counts(): Readonly<Record<"stored" | "mismatch" | "invalid" | "overQuota" | "limited", number>> {
     return this.#counts;
   }
 
@@ -175,6 +206,26 @@ export class VotingNode {
   /** How all transactions stand, in the order in which they came here. @param now default: the time that was told last. */
   transactions(now: number = this.#now): readonly TxStatus[] {
     return [...this.#transactions.all].map((transaction) => this.#statusOf(transaction, now));
+  }
+
+  /** What each member did in the transactions that are decided here. */
+  availability(): readonly Availability[] {
+    return availabilityOf(this.#options.membership, this.#transactions.all);
+  }
+
+  /** Tells the time and the links, every second or so: what this node has to say of what it has seen, and of who is silent. */
+  tick(tick: Tick): Effect[] {
+    const { membership, sign } = this.#options;
+    return this.#turn(tick.now, () => {
+      const { receipts, suspicions } = this.#watch.tick(
+        tick,
+        (transaction) =>
+          transaction.certificates.length > 0 || tick.now > this.#transactions.limitOf(transaction),
+        ({ txId }) => this.#locks.has(txId),
+      );
+      for (const receipt of receipts) this.#acceptReceipt(signReceipt(membership, receipt, sign));
+      for (const suspicion of suspicions) this.#acceptSuspicion(signSuspicion(membership, suspicion, sign));
+    });
   }
 
   /** After a restart: what the stored votes decide, and the own votes again. */
@@ -278,7 +329,7 @@ export class VotingNode {
     const pages: Item[] = [];
     let after = "";
     do {
-      const transactions = all.splice(0, DIGEST_PAGE).map(digestOf);
+      const transactions = all.splice(0, digestPage(this.#peers.length + 1)).map(digestOf);
       const upTo = all.length === 0 ? "" : transactions.at(-1)?.txId ?? "";
       pages.push({
         kind: "digest",
@@ -303,6 +354,12 @@ export class VotingNode {
         if (transaction !== undefined) transaction.openedAt ??= record.time;
         return;
       }
+      case "receipt":
+        this.#transactions.get(record.receipt.txId)?.receipts.push(record.receipt);
+        return;
+      case "suspicion":
+        this.#transactions.get(record.suspicion.txId)?.suspicions.push(record.suspicion);
+        return;
       case "decision": {
         const { certificate } = record;
         const known = this.#transactions.get(certificate.txId)?.certificates ?? [];
@@ -310,8 +367,13 @@ export class VotingNode {
         if (this.#keepCertificate(certificate) > 1) this.#alarm = "SAFETY_VIOLATION";
         return;
       }
-      case "offence":
-        this.#offences.set(hex(record.offence.id), record.offence);
+      case "offence": {
+        const { offence } = record;
+        this.#offences.set(hex(offence.id), offence);
+        if (offence.kind !== "invalid-signature") return;
+        const known = this.#invalid.get(offence.subject)?.count ?? 0;
+        this.#invalid.set(offence.subject, { count: known + 1, takenAt: offence.time });
+      }
     }
   }
 
@@ -450,6 +512,10 @@ export class VotingNode {
   #receiveItem(at: Received): void {
     const { envelope, content, now } = at;
     let item: Item;
+    if (this.#isLimited(envelope.from, now)) {
+      this.#counts.limited++;
+      return;
+    }
     try {
       item = decodeItem(content);
     } catch (error) {
@@ -460,9 +526,13 @@ export class VotingNode {
       case "vote":
         return this.#receiveVote(item.vote, at);
       case "proposal":
-        return this.#receiveProposal(item.proposal, now);
+        return this.#receiveProposal(item.proposal, at);
       case "certificate":
-        return this.#receiveCertificate(item.certificate, now);
+        return this.#receiveCertificate(item.certificate, now, envelope.from);
+      case "receipt":
+        return this.#receiveReceipt(item.receipt, envelope.from);
+      case "suspicion":
+        return this.#receiveSuspicion(item.suspicion, envelope.from);
       case "offence":
         return this.#prove(item.proof, now);
       case "digest":
@@ -483,20 +553,89 @@ export class VotingNode {
     this.#accept(vote, at.now);
   }
 
-  #receiveProposal(proposal: Proposal, now: number): void {
+  #receiveProposal(proposal: Proposal, { envelope, now }: Received): void {
     const known = this.#transactions.get(proposal.txId)?.proposals ?? [];
     const ballot = ballotOf(proposal);
     if (known.length >= PROPOSALS_MAX || known.some((one) => equal(ballotOf(one), ballot))) return;
     const fault = proposalFault(this.#options.membership, proposal);
     if (fault === "MEMBERSHIP_MISMATCH") this.#counts.mismatch++;
-    if (fault === "INVALID") this.#counts.invalid++;
+    if (fault === "INVALID") this.#countInvalid(envelope.from);
     if (fault === undefined) this.#acceptProposal(proposal, now);
   }
 
   /** Of an item that is no valid vote its sender is guilty, which its own envelope proves. */
   #invalidItem({ envelope, item, content, now }: Received): void {
-    this.#counts.invalid++;
+    this.#countInvalid(envelope.from);
     if (content[0] === VOTE_ITEM) this.#prove({ kind: "invalid-signature", envelope, item }, now);
+  }
+
+  #countInvalid(sender: PartyId): void {
+    this.#counts.invalid++;
+    const known = this.#invalid.get(sender);
+    this.#invalid.set(sender, { count: (known?.count ?? 0) + 1, takenAt: known?.takenAt ?? this.#now });
+  }
+
+  /** Whoever sends what is invalid is still heard, it may be needed for a quorum, but costs little. */
+  #isLimited(sender: PartyId, now: number): boolean {
+    const known = this.#invalid.get(sender);
+    if (known === undefined || known.count < INVALID_KEPT_MAX) return false;
+    // A clock that was set back must not silence a member.
+    if (Math.abs(now - known.takenAt) < LIMITED_MS) return true;
+    known.takenAt = now;
+    return false;
+  }
+
+  #receiveReceipt(receipt: Receipt, from: PartyId): void {
+    const known = this.#transactions.get(receipt.txId)?.receipts;
+    const isKnown = known?.some(({ member, state }) => member === receipt.member && state === receipt.state);
+    // It opens no transaction: the next comparison brings it again.
+    if (isKnown !== false) return;
+    if (!isReceiptValid(this.#options.membership, receipt)) return this.#countInvalid(from);
+    this.#acceptReceipt(receipt);
+  }
+
+  #receiveSuspicion(suspicion: Suspicion, from: PartyId): void {
+    const { txId, subject, observer } = suspicion;
+    const known = this.#transactions.get(txId)?.suspicions;
+    const isKnown = known?.some((one) => one.subject === subject && one.observer === observer);
+    if (isKnown !== false) return;
+    if (!isSuspicionValid(this.#options.membership, suspicion)) return this.#countInvalid(from);
+    this.#acceptSuspicion(suspicion);
+  }
+
+  /** Stores a receipt that is new, and sends the own one. Those of others are theirs to send, and are compared. */
+  #acceptReceipt(receipt: Receipt): void {
+    const { membership: { epoch }, self, store } = this.#options;
+    const transaction = this.#transactions.get(receipt.txId);
+    if (transaction === undefined) return;
+    this.#observed(transaction, receipt.member, () => {
+      store.commit([{ kind: "receipt", epoch, receipt }]);
+      transaction.receipts.push(receipt);
+    });
+    if (receipt.member === self) this.#sendAll([{ kind: "receipt", receipt }]);
+    this.#watch.add(transaction);
+  }
+
+  /** The same for a suspicion. */
+  #acceptSuspicion(suspicion: Suspicion): void {
+    const { membership: { epoch }, self, store } = this.#options;
+    const transaction = this.#transactions.get(suspicion.txId);
+    if (transaction === undefined) return;
+    this.#observed(transaction, suspicion.subject, () => {
+      store.commit([{ kind: "suspicion", epoch, suspicion }]);
+      transaction.suspicions.push(suspicion);
+    });
+    if (suspicion.observer === self) this.#sendAll([{ kind: "suspicion", suspicion }]);
+  }
+
+  /** Does something, and tells whether a member is silent by it, or late. */
+  #observed(transaction: Transaction, subject: PartyId, work: () => void): void {
+    const { membership } = this.#options;
+    const before = presenceOf(membership, transaction, subject);
+    work();
+    const after = presenceOf(membership, transaction, subject);
+    if (after === before || (after !== "silent" && after !== "late")) return;
+    this.#told.push({ kind: "silence", txId: transaction.txId, subject, isLate: after === "late" });
   }
 
   /** Stores a valid vote that is new, tells everybody, and sees what follows. */
@@ -509,8 +648,9 @@ export class VotingNode {
     const payer = this.#transactions.get(txId)?.payer ?? voter;
     this.#commit(txId, { kind: "vote", vote, payer }, now);
     this.#counts.stored++;
-    this.#keepVote(vote, payer);
-    const transaction = this.#begun(txId, payer, now);
+    const transaction = this.#transactions.open(txId, payer);
+    this.#observed(transaction, voter, () => this.#keepVote(vote, payer));
+    this.#begun(transaction, now);
     this.#sendAll([{ kind: "vote", vote }]);
     this.#told.push({ kind: "vote", vote });
     const [first] = known;
@@ -530,7 +670,7 @@ export class VotingNode {
     const payer = this.#transactions.get(txId)?.payer ?? proposer;
     this.#commit(txId, { kind: "proposal", proposal, payer }, now);
     this.#keepProposal(proposal, payer);
-    this.#begun(txId, payer, now);
+    this.#begun(this.#transactions.open(txId, payer), now);
     this.#sendAll([{ kind: "proposal", proposal }]);
     this.#told.push({ kind: "proposal", proposal });
     this.#approve(proposal, now);
@@ -557,20 +697,21 @@ export class VotingNode {
     return false;
   }
 
-  /** A transaction of which something was stored. */
-  #begun(txId: string, payer: PartyId, now: number): Transaction {
-    const transaction = this.#transactions.open(txId, payer);
-    transaction.openedAt ??= now;
-    return transaction;
+  /** Something was stored of a transaction. */
+  #begun(transaction: Transaction, now: number): void {
+    if (transaction.openedAt !== undefined) return;
+    transaction.openedAt = now;
+    this.#watch.add(transaction);
   }
 
-  #receiveCertificate(certificate: QuorumCertificate, now: number): void {
+  #receiveCertificate(certificate: QuorumCertificate, now: number, from?: PartyId): void {
     const { membership } = this.#options;
     const ballot = ballotOf(certificate);
     const held = this.#transactions.get(certificate.txId)?.certificates ?? [];
     if (held.length > 1 || held.some((one) => equal(ballotOf(one), ballot))) return;
     if (certificateFault(membership, certificate) !== undefined) {
-      this.#counts.invalid++;
+      if (from === undefined) this.#counts.invalid++;
+      else this.#countInvalid(from);
       return;
     }
     this.#certified(certificate, now);
@@ -601,7 +742,7 @@ export class VotingNode {
     if ((this.#transactions.get(txId)?.certificates ?? []).length > 1) return;
     this.#commit(txId, { kind: "decision", certificate }, now);
     const count = this.#keepCertificate(certificate);
-    this.#begun(txId, this.#options.self, now);
+    this.#begun(this.#transactions.open(txId, this.#options.self), now);
     this.#sendAll([{ kind: "certificate", certificate }]);
     if (count === 1) this.#told.push({ kind: "decided", certificate });
     else this.#stop("SAFETY_VIOLATION", `two certificates for ${txId}`);
@@ -650,7 +791,9 @@ export class VotingNode {
 
   #statusOf(transaction: Transaction, now: number): TxStatus {
     const { txId, certificates, votes, proposals } = transaction;
-    const { voters } = this.#options.membership;
+    const { membership } = this.#options;
+    const { voters } = membership;
+    const missing = voters.filter(({ index }) => !votes.has(index));
     const tally = new Map<string, { value: Bytes; voters: string[] }>();
     for (const { index, name } of voters) {
       for (const { value } of votes.get(index) ?? []) {
@@ -673,7 +816,10 @@ export class VotingNode {
         : "undecided",
       ...(decided === undefined ? {} : { value: decided.value }),
       tally: [...tally.values()],
-      missing: voters.filter(({ index }) => !votes.has(index)).map(({ name }) => name),
+      missing: missing.map(({ name }) => name),
+      presence: Object.fromEntries(
+        missing.map(({ index, name }) => [name, presenceOf(membership, transaction, index)]),
+      ),
       proposals,
       ...(own === undefined ? {} : { own }),
       until,

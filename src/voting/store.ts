@@ -6,6 +6,7 @@
 
 import type { Bytes } from "../base/bytes.ts";
 import type { PartyId } from "../base/brands.ts";
+import type { Receipt, Suspicion } from "./availability.ts";
 import type { QuorumCertificate } from "./certificate.ts";
 import type { Offence, OffenceProof } from "./offence.ts";
 import type { Proposal } from "./proposal.ts";
@@ -40,6 +41,10 @@ export type VoteRecord =
   | { readonly kind: "proposal"; readonly proposal: Proposal; readonly payer: PartyId }
   /** When this node learned of a transaction, milliseconds since 1970; after the record that opened it. */
   | { readonly kind: "opened"; readonly epoch: number; readonly txId: string; readonly time: number }
+  /** `epoch`: of the membership under which it is signed. */
+  | { readonly kind: "receipt"; readonly epoch: number; readonly receipt: Receipt }
+  /** The same. */
+  | { readonly kind: "suspicion"; readonly epoch: number; readonly suspicion: Suspicion }
   | { readonly kind: "decision"; readonly certificate: QuorumCertificate }
   | { readonly kind: "offence"; readonly offence: StoredOffence };
 

@@ -7,6 +7,7 @@
 
 import type { PartyId } from "../base/brands.ts";
 import { type Bytes, equal, hex } from "../base/bytes.ts";
+import type { Receipt, Suspicion } from "./availability.ts";
 import type { QuorumCertificate } from "./certificate.ts";
 import { type Item, PREFIX_BYTES, type TxDigest } from "./items.ts";
 import { approvalOf, type Proposal } from "./proposal.ts";
@@ -39,6 +40,10 @@ export interface Transaction {
   readonly proposals: Proposal[];
   /** What was proposed, voted for or decided, by ballot in hexadecimal. */
   readonly ballots: Map<string, KnownBallot>;
+  /** At most two of each member. */
+  readonly receipts: Receipt[];
+  /** At most one of each member of each other one. */
+  readonly suspicions: Suspicion[];
   /** Whose place it takes until it is decided. */
   readonly payer: PartyId;
   /** When this node learned of it: milliseconds since 1970. */
@@ -85,6 +90,8 @@ export class Transactions {
       certificates: [],
       proposals: [],
       ballots: new Map(),
+      receipts: [],
+      suspicions: [],
       payer,
       openedAt: undefined,
     };
@@ -136,18 +143,27 @@ export class Transactions {
 }
 
 /** What there is of a transaction, in short. */
-export function digestOf({ txId, votes, certificates, proposals }: Transaction): TxDigest {
+export function digestOf(
+  { txId, votes, certificates, proposals, receipts, suspicions }: Transaction,
+): TxDigest {
   const [decided] = certificates;
   return {
     txId,
     votes: [...votes].map(([voter, stored]) => ({ voter, ballots: stored.map(prefixOf) })),
     decided: decided === undefined ? undefined : prefixOf(decided),
     proposals: proposals.map(prefixOf),
+    seen: members(receipts.filter(({ state }) => state === "seen").map(({ member }) => member)),
+    abstained: members(receipts.filter(({ state }) => state === "abstained").map(({ member }) => member)),
+    suspicions: [...Map.groupBy(suspicions, ({ subject }) => subject)].map(([subject, of]) => ({
+      subject,
+      observers: members(of.map(({ observer }) => observer)),
+    })),
   };
 }
 
 /** What of a transaction a peer does not have, and would take. A certificate holds its votes. */
-export function lackedOf({ votes, certificates, proposals }: Transaction, has: TxDigest | undefined): Item[] {
+export function lackedOf(transaction: Transaction, has: TxDigest | undefined): Item[] {
+  const { votes, certificates, proposals } = transaction;
   const items: Item[] = [];
   for (const certificate of certificates) {
     if (has?.decided === undefined || !equal(has.decided, prefixOf(certificate))) {
@@ -164,7 +180,30 @@ export function lackedOf({ votes, certificates, proposals }: Transaction, has: T
       if (!includes(known, vote)) items.push({ kind: "vote", vote });
     }
   }
-  return items;
+  // After what opens the transaction there: they open none.
+  return [...items, ...remarksLacked(transaction, has)];
+}
+
+function remarksLacked({ receipts, suspicions }: Transaction, has: TxDigest | undefined): Item[] {
+  const observersOf = (member: PartyId) =>
+    has?.suspicions.find(({ subject }) => subject === member)?.observers ?? NOBODY;
+  return [
+    ...receipts.filter(({ state, member }) => !contains(has?.[state] ?? NOBODY, member))
+      .map((receipt): Item => ({ kind: "receipt", receipt })),
+    ...suspicions.filter(({ subject, observer }) => !contains(observersOf(subject), observer))
+      .map((suspicion): Item => ({ kind: "suspicion", suspicion })),
+  ];
+}
+
+const NOBODY = 0n;
+
+/** A set of members, one bit each. */
+function members(indices: readonly PartyId[]): bigint {
+  return indices.reduce((set, index) => set | 1n << BigInt(index - 1), NOBODY);
+}
+
+function contains(set: bigint, member: PartyId): boolean {
+  return (set >> BigInt(member - 1) & 1n) === 1n;
 }
 
 function includes(prefixes: readonly Bytes[], of: Question): boolean {

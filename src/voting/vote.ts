@@ -74,7 +74,8 @@ export function isUnder(membership: Membership, { cluster, epoch, membershipHash
     equal(membershipHash, membership.hash);
 }
 
-const txIdCodec: Codec<string> = map(text(TX_ID_BYTES_MAX), (txId: string) => txId, (txId) => {
+/** The name of a transaction. */
+export const txIdCodec: Codec<string> = map(text(TX_ID_BYTES_MAX), (txId: string) => txId, (txId) => {
   const fault = txIdFault(txId);
   if (fault !== undefined) throw new DecodeError(fault);
   return txId;

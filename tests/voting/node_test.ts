@@ -164,7 +164,7 @@ Deno.test("V3: VotingNode blames the sender of a forged vote, keeps a few proofs
     const vote = alice.council.vote(4, BigInt(n), `tx_${n}`);
     return { kind: "vote", vote: { ...vote, signature: flipped(vote.signature) } };
   };
-  for (let n = 0; n < 5; n++) alice.hears(2, forged(n));
+  for (let n = 0; n < 5; n++) alice.hearsAt(1000 * n, 2, forged(n));
   assert.equal(alice.node.offences.length, INVALID_KEPT_MAX);
   assert.ok(alice.node.offences.every(({ kind, subject }) => kind === "invalid-signature" && subject === 2));
   assert.equal(alice.node.counts.invalid, 5);
@@ -177,7 +177,7 @@ Deno.test("V3: VotingNode blames the sender of a forged vote, keeps a few proofs
   };
   alice.hears(3, confession(7), confession(8));
   assert.equal(alice.node.offences.length, INVALID_KEPT_MAX, "nor are those that others pass on");
-  assert.equal(kinds(alice.hears(2, alice.vote(2))).at(-1), "vote", "its votes still count");
+  assert.equal(kinds(alice.hearsAt(5000, 2, alice.vote(2))).at(-1), "vote", "its votes still count");
 });
 
 Deno.test("V4: VotingNode counts votes of another membership, and blames nobody for them", () => {
@@ -233,4 +233,62 @@ Deno.test("VotingNode sends large values in envelopes that a link takes", () => 
   const sizes = alice.hears(2, empty).map((effect) => effect.kind === "send" ? effect.bytes.length : 0);
   assert.equal(sizes.length, 3);
   assert.ok(sizes.every((size) => size < 257 * 1024));
+});
+
+Deno.test("VotingNode takes one item a second of a member that has sent three invalid ones, also after a restart", () => {
+  const alice = new Alice();
+  const forged = (n: number): Item => {
+    const vote = alice.council.vote(4, BigInt(n), `tx_${n}`);
+    return { kind: "vote", vote: { ...vote, signature: flipped(vote.signature) } };
+  };
+  alice.hears(2, forged(1));
+  alice.hears(2, forged(2), alice.vote(2, 1n, "a"));
+  alice.hears(2, forged(3), alice.vote(2, 1n, "b"));
+  assert.ok(alice.node.status("a") !== undefined);
+  assert.equal(alice.node.status("b"), undefined);
+  assert.equal(alice.node.counts.limited, 1);
+  alice.hearsAt(999, 2, alice.vote(2, 1n, "b"));
+  assert.equal(alice.node.status("b"), undefined);
+  alice.restart();
+  alice.hearsAt(999, 2, alice.vote(2, 1n, "b"));
+  assert.equal(alice.node.status("b"), undefined);
+  alice.hearsAt(1000, 2, alice.vote(2, 1n, "b"), alice.vote(2, 1n, "c"));
+  assert.ok(alice.node.status("b") !== undefined);
+  assert.equal(alice.node.status("c"), undefined);
+  alice.hearsAt(0, 2, alice.vote(2, 1n, "c"));
+  assert.ok(alice.node.status("c") !== undefined, "a clock that was set back is no reason to wait");
+  alice.hearsAt(0, 3, alice.vote(3, 1n, "d"), alice.vote(3, 1n, "e"));
+  assert.ok(alice.node.status("e") !== undefined, "others are not limited by it");
+});
+
+Deno.test("VotingNode counts certificates, receipts and suspicions that nobody signed against their sender", () => {
+  const alice = new Alice();
+  const votes = [2, 3, 4, 5].map((voter) => alice.council.vote(voter));
+  const certificate = certificateOf(alice.council.membership, votes)!;
+  const signature = new Uint8Array(64);
+  alice.hears(3, alice.vote(3));
+  alice.hears(
+    2,
+    { kind: "certificate", certificate: { ...certificate, value: integer(43n) } },
+    { kind: "receipt", receipt: { txId: "tx_001", state: "seen", member: partyId(4), signature } },
+    {
+      kind: "suspicion",
+      suspicion: { txId: "tx_001", subject: partyId(4), observer: partyId(2), signature },
+    },
+    alice.vote(2),
+  );
+  assert.deepEqual([alice.node.counts.invalid, alice.node.counts.limited], [3, 1]);
+  const proposer = new Alice();
+  const { cluster, epoch, hash } = proposer.council.membership;
+  const proposal = {
+    cluster,
+    epoch,
+    membershipHash: hash,
+    txId: "t",
+    value: integer(1n),
+    proposer: partyId(2),
+  };
+  const item: Item = { kind: "proposal", proposal: { ...proposal, signature } };
+  proposer.hears(2, item, item, item, proposer.vote(2));
+  assert.equal(proposer.node.counts.limited, 1);
 });
