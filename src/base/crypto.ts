@@ -39,6 +39,12 @@ export interface EcKey {
   sharedX(xy: Uint8Array): Bytes;
 }
 
+/** A key of HMAC-SHA-256 that is used often; disposing of it erases it. */
+export interface HmacKey extends Disposable {
+  /** HMAC-SHA-256 of the input. @throws InvariantError once it was erased. */
+  mac(input: Uint8Array): Bytes;
+}
+
 /** What a back-end implements. Inputs of several parts are hashed as their concatenation. */
 export interface CryptoBackend {
   /** Which one it is. */
@@ -51,6 +57,8 @@ export interface CryptoBackend {
   hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes;
   /** HMAC-SHA-512 of the concatenation. */
   hmacSha512(key: Uint8Array, ...parts: readonly Uint8Array[]): Bytes;
+  /** From 64 bytes at most, of which it keeps no view. */
+  hmacKey(key: Uint8Array): HmacKey;
   /** AES-128-ECB without padding over whole 16-byte blocks: the fixed-key permutation of SPEC 2.5, never a cipher mode. */
   aes128Ecb(key: Uint8Array, blocks: Uint8Array): Bytes;
   /** Ciphertext and tag. */
@@ -108,6 +116,8 @@ export const sha256: CryptoBackend["sha256"] = backend.sha256;
 export const sha512: CryptoBackend["sha512"] = backend.sha512;
 /** HMAC-SHA-256. */
 export const hmacSha256: CryptoBackend["hmacSha256"] = backend.hmacSha256;
+/** HMAC-SHA-256 with a key that is used often. */
+export const hmacKey: CryptoBackend["hmacKey"] = backend.hmacKey;
 /** HMAC-SHA-512. */
 export const hmacSha512: CryptoBackend["hmacSha512"] = backend.hmacSha512;
 /** The fixed-key permutation of SPEC 2.5. */

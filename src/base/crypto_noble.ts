@@ -22,6 +22,20 @@ export const nobleCrypto: CryptoBackend = {
   sha512: (...parts) => sha512(concat(...parts)) as Bytes,
   hmacSha256: (key, ...parts) => hmac(sha256, key, concat(...parts)) as Bytes,
   hmacSha512: (key, ...parts) => hmac(sha512, key, concat(...parts)) as Bytes,
+  hmacKey(key) {
+    const state = hmac.create(sha256, key);
+    let isErased = false;
+    return {
+      mac(input) {
+        invariant(!isErased, "an erased key makes no MAC");
+        return state.clone().update(input).digest() as Bytes;
+      },
+      [Symbol.dispose]() {
+        isErased = true;
+        state.destroy();
+      },
+    };
+  },
   aes128Ecb: (key, blocks) => ecb(key, { disablePadding: true }).encrypt(blocks) as Bytes,
   aeadSeal: (name, key, nonce, aad, plaintext) => aead(name, key, nonce, aad).encrypt(plaintext) as Bytes,
   aeadSealInto(out, name, key, nonce, aad, plaintext) {

@@ -6,7 +6,7 @@
 
 import type * as NodeCrypto from "node:crypto";
 import { type Bytes, concat, copy } from "./bytes.ts";
-import type { CryptoBackend, EcName } from "./crypto.ts";
+import type { CryptoBackend, EcName, HmacKey } from "./crypto.ts";
 import { isPrimeOrderEd25519 } from "./crypto_noble.ts";
 import { invariant } from "./errors.ts";
 
@@ -25,6 +25,9 @@ const SPKI_EC = {
   p256: Uint8Array.fromHex("3059301306072a8648ce3d020106082a8648ce3d03010703420004"),
 } as const;
 const TAG_BYTES = 16;
+const BLOCK_BYTES = 64;
+/** Above this a copy behind the key costs more than a call. */
+const SHORT_BYTES = 1024;
 
 /** `node:crypto` itself, or undefined where the runtime has none. */
 export function nodeCryptoModule(): typeof NodeCrypto | undefined {
@@ -87,6 +90,7 @@ export function nodeCrypto(): CryptoBackend | undefined {
     sha512: (...parts) => digest("sha512", parts),
     hmacSha256: (key, ...parts) => mac("sha256", key, parts),
     hmacSha512: (key, ...parts) => mac("sha512", key, parts),
+    hmacKey: (key) => new PaddedKey(crypto, key),
     aes128Ecb(key, blocks) {
       const cipher = crypto.createCipheriv("aes-128-ecb", key, null);
       cipher.setAutoPadding(false);
@@ -192,6 +196,50 @@ export function nodeCrypto(): CryptoBackend | undefined {
       }
     },
   };
+}
+
+/**
+ * RFC 2104 over two hashes of one call each: a third of the time of `createHmac` for short inputs. The padded keys lie here, where
+ * they can be erased, and in no state of the runtime that lives longer than a call.
+ */
+class PaddedKey implements HmacKey {
+  readonly #crypto: typeof NodeCrypto;
+  /** The inner padded key, and room for an input behind it. */
+  readonly #inner: Bytes = new Uint8Array(BLOCK_BYTES + SHORT_BYTES);
+  /** The outer padded key, and room for a digest behind it. */
+  readonly #outer: Bytes = new Uint8Array(BLOCK_BYTES + 32);
+  #isErased = false;
+
+  constructor(crypto: typeof NodeCrypto, key: Uint8Array) {
+    invariant(key.length <= BLOCK_BYTES, "a longer key is hashed first");
+    this.#crypto = crypto;
+    for (let i = 0; i < BLOCK_BYTES; i++) {
+      this.#inner[i] = (key[i] ?? 0) ^ 0x36;
+      this.#outer[i] = (key[i] ?? 0) ^ 0x5c;
+    }
+  }
+
+  mac(input: Uint8Array): Bytes {
+    invariant(!this.#isErased, "an erased key makes no MAC");
+    this.#outer.set(this.#innerDigest(input), BLOCK_BYTES);
+    return Uint8Array.fromHex(this.#crypto.hash("sha256", this.#outer));
+  }
+
+  #innerDigest(input: Uint8Array): Uint8Array {
+    if (input.length > SHORT_BYTES) {
+      const key = this.#inner.subarray(0, BLOCK_BYTES);
+      return this.#crypto.createHash("sha256").update(key).update(input).digest();
+    }
+    this.#inner.set(input, BLOCK_BYTES);
+    const digest = this.#crypto.hash("sha256", this.#inner.subarray(0, BLOCK_BYTES + input.length));
+    return Uint8Array.fromHex(digest);
+  }
+
+  [Symbol.dispose](): void {
+    this.#isErased = true;
+    this.#inner.fill(0);
+    this.#outer.fill(0);
+  }
 }
 
 /** A plain `Uint8Array` over the memory of a node Buffer, which may be a slice of a pool. */

@@ -9,8 +9,6 @@
  * @module
  */
 
-import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 } from "@noble/hashes/sha2.js";
 import { type Bytes, concat, copy, EMPTY, equalSecret, erase, utf8 } from "../base/bytes.ts";
 import {
   type AeadName,
@@ -18,7 +16,8 @@ import {
   aeadSealInto,
   hkdfExpand,
   hkdfExtract,
-  hmacSha256,
+  type HmacKey,
+  hmacKey,
 } from "../base/crypto.ts";
 import { invariant, TransportError, UsageError } from "../base/errors.ts";
 import { LinkFault } from "./faults.ts";
@@ -120,7 +119,7 @@ export class SealedChannel implements Disposable {
   readonly #now: () => number;
   #sending: DirectionKeys;
   #receiving: DirectionKeys;
-  readonly #macKey: Bytes;
+  readonly #macKey: HmacKey;
   #sentSequence = -1;
   #openedSequence = -1;
   #isRotationDue = false;
@@ -140,8 +139,9 @@ export class SealedChannel implements Disposable {
       dialler: hkdfExpand(options.prk, utf8("quorate/v1/seal/d2l"), 32),
       listener: hkdfExpand(options.prk, utf8("quorate/v1/seal/l2d"), 32),
     };
-    this.#macKey = hkdfExpand(options.prk, utf8("quorate/v1/seal/mac"), 32);
-    erase(options.prk);
+    const macKey = hkdfExpand(options.prk, utf8("quorate/v1/seal/mac"), 32);
+    this.#macKey = hmacKey(macKey);
+    erase(options.prk, macKey);
     this.#sending = new DirectionKeys(0, roots[options.role]);
     this.#receiving = new DirectionKeys(0, roots[options.role === "dialler" ? "listener" : "dialler"]);
   }
@@ -222,7 +222,7 @@ export class SealedChannel implements Disposable {
   /** HMAC-SHA-256 under a key that both ends have and that no rotation changes: it says that one of the two made it. */
   computeMac(data: Uint8Array): Bytes {
     this.#checkOpen();
-    return hmacSha256(this.#macKey, data);
+    return this.#macKey.mac(data);
   }
 
   /** Compares in constant time. */
@@ -301,7 +301,7 @@ export class SealedChannel implements Disposable {
     this.#isClosed = true;
     this.#sending[Symbol.dispose]();
     this.#receiving[Symbol.dispose]();
-    erase(this.#macKey);
+    this.#macKey[Symbol.dispose]();
   }
 
   #checkOpen(): void {
@@ -358,16 +358,14 @@ class DirectionKeys implements Disposable {
   readonly epoch: number;
   readonly enc: Bytes;
   readonly #root: Bytes;
-  readonly #macKey: Bytes;
-  readonly #macState: ReturnType<typeof hmac.create>;
+  readonly #macKey: HmacKey;
 
   constructor(epoch: number, root: Bytes) {
     this.epoch = epoch;
     this.#root = root;
     const keys = hkdfExpand(root, utf8("keys"), 64);
     this.enc = copy(keys.subarray(0, 32));
-    this.#macKey = copy(keys.subarray(32));
-    this.#macState = hmac.create(sha256, this.#macKey);
+    this.#macKey = hmacKey(keys.subarray(32));
     erase(keys);
   }
 
@@ -375,17 +373,13 @@ class DirectionKeys implements Disposable {
     return new DirectionKeys(this.epoch + 1, hkdfExpand(this.#root, utf8("next"), 32));
   }
 
-  /** A keyed state that is cloned is faster than a new native HMAC, but only for short inputs (PERFORMANCE.md). */
   mac(input: Uint8Array): Uint8Array {
-    if (input.length > SHORT_BYTES) return hmacSha256(this.#macKey, input);
-    const state = this.#macState.clone();
-    state.update(input);
-    return state.digest();
+    return this.#macKey.mac(input);
   }
 
   [Symbol.dispose](): void {
-    erase(this.#root, this.enc, this.#macKey);
-    this.#macState.destroy();
+    erase(this.#root, this.enc);
+    this.#macKey[Symbol.dispose]();
   }
 }
 
@@ -417,6 +411,5 @@ function readEpoch(nonce: Uint8Array, sequence: number): number {
   return view.getUint32(0);
 }
 
-const SHORT_BYTES = 768;
 const NO_FRAME_TYPE = 0;
 const SESSION_ID_BYTES_MIN = 16;

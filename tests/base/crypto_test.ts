@@ -42,6 +42,52 @@ for (const name of ["hmacSha256", "hmacSha512"] as const) {
   });
 }
 
+Deno.test("hmacKey() gives what hmacSha256() gives, again and again, short and long", () => {
+  for (const backend of backends) {
+    for (const size of [0, 16, 32, 64]) {
+      const key = rng.bytes(size);
+      using keyed = backend.hmacKey(key);
+      for (const length of [300, 0, 1, 1_024, 1_025, 20, 70_000]) {
+        const input = rng.bytes(length);
+        const mac = keyed.mac(input);
+        assert.deepEqual(mac, backend.hmacSha256(key, input), `${backend.name} ${size} ${length}`);
+        assert.ok(mac.constructor === Uint8Array);
+      }
+    }
+  }
+});
+
+Deno.test("hmacKey() keeps no view of its key, and makes no MAC once it was erased", () => {
+  for (const backend of backends) {
+    const key = rng.bytes(32), input = rng.bytes(100);
+    const expected = backend.hmacSha256(key, input);
+    const keyed = backend.hmacKey(key);
+    key.fill(0);
+    assert.deepEqual(keyed.mac(input), expected);
+    keyed[Symbol.dispose]();
+    assert.throws(() => keyed.mac(input), { code: "INVARIANT" });
+  }
+  assert.throws(() => node.hmacKey(rng.bytes(65)), { code: "INVARIANT" });
+});
+
+Deno.test("aeadSealInto() writes what aeadSeal() gives, and takes no memory of another size", () => {
+  const key = rng.bytes(32), nonce = rng.bytes(12), aad = rng.bytes(20);
+  for (const backend of backends) {
+    for (const name of ["aes-256-gcm", "chacha20-poly1305"] as const) {
+      for (const size of [0, 1, 16, 70_000]) {
+        const text = rng.bytes(size), memory = rng.bytes(size + 36);
+        backend.aeadSealInto(memory.subarray(10, size + 26), name, key, nonce, aad, text);
+        assert.deepEqual(memory.slice(10, size + 26), backend.aeadSeal(name, key, nonce, aad, text));
+      }
+      for (const size of [40, 42]) {
+        const seal = () =>
+          backend.aeadSealInto(new Uint8Array(size), name, key, nonce, aad, new Uint8Array(25));
+        assert.throws(seal, { code: "INVARIANT" });
+      }
+    }
+  }
+});
+
 Deno.test("aes128Ecb() gives the same bytes on both back-ends, and those of FIPS 197", () => {
   const key = Uint8Array.fromHex("000102030405060708090a0b0c0d0e0f");
   const block = Uint8Array.fromHex("00112233445566778899aabbccddeeff");
