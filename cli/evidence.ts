@@ -8,7 +8,7 @@ import type { Command } from "commander";
 import { hex } from "../src/base/bytes.ts";
 import { decode, DecodeError } from "../src/base/codec.ts";
 import { UsageError } from "../src/base/errors.ts";
-import type { OffenceReport } from "../src/node/voting_module.ts";
+import type { OffenceReport } from "../src/node/voting_report.ts";
 import { type Membership, voterAt } from "../src/voting/membership.ts";
 import { offenceCodec, type OffenceProof, verifyOffence } from "../src/voting/offence.ts";
 import { decodeValue, formatValue } from "../src/voting/value.ts";

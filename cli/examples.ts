@@ -206,6 +206,9 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "quorate vote --party alice --tx-id tx_001 --value 42",
     "quorate vote --party alice --tx-id tx_001 --value 42 --wait 30",
   ],
+  "propose": [
+    'quorate propose --party alice --tx-id pay-17 --key treasury \\\n  --message-file payment.txt --context amount="12 BTC"',
+  ],
   "evidence": ["quorate evidence list --party alice"],
   "evidence list": ["quorate evidence list --party alice"],
   "evidence show": ["quorate evidence show 5e0f --party alice --out offence.proof"],

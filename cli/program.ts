@@ -22,6 +22,7 @@ import { addMonitor } from "./monitor.ts";
 import { addNode } from "./node.ts";
 import { print, style, terminalColumns } from "./output.ts";
 import { addPeers } from "./peers.ts";
+import { addPropose } from "./propose.ts";
 import { addReputation } from "./reputation.ts";
 import { addSessions } from "./sessions.ts";
 import { addStatus } from "./status.ts";
@@ -54,6 +55,7 @@ export function program(): Command {
   addSessions(root);
   addMonitor(root);
   addVote(root);
+  addPropose(root);
   addEvidence(root);
   addReputation(root);
   addDemo(root);

@@ -7,7 +7,7 @@
 import type { Command } from "commander";
 import { TransportError } from "../src/base/errors.ts";
 import type { KeyStanding, StatusReport } from "../src/node/daemon_report.ts";
-import type { TxReport } from "../src/node/voting_module.ts";
+import type { TxReport } from "../src/node/voting_report.ts";
 import { operatorClientOf } from "./access.ts";
 import { type GlobalOptions, optionsOf } from "./options.ts";
 import { print, table } from "./output.ts";

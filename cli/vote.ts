@@ -6,7 +6,7 @@
 
 import type { Command } from "commander";
 import { type Code, UsageError } from "../src/base/errors.ts";
-import type { TxReport } from "../src/node/voting_module.ts";
+import type { ProposalReport, TxReport } from "../src/node/voting_report.ts";
 import { operatorClientOf } from "./access.ts";
 import { type GlobalOptions, optionsOf, wholeNumber } from "./options.ts";
 import { print, readInput, table } from "./output.ts";
@@ -16,6 +16,8 @@ interface VoteOptions {
   readonly value?: string;
   readonly text?: string;
   readonly file?: string;
+  readonly approve?: string;
+  readonly reject?: string;
   readonly wait?: string;
 }
 
@@ -27,13 +29,17 @@ export function addVote(root: Command): void {
     .option("--value <integer>", "a whole number of 64 bits")
     .option("--text <text>", "a text instead")
     .option("--file <path>", "the bytes of a file instead; - is standard input")
+    .option("--approve <ballot>", "approve what was proposed: the ballot that status shows, or its beginning")
+    .option("--reject <ballot>", "reject it instead")
     .option("--wait <seconds>", "wait for the decision")
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<VoteOptions>(command);
+      const common = { txId: options.txId, waitMs: waitMsOf(options) };
+      const answer = answerOf(options);
       const report = await operatorClientOf(options).follow({
         method: "POST",
-        path: "/v1/voting/cast",
-        input: { txId: options.txId, value: await valueOf(options), waitMs: waitMsOf(options) },
+        path: answer === undefined ? "/v1/voting/cast" : "/v1/voting/answer",
+        input: { ...common, ...answer ?? { value: await valueOf(options) } },
       }, () => {}) as TxReport;
       showTransaction(options, report);
       if (options.wait !== undefined) requireDecision(report);
@@ -47,7 +53,7 @@ export function waitMsOf({ wait }: { readonly wait?: string }): number {
 
 /** Prints how a transaction stands. */
 export function showTransaction({ json }: GlobalOptions, report: TxReport): void {
-  const { txId, state, value, tally, missing, quorum } = report;
+  const { txId, state, value, tally, missing, quorum, proposals, own, until } = report;
   const rows = tally.map(({ value, ballot, voters }) => [
     `  ${value}`,
     `${voters.length}/${quorum}`,
@@ -57,9 +63,24 @@ export function showTransaction({ json }: GlobalOptions, report: TxReport): void
   const head = table([
     ["transaction", txId],
     ["state", value === null ? state : `${state}: ${value}`],
+    ...(own === null ? [] : [["our vote", own]]),
     ...(missing.length === 0 ? [] : [["no vote of", missing.join(", ")]]),
+    ...(until === null ? [] : [["votes until", until]]),
+    ...proposals.flatMap(linesOf),
   ]);
   print(json, report, rows.length === 0 ? head : head + table(rows));
+}
+
+function linesOf({ ballot, proposer, approval }: ProposalReport): string[][] {
+  const { keyId, scheme, path, mode, input, context, supersedes, notBefore, notAfter } = approval;
+  return [
+    ["proposal", `ballot ${ballot.slice(0, 16)} of ${proposer}`],
+    ["  key", `${keyId.slice(0, 16)} ${scheme}${path === "m" ? "" : ` ${path}`}`],
+    [`  ${mode}`, input],
+    ...context.map(({ name, value }) => [`  ${JSON.stringify(name)}`, JSON.stringify(value)]),
+    ...(supersedes === "" ? [] : [["  supersedes", supersedes]]),
+    ["  valid", `${notBefore} to ${notAfter}`],
+  ];
 }
 
 /** @throws UsageError TX_UNDECIDED */
@@ -80,10 +101,32 @@ export function requireDecision({ txId, state, tally, missing, quorum }: TxRepor
   );
 }
 
+function answerOf(
+  options: VoteOptions,
+): { readonly kind: "approve" | "reject"; readonly ballot: string } | undefined {
+  const { approve, reject } = options;
+  const ballot = approve ?? reject;
+  if (ballot === undefined) return undefined;
+  const others = [options.value, options.text, options.file].some((one) => one !== undefined);
+  if (others || (approve !== undefined && reject !== undefined)) {
+    throw new UsageError("USAGE", "a vote is one thing: a value, --approve or --reject");
+  }
+  if (/^[0-9a-f]{4,64}$/i.test(ballot)) {
+    return { kind: approve === undefined ? "reject" : "approve", ballot: ballot.toLowerCase() };
+  }
+  throw new UsageError(
+    "USAGE",
+    `a ballot is written as 4 to 64 hexadecimal digits: found ${JSON.stringify(ballot)}`,
+  );
+}
+
 async function valueOf({ value, text, file }: VoteOptions) {
   const given = [value, text, file].filter((one) => one !== undefined);
   if (given.length !== 1) {
-    throw new UsageError("USAGE", "a vote needs exactly one of --value, --text and --file");
+    throw new UsageError(
+      "USAGE",
+      "a vote needs exactly one of --value, --text, --file, --approve and --reject",
+    );
   }
   if (text !== undefined) return { text };
   if (file !== undefined) return { bytes: await readInput(file) };

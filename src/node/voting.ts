@@ -14,10 +14,13 @@ import type { LinkEvent, Links } from "../session/links.ts";
 import { NO_SESSION } from "../session/opening.ts";
 import type { Unreadiness } from "../telemetry/server.ts";
 import { NodeMessageType } from "../transport/message_types.ts";
+import type { Approval } from "../voting/approval.ts";
 import type { QuorumCertificate } from "../voting/certificate.ts";
 import { type Effect, type TxStatus, VotingNode, type VotingOptions } from "../voting/node.ts";
+import type { Proposal } from "../voting/proposal.ts";
 import type { StoredOffence } from "../voting/store.ts";
-import type { Value } from "../voting/value.ts";
+import { decodeValue, type Value } from "../voting/value.ts";
+import type { Vote } from "../voting/vote.ts";
 import type { LedgerVoteStore } from "./vote_store.ts";
 import type { VotingConfig } from "./voting_config.ts";
 
@@ -25,6 +28,10 @@ import type { VotingConfig } from "./voting_config.ts";
 export type VotingEvent =
   /** This node votes. */
   | { readonly kind: "cast"; readonly txId: string; readonly value: Value }
+  /** A proposal was stored. */
+  | { readonly kind: "proposal"; readonly proposal: Proposal }
+  /** A vote was stored. */
+  | { readonly kind: "vote"; readonly vote: Vote }
   /** A transaction was decided here. */
   | { readonly kind: "decided"; readonly certificate: QuorumCertificate; readonly seconds: number }
   /** An offence was proven. */
@@ -52,6 +59,8 @@ export interface VotingServiceOptions {
   readonly rng: Rng;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** Whether this node votes for a proposal by itself. Default: never. */
+  readonly approves?: (proposal: Proposal) => boolean;
   /** Told of what happens. */
   readonly on: (event: VotingEvent) => void;
 }
@@ -108,7 +117,12 @@ export class VotingService implements Disposable {
 
   /** How a transaction stands; undefined where nothing is known of it. */
   status(txId: string): TxStatus | undefined {
-    return this.#node.status(txId);
+    return this.#node.status(txId, this.#options.now());
+  }
+
+  /** How all transactions stand, in the order in which they came here. */
+  transactions(): readonly TxStatus[] {
+    return this.#node.transactions(this.#options.now());
   }
 
   /** The certificate of a decision. */
@@ -121,6 +135,19 @@ export class VotingService implements Disposable {
     this.#heard(txId);
     this.#do((node) => node.cast(txId, value, this.#options.now()));
     this.#options.on({ kind: "cast", txId, value });
+  }
+
+  /** Proposes an approval; nothing happens where the same is proposed already. @throws UsageError as {@linkcode VotingNode.propose} */
+  propose(approval: Approval): void {
+    this.#heard(approval.txId);
+    this.#do((node) => node.propose(approval, this.#options.now()));
+  }
+
+  /** Approves or rejects what was proposed. @param ballot its beginning. @throws UsageError as {@linkcode VotingNode.answer} */
+  answer(txId: string, ballot: string, kind: Approval["kind"]): void {
+    this.#do((node) => node.answer(txId, ballot, kind, this.#options.now()));
+    const own = this.status(txId)?.own;
+    if (own !== undefined) this.#options.on({ kind: "cast", txId, value: decodeValue(own) });
   }
 
   /** Takes a certificate from elsewhere than gossip. */
@@ -172,8 +199,15 @@ export class VotingService implements Disposable {
   }
 
   #restored(): VotingNode {
-    const { config: { membership }, self, sign, store } = this.#options;
-    return new VotingNode({ membership, self, sign, store });
+    const { config: { membership, ttlMs }, self, sign, store, approves } = this.#options;
+    return new VotingNode({
+      membership,
+      self,
+      sign,
+      store,
+      ttlMs,
+      ...(approves === undefined ? {} : { approves }),
+    });
   }
 
   /** The peer waits, if it has sent much, until what it sent is taken. */
@@ -276,6 +310,12 @@ export class VotingService implements Disposable {
         const seconds = since === undefined ? 0 : (performance.now() - since) / 1000;
         return on({ kind: "decided", certificate: effect.certificate, seconds });
       }
+      case "vote":
+        this.#heard(effect.vote.txId);
+        return on(effect);
+      case "proposal":
+        this.#heard(effect.proposal.txId);
+        return on(effect);
       case "offence":
       case "alarm":
         return on(effect);
@@ -283,7 +323,8 @@ export class VotingService implements Disposable {
   }
 
   #heard(txId: string): void {
-    if (this.#heardAt.size < HEARD_MAX && !this.#heardAt.has(txId)) {
+    const isOpen = this.#node.certificate(txId) === undefined;
+    if (isOpen && this.#heardAt.size < HEARD_MAX && !this.#heardAt.has(txId)) {
       this.#heardAt.set(txId, performance.now());
     }
   }

@@ -5,8 +5,7 @@
  */
 
 import { z } from "zod";
-import { type Bytes, hex, utf8 } from "../base/bytes.ts";
-import { encode } from "../base/codec.ts";
+import { type Bytes, utf8 } from "../base/bytes.ts";
 import { QuorateError, UsageError } from "../base/errors.ts";
 import { systemRng } from "../base/rng.ts";
 import { Outbox, sendOutbox } from "../storage/outbox.ts";
@@ -14,57 +13,19 @@ import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Unreadiness } from "../telemetry/server.ts";
 import { NodeMessageType } from "../transport/message_types.ts";
-import { certificateCodec } from "../voting/certificate.ts";
-import { describeFaults, voterAt } from "../voting/membership.ts";
-import type { TxStatus } from "../voting/node.ts";
-import { offenceCodec } from "../voting/offence.ts";
-import { reputationOf } from "../voting/reputation.ts";
-import type { StoredOffence } from "../voting/store.ts";
-import { decodeValue, formatValue, type Value } from "../voting/value.ts";
-import { ballotOf, questionOf } from "../voting/vote.ts";
+import { describeFaults } from "../voting/membership.ts";
+import { encodeValue, type Value } from "../voting/value.ts";
+import { approvalFor, PROPOSAL } from "./approval_request.ts";
 import type { NodeModule } from "./daemon.ts";
 import { HandOff, type HandOffEvent } from "./hand_off.ts";
 import type { OperatorCall, OperatorRoute, OperatorRoutes } from "./operator_server.ts";
 import type { Party } from "./party.ts";
 import { openStores, type Stores } from "./stores.ts";
 import { LedgerVoteStore } from "./vote_store.ts";
+import { describeValue, type TxReport, VotingReports } from "./voting_report.ts";
 import { type VotingEvent, VotingService } from "./voting.ts";
 import type { VotingConfig } from "./voting_config.ts";
 import { collectVoting } from "./voting_metrics.ts";
-
-/** A transaction, as it is shown. */
-export interface TxReport {
-  /** Name of the transaction. */
-  readonly txId: string;
-  /** See {@linkcode TxStatus.state}. */
-  readonly state: TxStatus["state"] | "unknown";
-  /** The decided value, for people. */
-  readonly value: string | null;
-  /** Votes by value. */
-  readonly tally: readonly {
-    readonly value: string;
-    readonly ballot: string;
-    readonly voters: readonly string[];
-  }[];
-  /** Names of those of whom no vote is stored. */
-  readonly missing: readonly string[];
-  /** How many equal votes decide. */
-  readonly quorum: number;
-}
-
-/** An offence, as it is shown. */
-export interface OffenceReport {
-  /** Its id, in hexadecimal. */
-  readonly id: string;
-  /** Its kind. */
-  readonly kind: StoredOffence["kind"];
-  /** Name of who did it. */
-  readonly subject: string;
-  /** In which transaction; empty for invalid signatures. */
-  readonly txId: string;
-  /** When this node stored it. */
-  readonly time: string;
-}
 
 /** What a module needs. */
 export interface VotingModuleOptions {
@@ -85,6 +46,7 @@ export class VotingModule implements NodeModule {
   readonly #outbox: Outbox;
   readonly #handOff: HandOff;
   readonly #service: VotingService;
+  readonly #reports: VotingReports;
   readonly #abort = new AbortController();
   readonly #running: Promise<unknown>[] = [];
   readonly #votes = { cast: 0, decided: 0 };
@@ -130,6 +92,7 @@ export class VotingModule implements NodeModule {
       now: Date.now,
       on: (event) => this.#happened(event),
     });
+    this.#reports = new VotingReports(this.#service, voting.membership, local.party.name);
     const { signal } = this.#abort;
     this.#running.push(this.#handOff.run(signal), this.#send(signal));
     options.log.write(
@@ -155,13 +118,19 @@ export class VotingModule implements NodeModule {
 
   /** See {@linkcode NodeModule.routes}. */
   get routes(): OperatorRoutes {
+    const reports = this.#reports;
     return new Map<string, OperatorRoute>([
       ["POST /v1/voting/cast", { streams: true, serve: (call) => this.#cast(call) }],
+      ["POST /v1/voting/answer", { streams: true, serve: (call) => this.#answer(call) }],
+      ["POST /v1/voting/propose", { serve: (call) => this.#propose(call) }],
       ["POST /v1/voting/status", { streams: true, serve: (call) => this.#status(call) }],
-      ["POST /v1/voting/certificate", { serve: ({ input }) => this.#certificate(input) }],
-      ["GET /v1/voting/evidence", { serve: () => ({ view: this.#name, offences: this.#offences() }) }],
-      ["POST /v1/voting/proof", { serve: ({ input }) => this.#proof(input) }],
-      ["GET /v1/voting/reputation", { serve: () => this.#reputation() }],
+      ["GET /v1/voting/transactions", { serve: () => ({ transactions: reports.transactions(SHOWN_MAX) }) }],
+      ["POST /v1/voting/certificate", {
+        serve: ({ input }) => reports.certificate(parsed(NAMED, input).txId),
+      }],
+      ["GET /v1/voting/evidence", { serve: () => reports.offences() }],
+      ["POST /v1/voting/proof", { serve: ({ input }) => reports.proof(parsed(OFFENCE, input).id) }],
+      ["GET /v1/voting/reputation", { serve: () => reports.reputation(Date.now()) }],
     ]);
   }
 
@@ -203,100 +172,36 @@ export class VotingModule implements NodeModule {
     await this.#stores[Symbol.asyncDispose]();
   }
 
-  get #name(): string {
-    return this.#options.party.local.party.name;
-  }
-
   async #cast({ input, signal, operator }: OperatorCall): Promise<TxReport> {
     const { txId, value, waitMs } = parsed(CAST, input);
     this.#options.log.write("info", `operator ${operator} votes in ${txId}`, { code: "VOTE_ASKED" });
     this.#service.cast(txId, valueOf(value));
-    if (waitMs > 0) await this.#service.decision(txId, waitMs, signal);
-    return this.report(txId);
+    return await this.#after(txId, waitMs, signal);
+  }
+
+  async #answer({ input, signal, operator }: OperatorCall): Promise<TxReport> {
+    const { txId, ballot, kind, waitMs } = parsed(ANSWER, input);
+    this.#options.log.write("info", `operator ${operator} votes ${kind} in ${txId}`, { code: "VOTE_ASKED" });
+    this.#service.answer(txId, ballot, kind);
+    return await this.#after(txId, waitMs, signal);
+  }
+
+  #propose({ input, operator }: OperatorCall): TxReport {
+    const approval = approvalFor(this.#options.party.local, parsed(PROPOSAL, input));
+    const { txId } = approval;
+    this.#options.log.write("info", `operator ${operator} proposes ${txId}`, { code: "PROPOSED" });
+    this.#service.propose(approval);
+    return this.#reports.transaction(txId);
   }
 
   async #status({ input, signal }: OperatorCall): Promise<TxReport> {
     const { txId, waitMs } = parsed(STATUS, input);
+    return await this.#after(txId, waitMs, signal);
+  }
+
+  async #after(txId: string, waitMs: number, signal: AbortSignal): Promise<TxReport> {
     if (waitMs > 0) await this.#service.decision(txId, waitMs, signal);
-    return this.report(txId);
-  }
-
-  /** A transaction as it stands. */
-  report(txId: string): TxReport {
-    const { membership } = this.#options.voting;
-    const status = this.#service.status(txId);
-    const { quorum, voters } = membership;
-    if (status === undefined) {
-      const missing = voters.map(({ name }) => name);
-      return { txId, state: "unknown", value: null, tally: [], missing, quorum };
-    }
-    const ballot = (value: Bytes) => hex(ballotOf(questionOf(membership, txId, value)));
-    return {
-      txId,
-      state: status.state,
-      value: status.value === undefined ? null : formatValue(decodeValue(status.value)),
-      tally: status.tally.map((row) => ({
-        value: formatValue(decodeValue(row.value)),
-        ballot: ballot(row.value),
-        voters: row.voters,
-      })),
-      missing: status.missing,
-      quorum,
-    };
-  }
-
-  #certificate(input: unknown): { readonly txId: string; readonly certificate: Bytes } {
-    const { txId } = parsed(NAMED, input);
-    const certificate = this.#service.certificate(txId);
-    if (certificate !== undefined) return { txId, certificate: encode(certificateCodec, certificate) };
-    throw new UsageError(
-      "TX_UNDECIDED",
-      `${txId} is not decided at ${this.#name}: there is no certificate yet`,
-    );
-  }
-
-  #offences(): readonly OffenceReport[] {
-    return this.#service.offences.map(({ id, kind, subject, txId, time }) => ({
-      id: hex(id),
-      kind,
-      subject: this.#voter(subject),
-      txId,
-      time: new Date(time).toISOString(),
-    }));
-  }
-
-  #proof(input: unknown): { readonly offence: OffenceReport; readonly proof: Bytes } {
-    const { id } = parsed(OFFENCE, input);
-    const found = this.#service.offences.filter((offence) => hex(offence.id).startsWith(id));
-    const report = this.#offences().find((offence) => offence.id.startsWith(id));
-    const [offence] = found;
-    if (offence === undefined || report === undefined || found.length > 1) {
-      throw new UsageError(
-        "USAGE",
-        found.length > 1
-          ? `${found.length} offences begin with ${id}: write more of it`
-          : `no offence begins with ${id}`,
-      );
-    }
-    return { offence: report, proof: encode(offenceCodec, offence.proof) };
-  }
-
-  #reputation() {
-    const { membership } = this.#options.voting;
-    const now = Date.now();
-    const { offences } = this.#service;
-    return {
-      view: this.#name,
-      members: membership.voters.map(({ index, name }) => ({
-        name,
-        score: reputationOf(offences, index, now),
-        offences: offences.filter(({ subject }) => subject === index).length,
-      })),
-    };
-  }
-
-  #voter(index: StoredOffence["subject"]): string {
-    return voterAt(this.#options.voting.membership, index)?.name ?? `voter ${index}`;
+    return this.#reports.transaction(txId);
   }
 
   #happened(event: VotingEvent): void {
@@ -307,14 +212,14 @@ export class VotingModule implements NodeModule {
         audit.note({
           type: "vote_cast",
           outcome: "ok",
-          details: { transaction: event.txId, value: formatValue(event.value) },
+          details: { transaction: event.txId, value: this.#valueText(event.txId, encodeValue(event.value)) },
         });
         return;
       case "decided": {
         const { certificate, seconds } = event;
         this.#votes.decided++;
         if (seconds > 0) metrics.observe("vote_decision_seconds", {}, seconds);
-        const value = formatValue(decodeValue(certificate.value));
+        const value = this.#valueText(certificate.txId, certificate.value);
         audit.note({
           type: "decision_made",
           outcome: "ok",
@@ -324,9 +229,16 @@ export class VotingModule implements NodeModule {
         this.#handOff.add(certificate);
         return;
       }
+      case "proposal": {
+        const { txId, proposer } = event.proposal;
+        const who = this.#reports.nameOf(proposer);
+        return log.write("info", `${who} proposes ${txId}`, { code: "PROPOSAL", peer: who });
+      }
+      case "vote":
+        return;
       case "offence": {
         const { kind, subject, txId } = event.offence;
-        const who = this.#voter(subject);
+        const who = this.#reports.nameOf(subject);
         metrics.add("byzantine_evidence_total", { peer: who, kind });
         const text = `${who}: ${kind}${txId === "" ? "" : ` in ${txId}`}, with proof`;
         audit.note({ type: "evidence_recorded", outcome: "ok", remote: who, details: { kind, what: text } });
@@ -342,11 +254,15 @@ export class VotingModule implements NodeModule {
       case "closed":
         return log.write("warn", `a link was ended: ${event.why}`, {
           code: "MESSAGE_INVALID",
-          peer: this.#voter(event.peer),
+          peer: this.#reports.nameOf(event.peer),
         });
       case "store":
         return log.write("error", event.reason, { code: "STORE_UNWRITABLE" });
     }
+  }
+
+  #valueText(txId: string, value: Bytes): string {
+    return describeValue(txId, this.#options.voting.membership.cluster, value);
   }
 
   #handedOff(event: HandOffEvent): void {
@@ -426,8 +342,16 @@ const VALUE = z.union([
   z.strictObject({ text: z.string() }),
   z.strictObject({ bytes: z.instanceof(Uint8Array) as z.ZodType<Bytes> }),
 ]).transform((value): { integer?: string; text?: string; bytes?: Bytes } => value);
+/** Most transactions in a list. */
+const SHOWN_MAX = 1000;
 const CAST = z.strictObject({ txId: TX_ID, value: VALUE, waitMs: WAIT });
 const STATUS = z.strictObject({ txId: TX_ID, waitMs: WAIT });
+const ANSWER = z.strictObject({
+  txId: TX_ID,
+  ballot: z.string().regex(/^[0-9a-f]{4,64}$/),
+  kind: z.enum(["approve", "reject"]),
+  waitMs: WAIT,
+});
 const NAMED = z.strictObject({ txId: TX_ID });
 const OFFENCE = z.strictObject({ id: z.string().regex(/^[0-9a-f]{4,64}$/) });
 

@@ -10,7 +10,7 @@ import { type PartyProcess, startParty } from "../../cli/processes.ts";
 import { type Config, loadConfig } from "../../src/node/config.ts";
 import { initCluster } from "../../src/node/init.ts";
 import { OperatorClient } from "../../src/node/operator_client.ts";
-import type { TxReport } from "../../src/node/voting_module.ts";
+import type { TxReport } from "../../src/node/voting_report.ts";
 
 /** A cluster whose nodes run. */
 export class VotingCluster implements AsyncDisposable {

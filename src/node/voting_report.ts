@@ -1,0 +1,243 @@
+/**
+ * How votes stand at a node, for people and programs.
+ *
+ * @module
+ */
+
+import { type Bytes, fromUtf8, hex } from "../base/bytes.ts";
+import { encode } from "../base/codec.ts";
+import { UsageError } from "../base/errors.ts";
+import type { Approval } from "../voting/approval.ts";
+import { certificateCodec } from "../voting/certificate.ts";
+import { type Membership, voterAt } from "../voting/membership.ts";
+import type { TxStatus } from "../voting/node.ts";
+import { offenceCodec } from "../voting/offence.ts";
+import { approvalOf } from "../voting/proposal.ts";
+import { reputationOf } from "../voting/reputation.ts";
+import type { StoredOffence } from "../voting/store.ts";
+import { decodeValue, formatValue } from "../voting/value.ts";
+import { ballotOf, questionOf } from "../voting/vote.ts";
+import { formatPath } from "../protocols/ecdsa/derive.ts";
+import type { VotingService } from "./voting.ts";
+
+/** A transaction, as it is shown. */
+export interface TxReport {
+  /** Name of the transaction. */
+  readonly txId: string;
+  /** See {@linkcode TxStatus.state}. */
+  readonly state: TxStatus["state"] | "unknown";
+  /** The decided value, for people. */
+  readonly value: string | null;
+  /** Votes by value. */
+  readonly tally: readonly {
+    readonly value: string;
+    readonly ballot: string;
+    readonly voters: readonly string[];
+  }[];
+  /** What was asked for. */
+  readonly proposals: readonly ProposalReport[];
+  /** What this node has voted for, for people. */
+  readonly own: string | null;
+  /** Names of those of whom no vote is stored. */
+  readonly missing: readonly string[];
+  /** How many equal votes decide. */
+  readonly quorum: number;
+  /** Until when this node votes; null where there is no end. */
+  readonly until: string | null;
+}
+
+/** A proposal, as it is shown to those who are asked. */
+export interface ProposalReport {
+  /** Its ballot, in hexadecimal. */
+  readonly ballot: string;
+  /** Who asks. */
+  readonly proposer: string;
+  /** What is asked. */
+  readonly approval: ApprovalReport;
+}
+
+/** An approval, as it is shown. */
+export interface ApprovalReport {
+  /** Id of the key that would sign. */
+  readonly keyId: string;
+  /** Which signature. */
+  readonly scheme: Approval["scheme"];
+  /** Which child of the key. */
+  readonly path: string;
+  /** Whether the input is a message or a digest. */
+  readonly mode: Approval["mode"];
+  /** The message as text where it is printable, else in hexadecimal after `0x`. */
+  readonly input: string;
+  /** What approvers are shown beside it. */
+  readonly context: Approval["context"];
+  /** The transaction that this one takes the place of; empty for none. */
+  readonly supersedes: string;
+  /** From when it may be signed. */
+  readonly notBefore: string;
+  /** Until when. */
+  readonly notAfter: string;
+}
+
+/** An offence, as it is shown. */
+export interface OffenceReport {
+  /** Its id, in hexadecimal. */
+  readonly id: string;
+  /** Its kind. */
+  readonly kind: StoredOffence["kind"];
+  /** Name of who did it. */
+  readonly subject: string;
+  /** In which transaction; empty for invalid signatures. */
+  readonly txId: string;
+  /** When this node stored it. */
+  readonly time: string;
+}
+
+/** What a node thinks of the members. */
+export interface ReputationReport {
+  /** Whose view it is: others may know other offences. */
+  readonly view: string;
+  /** All members. */
+  readonly members: readonly { readonly name: string; readonly score: number; readonly offences: number }[];
+}
+
+/** Reports of one node. */
+export class VotingReports {
+  readonly #service: VotingService;
+  readonly #membership: Membership;
+  readonly #view: string;
+
+  /** Reads when it is asked. @param view name of the node. */
+  constructor(service: VotingService, membership: Membership, view: string) {
+    this.#service = service;
+    this.#membership = membership;
+    this.#view = view;
+  }
+
+  /** How a transaction stands. */
+  transaction(txId: string): TxReport {
+    const status = this.#service.status(txId);
+    if (status !== undefined) return this.#report(status);
+    const { voters, quorum } = this.#membership;
+    return {
+      txId,
+      state: "unknown",
+      value: null,
+      tally: [],
+      proposals: [],
+      own: null,
+      missing: voters.map(({ name }) => name),
+      quorum,
+      until: null,
+    };
+  }
+
+  /** The newest transactions, in the order in which they came here. @param limit at most so many. */
+  transactions(limit: number): readonly TxReport[] {
+    return this.#service.transactions().slice(-limit).map((status) => this.#report(status));
+  }
+
+  /** The encoded certificate of a decision. @throws UsageError TX_UNDECIDED */
+  certificate(txId: string): { readonly txId: string; readonly certificate: Bytes } {
+    const certificate = this.#service.certificate(txId);
+    if (certificate !== undefined) return { txId, certificate: encode(certificateCodec, certificate) };
+    throw new UsageError(
+      "TX_UNDECIDED",
+      `${txId} is not decided at ${this.#view}: there is no certificate yet`,
+    );
+  }
+
+  /** All offences that are proven here. */
+  offences(): { readonly view: string; readonly offences: readonly OffenceReport[] } {
+    return { view: this.#view, offences: this.#service.offences.map((offence) => this.#offence(offence)) };
+  }
+
+  /** An offence with its proof. @param id its beginning. @throws UsageError USAGE where it is not one offence's */
+  proof(id: string): { readonly offence: OffenceReport; readonly proof: Bytes } {
+    const [offence, ...more] = this.#service.offences.filter((one) => hex(one.id).startsWith(id));
+    if (offence !== undefined && more.length === 0) {
+      return { offence: this.#offence(offence), proof: encode(offenceCodec, offence.proof) };
+    }
+    throw new UsageError(
+      "USAGE",
+      offence === undefined
+        ? `no offence begins with ${id}`
+        : `${more.length + 1} offences begin with ${id}: write more of it`,
+    );
+  }
+
+  /** Scores of all members. @param now milliseconds since 1970. */
+  reputation(now: number): ReputationReport {
+    const { offences } = this.#service;
+    return {
+      view: this.#view,
+      members: this.#membership.voters.map(({ index, name }) => ({
+        name,
+        score: reputationOf(offences, index, now),
+        offences: offences.filter(({ subject }) => subject === index).length,
+      })),
+    };
+  }
+
+  /** Name of a member. */
+  nameOf(index: StoredOffence["subject"]): string {
+    return voterAt(this.#membership, index)?.name ?? `voter ${index}`;
+  }
+
+  #report({ txId, state, value, tally, proposals, own, missing, until }: TxStatus): TxReport {
+    return {
+      txId,
+      state,
+      value: value === undefined ? null : describeValue(txId, this.#membership.cluster, value),
+      tally: tally.map((row) => ({
+        value: describeValue(txId, this.#membership.cluster, row.value),
+        ballot: hex(ballotOf(questionOf(this.#membership, txId, row.value))),
+        voters: row.voters,
+      })),
+      proposals: proposals.flatMap((proposal) => {
+        const approval = approvalOf(proposal);
+        if (approval === undefined) return [];
+        return [{
+          ballot: hex(ballotOf(proposal)),
+          proposer: this.nameOf(proposal.proposer),
+          approval: approvalReport(approval),
+        }];
+      }),
+      own: own === undefined ? null : describeValue(txId, this.#membership.cluster, own),
+      missing,
+      quorum: this.#membership.quorum,
+      until: Number.isFinite(until) ? new Date(until).toISOString() : null,
+    };
+  }
+
+  #offence({ id, kind, subject, txId, time }: StoredOffence): OffenceReport {
+    return { id: hex(id), kind, subject: this.nameOf(subject), txId, time: new Date(time).toISOString() };
+  }
+}
+
+/** A value for people: `approve`, `reject`, or the value itself. */
+export function describeValue(txId: string, cluster: string, value: Bytes): string {
+  return approvalOf({ cluster, txId, value })?.kind ?? formatValue(decodeValue(value));
+}
+
+/** An approval for people. */
+export function approvalReport(approval: Approval): ApprovalReport {
+  const { keyId, scheme, path, mode, input, context, supersedes, notBefore, notAfter } = approval;
+  const text = mode === "message" ? fromUtf8(input) : undefined;
+  return {
+    keyId: hex(keyId),
+    scheme,
+    path: formatPath(path),
+    mode,
+    // What a terminal would obey is not shown as text.
+    input: text !== undefined && !/\p{C}/u.test(text) ? text : `0x${hex(input)}`,
+    context,
+    supersedes,
+    notBefore: timeOf(notBefore),
+    notAfter: timeOf(notAfter),
+  };
+}
+
+function timeOf(ms: bigint): string {
+  const date = new Date(Number(ms));
+  return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString();
+}
