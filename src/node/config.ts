@@ -22,6 +22,7 @@ import { NODE_SHAPE, type NodeConfig, nodeOf, TELEMETRY_SHAPE } from "./node_con
 import { type Address, address, number, parseAddress, path, text, whole } from "./config_values.ts";
 import { STORES_SHAPE, type StoresConfig, storesOf } from "./store_config.ts";
 import { TRANSPORT_SHAPE, transportOf } from "./transport_config.ts";
+import { POLICY_SHAPE, type PolicyConfig, policyOf } from "./policy_config.ts";
 import { VOTING_SHAPE, type VotingConfig, votingOf } from "./voting_config.ts";
 
 export { type Address, formatAddress, parseAddress } from "./config_values.ts";
@@ -80,6 +81,8 @@ export interface Config {
   readonly transport: Partial<TransportLimits>;
   /** How the parties vote; undefined where they do not. */
   readonly voting: VotingConfig | undefined;
+  /** What this party signs of what was approved. */
+  readonly policy: PolicyConfig;
 }
 
 /** Environment variables by name. */
@@ -140,6 +143,7 @@ export function parseConfig(text: string, path: string, environment: Environment
       throw invalid(path, sentence);
     }),
     voting: votingIn(file, path, roster),
+    policy: policyIn(file, path, roster),
   };
 }
 
@@ -196,6 +200,8 @@ const TELEMETRY = z.strictObject(TELEMETRY_SHAPE, { error: "a table" });
 
 const VOTING = z.strictObject(VOTING_SHAPE, { error: "a table" });
 
+const POLICY = z.strictObject(POLICY_SHAPE, { error: "a table" });
+
 const FILE = z.strictObject({
   cluster: text(CLUSTER_EXPECTED, CLUSTER_PATTERN),
   ca_cert_path: path("the authority's certificate"),
@@ -214,6 +220,7 @@ const FILE = z.strictObject({
   node: NODE.optional(),
   telemetry: TELEMETRY.optional(),
   voting: VOTING.optional(),
+  policy: POLICY.optional(),
 }, { error: "a table" });
 
 type File = z.infer<typeof FILE>;
@@ -386,6 +393,15 @@ function votingIn({ voting }: File, source: string, roster: Roster): VotingConfi
   } catch (cause) {
     if (!(cause instanceof UsageError)) throw cause;
     throw invalid(source, `voting: ${cause.message}`, cause);
+  }
+}
+
+function policyIn({ policy }: File, source: string, roster: Roster): PolicyConfig {
+  try {
+    return policyOf(policy ?? {}, roster);
+  } catch (cause) {
+    if (!(cause instanceof UsageError)) throw cause;
+    throw invalid(source, cause.message, cause);
   }
 }
 
