@@ -8,6 +8,7 @@
 import { availableParallelism, cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { secp256k1 } from "@noble/curves/secp256k1.js";
+import { FIGURES } from "../tests/bench/figures.ts";
 import { rows } from "../tests/bench/mod.ts";
 import type { RateRow, TimedRow } from "../tests/bench/row.ts";
 
@@ -52,7 +53,12 @@ async function runTimed(row: TimedRow): Promise<void> {
   const milliseconds = median(times) / (row.per ?? 1), V = median(verifyTimes);
   if (options.json) {
     console.log(
-      JSON.stringify({ name: row.name, median_ms: round(milliseconds), in_v: round(milliseconds / V) }),
+      JSON.stringify({
+        name: row.name,
+        median_ms: round(milliseconds),
+        in_v: round(milliseconds / V),
+        ...FIGURES[row.name],
+      }),
     );
     return;
   }
@@ -76,6 +82,7 @@ async function runRate(row: RateRow): Promise<void> {
         name: row.name,
         per_second: perSecond,
         ...(row.unit === undefined ? {} : { unit: row.unit }),
+        ...FIGURES[row.name],
       })
       : `${row.name.padEnd(NAME_WIDTH)} ${perSecond.toLocaleString("en").padStart(10)} ${row.unit ?? "/s"}${
         beside(row)
@@ -84,7 +91,8 @@ async function runRate(row: RateRow): Promise<void> {
 }
 
 /** What others, or we, said of the same thing. */
-function beside({ seed, target }: TimedRow | RateRow): string {
+function beside({ name }: TimedRow | RateRow): string {
+  const { seed, target } = FIGURES[name] ?? {};
   const figures = [
     ...(seed === undefined ? [] : [`seed ${seed}`]),
     ...(target === undefined ? [] : [`wanted ${target}`]),

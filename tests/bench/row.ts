@@ -9,10 +9,6 @@ export interface TimedRow {
   readonly kind: "time";
   /** Fixed in DESIGN 9 for some rows; never reused for something else. */
   readonly name: string;
-  /** The figure that the seed gives for the same thing. */
-  readonly seed?: string;
-  /** The figure that this project set itself, where V is not its unit. */
-  readonly target?: string;
   /** How many runs are timed, after a few that are not. */
   readonly samples: number;
   /** How often one call does the thing: the time is divided by it. Default 1. */
@@ -25,10 +21,6 @@ export interface TimedRow {
 export interface RateRow {
   readonly kind: "rate";
   readonly name: string;
-  /** The figure that the seed gives for the same thing. */
-  readonly seed?: string;
-  /** The figure that this project set itself. */
-  readonly target?: string;
   /** What is counted per second, for people. Default: /s. */
   readonly unit?: string;
   readonly samples: number;
