@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Bytes, concat, u64, utf8 } from "../base/bytes.ts";
+import { type Bytes, concat, equal, u64, utf8 } from "../base/bytes.ts";
 import { DecodeError } from "../base/codec.ts";
 import type { Ed25519Signer, Ed25519Verifier } from "../base/crypto.ts";
 import { HASH_BYTES } from "./merkle.ts";
@@ -84,13 +84,11 @@ export function parseCheckpoint(text: string): Checkpoint {
   return { origin, size: Number(size), root: hash, note };
 }
 
-/** True iff the log's own key signed the checkpoint. */
+/** True iff the log's own key signed the checkpoint, in one line: a peer that sends many would have all of them verified. */
 export function verifyCheckpoint({ origin, note }: Checkpoint, log: NamedKey): boolean {
   if (origin !== log.name) return false;
-  const keyId = noteKeyId(log.name, SignatureType.ED25519, log.verifier.publicKey);
-  const own = signaturesBy(note, log.name, keyId);
-  return own.length > 0 &&
-    own.every(({ signature }) => log.verifier.verify(utf8(note.text), signature));
+  const [own, ...more] = linesOfLog(note, log);
+  return own !== undefined && more.length === 0 && log.verifier.verify(utf8(note.text), own.signature);
 }
 
 /** Cosigns a checkpoint. @returns the line of the signature. */
@@ -122,6 +120,22 @@ export function verifyCosignature({ note }: Checkpoint, cosigner: NamedKey): Cos
   return { name: cosigner.name, timestamp: Math.max(...times as number[]) };
 }
 
+/**
+ * Whether a line is a cosignature of a checkpoint by this key, and by no other: a line takes the place of an earlier one of its own
+ * key, so that a witness that answers with another's name would spoil that other's signature.
+ */
+export function verifyCosignatureLine(
+  { note }: Pick<Checkpoint, "note">,
+  line: string,
+  cosigner: NamedKey,
+): Cosigned | undefined {
+  const added = parseSignatureLine(line.replace(/\n$/, ""));
+  const keyId = noteKeyId(cosigner.name, SignatureType.COSIGNATURE, cosigner.verifier.publicKey);
+  if (added.name !== cosigner.name || !equal(added.keyId, keyId)) return undefined;
+  const timestamp = cosignedAt(note.text, added, cosigner.verifier);
+  return timestamp === undefined ? undefined : { name: cosigner.name, timestamp };
+}
+
 /** Who cosigned a checkpoint, and whose cosignature on it does not verify. */
 export function cosignaturesOf(
   checkpoint: Checkpoint,
@@ -149,7 +163,17 @@ export function withSignature(checkpoint: string, line: string): string {
   return formatNote({ text, signatures: [...others, added] });
 }
 
+/** A checkpoint with the log's own signature alone. @throws DecodeError */
+export function withoutOthers(checkpoint: string, log: NamedKey): string {
+  const note = parseNote(checkpoint);
+  return formatNote({ text: note.text, signatures: linesOfLog(note, log) });
+}
+
 const COSIGNATURE_BYTES = 8 + 64;
+
+function linesOfLog(note: Note, log: NamedKey): readonly NoteSignature[] {
+  return signaturesBy(note, log.name, noteKeyId(log.name, SignatureType.ED25519, log.verifier.publicKey));
+}
 
 function textOf({ origin, size, root }: TreeHead): string {
   return `${origin}\n${size}\n${root.toBase64()}\n`;

@@ -9,7 +9,7 @@
 export class Coalescer<T> {
   readonly #windowMs: number;
   readonly #record: (event: T, repeated: number) => void;
-  readonly #kinds = new Map<string, { since: number; repeated: number; last: T }>();
+  readonly #kinds = new Map<string, { since: number; recorded: number; repeated: number; last: T }>();
 
   /**
    * Makes one that has seen nothing.
@@ -21,16 +21,26 @@ export class Coalescer<T> {
     this.#record = record;
   }
 
-  /** Records an event, or counts it. @param kind the same for events that are alike. @param now milliseconds. */
-  add(kind: string, event: T, now: number): void {
+  /**
+   * Records an event, or counts it.
+   *
+   * @param kind the same for events that are alike.
+   * @param now milliseconds.
+   * @param each how many of them are recorded before they are counted. Default 1.
+   */
+  add(kind: string, event: T, now: number, each: number = 1): void {
     const known = this.#kinds.get(kind);
     if (known !== undefined && now - known.since < this.#windowMs) {
+      if (known.recorded < each) {
+        known.recorded++;
+        return this.#record(event, 0);
+      }
       known.repeated++;
       known.last = event;
       return;
     }
     if (known === undefined && this.#kinds.size >= KINDS_MAX) this.flush();
-    this.#kinds.set(kind, { since: now, repeated: 0, last: event });
+    this.#kinds.set(kind, { since: now, recorded: 1, repeated: 0, last: event });
     this.#record(event, known?.repeated ?? 0);
   }
 

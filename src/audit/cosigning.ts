@@ -8,14 +8,16 @@ import { type Bytes, equal } from "../base/bytes.ts";
 import { decode, encode } from "../base/codec.ts";
 import { invariant } from "../base/errors.ts";
 import {
+  type Checkpoint,
   type Cosigned,
   type NamedKey,
   parseCheckpoint,
   verifyCheckpoint,
-  verifyCosignature,
-  withSignature,
+  verifyCosignatureLine,
+  withoutOthers,
 } from "./checkpoint.ts";
 import type { AuditLog } from "./log.ts";
+import { contradictionPath, writeCheckpoint } from "./stored_checkpoints.ts";
 import {
   CHECKPOINT_ANSWER,
   CHECKPOINT_REQUEST,
@@ -34,6 +36,22 @@ export interface WitnessPeer {
   readonly key: NamedKey;
 }
 
+/** A checkpoint that the log's party signed once, and that is not of the log. */
+export interface Contradiction {
+  /** The signed note. */
+  readonly checkpoint: string;
+  /** How many records it has. */
+  readonly size: number;
+}
+
+/** What is known of witnesses from one call to the next, by name. */
+export type WitnessMemory = Map<string, {
+  /** The size that it has. */
+  readonly size: number;
+  /** The refusal of it that was recorded last. */
+  readonly recorded?: string;
+}>;
+
 /** What came of asking a peer. */
 export type CosigningOutcome =
   & {
@@ -41,36 +59,49 @@ export type CosigningOutcome =
     readonly peer: string;
   }
   & (
-    | { readonly kind: "cosigned"; readonly timestamp: number }
+    | {
+      readonly kind: "cosigned";
+      /** How many records it cosigned. */
+      readonly size: number;
+      /** When, in seconds, by the peer's clock. */
+      readonly timestamp: number;
+    }
     | {
       readonly kind: "refused";
       readonly reason: Refusal;
       /** The size that the peer has. */
       readonly size: number;
-      /** True where the peer showed a checkpoint that this party signed and that is not of this log: it was cut or forked. */
-      readonly isContradicted: boolean;
+      /**
+       * A checkpoint that the peer showed, that this party signed, and that is not of this log: the log was cut or forked. It is
+       * kept beside the log, where {@linkcode verifyLog} finds it. Undefined where the peer showed no such thing.
+       */
+      readonly contradiction: Contradiction | undefined;
     }
     | { readonly kind: "failed"; readonly why: string }
   );
 
 /**
- * Signs a checkpoint and asks all peers at once to cosign it. A refusal that contradicts the log is recorded in it.
+ * Signs a checkpoint and asks all peers at once to cosign it. What they cosigned is kept when all have answered. A refusal is
+ * recorded in the log, once until the peer says something else.
  *
- * @param sizes the size that each peer has, by name, from one call to the next.
+ * @param memory from the last call.
  * @throws UsageError AUDIT_UNWRITABLE
  */
 export async function collectCosignatures(
   log: AuditLog,
   peers: readonly WitnessPeer[],
   ask: AskWitness,
-  sizes: Map<string, number> = new Map(),
+  memory: WitnessMemory = new Map(),
 ): Promise<CosigningOutcome[]> {
-  const checkpoint = log.checkpoint();
-  if (checkpoint === undefined) return [];
-  const outcomes = await Promise.all(
-    peers.map((peer) => new Cosigning(log, checkpoint, peer, ask, sizes).run()),
-  );
-  for (const outcome of outcomes) record(log, outcome);
+  const signed = log.checkpoint();
+  if (signed === undefined) return [];
+  // What other witnesses said is none of a witness's business, and would make the request longer with each of them.
+  const checkpoint = withoutOthers(signed, log.key);
+  const cosignings = peers.map((peer) => new Cosigning(log, checkpoint, peer, ask, memory));
+  const outcomes = await Promise.all(cosignings.map((cosigning) => cosigning.run()));
+  const lines = cosignings.flatMap(({ line }) => line === undefined ? [] : [line]);
+  log.addCosignatures(parseCheckpoint(checkpoint), lines);
+  for (const outcome of outcomes) record(log, outcome, memory);
   return outcomes;
 }
 
@@ -80,37 +111,40 @@ const REQUESTS_MAX = 2;
 class Cosigning {
   readonly #log: AuditLog;
   readonly #checkpoint: string;
-  readonly #size: number;
+  readonly #signed: Checkpoint;
   readonly #peer: WitnessPeer;
   readonly #ask: AskWitness;
-  readonly #sizes: Map<string, number>;
+  readonly #memory: WitnessMemory;
+  /** What the peer cosigned with. */
+  line: string | undefined;
 
   constructor(
     log: AuditLog,
     checkpoint: string,
     peer: WitnessPeer,
     ask: AskWitness,
-    sizes: Map<string, number>,
+    memory: WitnessMemory,
   ) {
     this.#log = log;
     this.#checkpoint = checkpoint;
-    this.#size = parseCheckpoint(checkpoint).size;
+    this.#signed = parseCheckpoint(checkpoint);
     this.#peer = peer;
     this.#ask = ask;
-    this.#sizes = sizes;
+    this.#memory = memory;
   }
 
   async run(): Promise<CosigningOutcome> {
     const peer = this.#peer.name;
     try {
       for (let request = 1;; request++) {
-        const answer = await this.#request(Math.min(this.#sizes.get(peer) ?? 0, this.#size));
+        const answer = await this.#request(Math.min(this.#memory.get(peer)?.size ?? 0, this.#signed.size));
         if (answer.kind === "cosigned") return this.#accept(answer.line);
-        this.#sizes.set(peer, answer.size);
-        const canRetry = answer.reason === "size" && answer.size <= this.#size && request < REQUESTS_MAX;
+        this.#memory.set(peer, { ...this.#memory.get(peer), size: answer.size });
+        const canRetry = answer.reason === "size" && answer.size <= this.#signed.size &&
+          request < REQUESTS_MAX;
         if (canRetry) continue;
         const { reason, size } = answer;
-        return { peer, kind: "refused", reason, size, isContradicted: this.#isContradicted(answer) };
+        return { peer, kind: "refused", reason, size, contradiction: this.#contradictionIn(answer) };
       }
     } catch (error) {
       // One peer that cannot be reached, or answers nonsense, is no reason to lose the others' cosignatures.
@@ -119,43 +153,43 @@ class Cosigning {
   }
 
   async #request(from: number): Promise<CheckpointAnswer> {
-    const proof = this.#log.consistencyProof(from, this.#size);
+    const proof = this.#log.consistencyProof(from, this.#signed.size);
     const request = encode(CHECKPOINT_REQUEST, { from, proof, checkpoint: this.#checkpoint });
     return decode(CHECKPOINT_ANSWER, await this.#ask(this.#peer.name, request));
   }
 
   #accept(line: string): CosigningOutcome {
-    const cosigned = this.#verified(line);
+    const cosigned: Cosigned | undefined = verifyCosignatureLine(this.#signed, line, this.#peer.key);
     const peer = this.#peer.name;
     if (cosigned === undefined) return { peer, kind: "failed", why: "the cosignature does not verify" };
-    this.#log.addCosignature({ size: this.#size }, line);
-    this.#sizes.set(peer, this.#size);
-    return { peer, kind: "cosigned", timestamp: cosigned.timestamp };
-  }
-
-  #verified(line: string): Cosigned | undefined {
-    return verifyCosignature(parseCheckpoint(withSignature(this.#checkpoint, line)), this.#peer.key);
+    this.line = line;
+    this.#memory.set(peer, { size: this.#signed.size });
+    return { peer, kind: "cosigned", size: this.#signed.size, timestamp: cosigned.timestamp };
   }
 
   /** What a peer says is no proof; what this party itself signed is. */
-  #isContradicted(answer: CheckpointAnswer): boolean {
+  #contradictionIn(answer: CheckpointAnswer): Contradiction | undefined {
     invariant(answer.kind === "refused", "only a refusal contradicts");
-    if (answer.checkpoint === undefined) return false;
-    const own = this.#log.signed;
-    invariant(own !== undefined, "the log has a checkpoint");
+    if (answer.checkpoint === undefined) return undefined;
     const kept = parseCheckpoint(answer.checkpoint);
-    if (!verifyCheckpoint(kept, this.#log.key)) return false;
-    return kept.size > this.#log.size || !equal(kept.root, this.#log.rootAt(kept.size));
+    if (!verifyCheckpoint(kept, this.#log.key)) return undefined;
+    if (kept.size <= this.#log.size && equal(kept.root, this.#log.rootAt(kept.size))) return undefined;
+    return { checkpoint: answer.checkpoint, size: kept.size };
   }
 }
 
-function record(log: AuditLog, outcome: CosigningOutcome): void {
+function record(log: AuditLog, outcome: CosigningOutcome, memory: WitnessMemory): void {
   if (outcome.kind !== "refused" || outcome.reason === "size" || outcome.reason === "unavailable") return;
-  const { peer, reason, size } = outcome;
+  const { peer, reason, size, contradiction } = outcome;
+  const recorded = `${reason} ${size} ${contradiction?.size}`;
+  if (memory.get(peer)?.recorded === recorded) return;
+  const contradicted = contradiction !== undefined;
+  if (contradicted) writeCheckpoint(contradictionPath(log.directory, peer), contradiction.checkpoint);
+  memory.set(peer, { size, recorded });
   log.append({
     type: "audit_checkpoint_refused",
     outcome: "refused",
     remote: peer,
-    details: { reason, size, offered: log.signed?.size ?? 0 },
+    details: { reason, size, offered: log.signed?.size ?? 0, contradicted },
   });
 }

@@ -23,7 +23,7 @@ const LINK_FAULT = {
  */
 export const AUDIT_EVENTS = {
   // Links.
-  connection_established: { direction: "text?", address: "text?", suite: "text?" },
+  connection_established: { direction: "text?", address: "text?", suite: "text?", repeated: "count?" },
   connection_failed: LINK_FAULT,
   connection_closed: LINK_FAULT,
   authentication_failed: LINK_FAULT,
@@ -32,7 +32,7 @@ export const AUDIT_EVENTS = {
   encryption_failed: LINK_FAULT,
   message_invalid: LINK_FAULT,
   link_fault: LINK_FAULT,
-  link_key_rotated: { direction: "text", epoch: "count" },
+  link_key_rotated: { direction: "text", epoch: "count", repeated: "count?" },
   message_sent: { message: "text", bytes: "count" },
   message_received: { message: "text", bytes: "count" },
   // Sessions.
@@ -73,8 +73,14 @@ export const AUDIT_EVENTS = {
   // The log itself.
   audit_torn_tail: { code: "text", bytes: "count" },
   audit_events_lost: { count: "count" },
-  audit_checkpoint_refused: { reason: "text", size: "count", offered: "count" },
-  audit_witness_alarm: { reason: "text", size: "count", offered: "count", conclusive: "flag" },
+  audit_checkpoint_refused: { reason: "text", size: "count", offered: "count", contradicted: "flag?" },
+  audit_witness_alarm: {
+    reason: "text",
+    size: "count",
+    offered: "count",
+    conclusive: "flag",
+    repeated: "count?",
+  },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, DetailKind>>>>;
 
 /** Kinds of details. */

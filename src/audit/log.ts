@@ -46,6 +46,8 @@ export interface AuditLogOptions {
    * Default 1 MiB.
    */
   readonly segmentBytes?: number;
+  /** How many peers must have cosigned a checkpoint for the log to count as cosigned. Default 1. */
+  readonly witnesses?: number;
   /** How long an event may wait for others that are written with it. Default 50. */
   readonly batchMs?: number;
   /** Milliseconds of POSIX time. Default: the system's. */
@@ -60,7 +62,7 @@ export interface AuditStatus {
   readonly waiting: number;
   /** Records under the newest checkpoint. */
   readonly signed: number;
-  /** Records under the newest checkpoint that peers cosigned. */
+  /** Records under the newest checkpoint that enough peers cosigned. */
   readonly cosigned: number;
   /** Why the last write failed; undefined where it did not. */
   readonly failure: string | undefined;
@@ -239,21 +241,28 @@ export class AuditLog implements Disposable {
     return this.#signed;
   }
 
-  /** The newest checkpoint that a peer cosigned. */
+  /** The newest checkpoint that enough peers cosigned. */
   get cosigned(): StoredCheckpoint | undefined {
     return this.#cosigned;
   }
 
   /**
-   * Adds a peer's cosignature, which the caller has verified, to the checkpoint that it is of. One that comes too late, for an
-   * older checkpoint, is not kept.
+   * Adds cosignatures of peers, which the caller has verified, to the checkpoint that they are of. Those that come too late, for an
+   * older checkpoint, are not kept.
    *
    * @throws UsageError AUDIT_UNWRITABLE
    */
-  addCosignature(checkpoint: { readonly size: number }, line: string): void {
-    if (this.#signed?.size !== checkpoint.size) return;
-    this.#keepSigned(withSignature(this.#signed.text, line));
-    writeCheckpoint(cosignedPath(this.directory), this.#signed.text);
+  addCosignatures(checkpoint: { readonly size: number }, lines: readonly string[]): void {
+    if (lines.length === 0 || this.#signed?.size !== checkpoint.size) return;
+    const text = lines.reduce(withSignature, this.#signed.text);
+    if (text === this.#signed.text) return;
+    this.#keepSigned(text);
+    const { note } = this.#signed;
+    const cosigners = new Set(
+      note.signatures.map(({ name }) => name).filter((name) => name !== this.key.name),
+    );
+    if (cosigners.size < Math.max(1, this.#options.witnesses ?? 1)) return;
+    writeCheckpoint(cosignedPath(this.directory), text);
     this.#cosigned = this.#signed;
   }
 

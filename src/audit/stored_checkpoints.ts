@@ -22,9 +22,28 @@ export function newestPath(directory: string): string {
   return `${directory}/checkpoint`;
 }
 
-/** The newest checkpoint that peers cosigned. */
+/** The newest checkpoint that enough peers cosigned. */
 export function cosignedPath(directory: string): string {
   return `${directory}/checkpoint.cosigned`;
+}
+
+/** A checkpoint that a peer has of the log, that the party signed, and that is not of what the log is now. */
+export function contradictionPath(directory: string, peer: string): string {
+  return `${directory}/${CONTRADICTION}${peer}`;
+}
+
+/** All files of {@linkcode contradictionPath}, in order. @throws UsageError AUDIT_UNREADABLE */
+export function listContradictions(directory: string): string[] {
+  try {
+    return [...Deno.readDirSync(directory)].map(({ name }) => name).filter((name) =>
+      name.startsWith(CONTRADICTION)
+    ).sort().map((name) => `${directory}/${name}`);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return [];
+    throw new UsageError("AUDIT_UNREADABLE", `cannot read the directory ${directory}: ${reasonOf(cause)}`, {
+      cause,
+    });
+  }
 }
 
 /** Reads a checkpoint; undefined where there is no such file. @throws UsageError AUDIT_UNREADABLE */
@@ -58,3 +77,5 @@ export function checkpointOf(text: string, what: string): StoredCheckpoint {
 export function writeCheckpoint(path: string, text: string): void {
   writeWhole(path, utf8(text), { code: "AUDIT_UNWRITABLE" });
 }
+
+const CONTRADICTION = "contradiction.";

@@ -14,6 +14,7 @@ import { listSegments } from "./segments.ts";
 import {
   checkpointOf,
   cosignedPath,
+  listContradictions,
   newestPath,
   readCheckpoint,
   type StoredCheckpoint,
@@ -129,7 +130,8 @@ class Verification {
   /** All checkpoints that the log's key signed, from the smallest to the largest. */
   #checkpoints(): (StoredCheckpoint & { readonly source: string })[] {
     const { directory, checkpoints = [], key } = this.#options;
-    const own = [newestPath(directory), cosignedPath(directory)].flatMap((source) => {
+    const sources = [newestPath(directory), cosignedPath(directory), ...listContradictions(directory)];
+    const own = sources.flatMap((source) => {
       const checkpoint = this.#ownCheckpoint(source);
       return checkpoint === undefined ? [] : [{ ...checkpoint, source }];
     });

@@ -7,8 +7,8 @@
 
 import { type Bytes, equal, fromUtf8, hex, utf8 } from "../base/bytes.ts";
 import { decode, DecodeError, encode } from "../base/codec.ts";
-import { type Ed25519Signer, sha256 } from "../base/crypto.ts";
-import { UsageError } from "../base/errors.ts";
+import { type Ed25519Signer, ed25519Verifier, sha256 } from "../base/crypto.ts";
+import { invariant, UsageError } from "../base/errors.ts";
 import { DIRECTORY_MODE, isThere, reasonOf, requirePrivateDirectory, writeNew } from "../storage/files.ts";
 import { canonicalJson, parseCanonicalJson } from "./canonical.ts";
 import {
@@ -17,10 +17,11 @@ import {
   type NamedKey,
   parseCheckpoint,
   verifyCheckpoint,
+  verifyCosignatureLine,
   withSignature,
 } from "./checkpoint.ts";
 import { emptyRoot, verifyConsistency } from "./merkle.ts";
-import { formatNote, noteKeyId, signaturesBy, SignatureType } from "./note.ts";
+import { formatNote, formatSignature, noteKeyId, signaturesBy, SignatureType } from "./note.ts";
 import { readCheckpoint, type StoredCheckpoint, writeCheckpoint } from "./stored_checkpoints.ts";
 import {
   CHECKPOINT_ANSWER,
@@ -118,7 +119,9 @@ export class Witness {
     };
     if (offered.size < size) return alarmed("rollback");
     if (offered.size === size && kept !== undefined) {
-      return equal(offered.root, kept.root) ? this.#cosign(party, offered, log) : alarmed("fork");
+      return equal(offered.root, kept.root)
+        ? this.#again(kept) ?? this.#cosign(party, offered, log)
+        : alarmed("fork");
     }
     if (request.from !== size) return refused("size", kept);
     const isGrown = verifyConsistency({
@@ -141,6 +144,18 @@ export class Witness {
     });
   }
 
+  /** What was cosigned is not written again: a peer that asks all the time costs a signature check, and nothing on disk. */
+  #again({ note }: StoredCheckpoint): CheckpointAnswer | undefined {
+    const { name, signer } = this.#options;
+    const verifier = ed25519Verifier(signer.publicKey);
+    invariant(verifier !== undefined, "the own key is one that verifies");
+    const keyId = noteKeyId(name, SignatureType.COSIGNATURE, signer.publicKey);
+    const line = signaturesBy(note, name, keyId).map(formatSignature).find((line) =>
+      verifyCosignatureLine({ note }, line, { name, verifier }) !== undefined
+    );
+    return line === undefined ? undefined : { kind: "cosigned", line };
+  }
+
   #cosign(party: string, offered: Checkpoint, log: NamedKey): CheckpointAnswer {
     const { name, signer, directory, now = Date.now } = this.#options;
     const line = cosign(offered, { name, signer, seconds: Math.floor(now() / 1000) });
@@ -160,8 +175,14 @@ export class Witness {
     const alarm = { party, reason, kept, offered: request.checkpoint, proof: request.proof.map(hex) };
     const path = `${this.#options.directory}/${evidenceName(alarm)}`;
     if (isThere(path)) return;
-    if (this.#evidenceOf(party) < EVIDENCE_MAX) {
-      writeNew(path, utf8(canonicalJson({ ...alarm })), { code: "AUDIT_UNWRITABLE" });
+    try {
+      if (this.#evidenceOf(party) < EVIDENCE_MAX) {
+        writeNew(path, utf8(canonicalJson({ ...alarm })), { code: "AUDIT_UNWRITABLE" });
+      }
+    } catch (error) {
+      // What cannot be kept is told all the same.
+      if (!(error instanceof UsageError)) throw error;
+      this.#options.onFailure?.(error);
     }
     this.#options.onAlarm?.(alarm);
   }

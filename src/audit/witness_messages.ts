@@ -5,7 +5,10 @@
  * @module
  */
 
+import type { Bytes } from "../base/bytes.ts";
 import {
+  BOOL,
+  bytes,
   type Codec,
   DecodeError,
   fixed,
@@ -14,6 +17,7 @@ import {
   optional,
   struct,
   text,
+  U32,
   U64,
   U8,
   type ValueOf,
@@ -90,6 +94,23 @@ export const CHECKPOINT_ANSWER: Codec<CheckpointAnswer> = map(
     throw new DecodeError("a witness cosigns or refuses");
   },
 );
+
+/** A request or an answer on its way over a link. */
+export interface WitnessMessage {
+  /** Which request; its answer has the same. Of the party that asks. */
+  readonly id: number;
+  /** Whether it is the answer. */
+  readonly isAnswer: boolean;
+  /** {@linkcode CHECKPOINT_REQUEST} or {@linkcode CHECKPOINT_ANSWER}. */
+  readonly body: Bytes;
+}
+
+/** A request or an answer on its way over a link. */
+export const WITNESS_MESSAGE: Codec<WitnessMessage> = struct({
+  id: U32,
+  isAnswer: BOOL,
+  body: bytes(Math.max(CHECKPOINT_REQUEST.sizeMax, CHECKPOINT_ANSWER.sizeMax)),
+});
 
 function sizeCodec(): Codec<number> {
   return map(U64, (size: number) => BigInt(size), (size: ValueOf<typeof U64>) => {

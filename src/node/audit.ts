@@ -11,16 +11,18 @@ import {
   type AskWitness,
   collectCosignatures,
   type CosigningOutcome,
+  type WitnessMemory,
   type WitnessPeer,
 } from "../audit/cosigning.ts";
 import type { AuditEvent } from "../audit/events.ts";
-import { Witness } from "../audit/witness.ts";
+import { Witness, type WitnessAlarm } from "../audit/witness.ts";
 import { type Bytes, hex } from "../base/bytes.ts";
 import { type Ed25519Signer, sha256 } from "../base/crypto.ts";
 import { QuorateError, type UsageError } from "../base/errors.ts";
 import type { SessionEvent } from "../session/context.ts";
-import { FrameType, type Links, type SessionFrame } from "../session/links.ts";
+import type { Links, SessionFrame } from "../session/links.ts";
 import type { MeshEvent } from "../transport/mesh.ts";
+import { NodeMessageType, typeName } from "../transport/message_types.ts";
 import { linkEvent, linkEventType, sessionEvents } from "./audit_events.ts";
 import type { Config, PartyConfig } from "./config.ts";
 
@@ -64,6 +66,14 @@ export function messageDigest({ curve }: { readonly curve: string }, message: By
   return curve === "bip340" ? message : sha256(message);
 }
 
+/** What is told of witnessing beside what is recorded. */
+export interface WitnessListeners {
+  /** A peer's log did something else than grow. */
+  readonly onAlarm?: (alarm: WitnessAlarm) => void;
+  /** What this party keeps as a witness cannot be read or written. */
+  readonly onFailure?: (error: UsageError) => void;
+}
+
 /** The audit log of a party that is open. */
 export class PartyAudit {
   /** The log. */
@@ -71,8 +81,9 @@ export class PartyAudit {
   readonly #config: Config;
   readonly #party: PartyConfig;
   readonly #links: Coalescer<MeshEvent>;
-  /** Which size each witness has, as far as it is known. */
-  readonly #sizes = new Map<string, number>();
+  /** What a peer can make this party record as often as it likes. */
+  readonly #repeating: Coalescer<(repeated: number) => AuditEvent>;
+  readonly #witnesses: WitnessMemory = new Map();
 
   private constructor(log: AuditLog, config: Config, party: PartyConfig) {
     this.log = log;
@@ -82,6 +93,7 @@ export class PartyAudit {
       const recorded = linkEvent(event, repeated);
       if (recorded !== undefined) this.log.append(recorded);
     });
+    this.#repeating = new Coalescer(REPEATS_MS, (make, repeated) => this.log.append(make(repeated)));
   }
 
   /**
@@ -91,12 +103,19 @@ export class PartyAudit {
    * @throws UsageError AUDIT_CORRUPT, AUDIT_UNREADABLE, AUDIT_UNWRITABLE or LOOSE_PERMISSIONS
    */
   static open(config: Config, party: PartyConfig, identity: () => Ed25519Signer): PartyAudit {
-    const { directory, segmentBytes } = party.audit;
+    const { directory, segmentBytes, witnesses } = party.audit;
     const key = {
       name: originOf(config.cluster, party.name),
       verifier: config.roster.named(party.name).identity,
     };
-    const log = AuditLog.open({ directory, party: party.name, key, signer: identity, segmentBytes });
+    const log = AuditLog.open({
+      directory,
+      party: party.name,
+      key,
+      signer: identity,
+      segmentBytes,
+      witnesses,
+    });
     return new PartyAudit(log, config, party);
   }
 
@@ -152,30 +171,38 @@ export class PartyAudit {
   link(event: MeshEvent): void {
     // The address of a stranger has another port every time.
     const kind = [linkEventType(event.code), event.code, event.peer, event.direction].join(" ");
-    this.#links.add(
-      event.code === "LINK_UP" ? `${kind} ${performance.now()}` : kind,
-      event,
-      performance.now(),
-    );
+    this.#links.add(kind, event, performance.now(), event.code === "LINK_UP" ? LINK_UPS_EACH : 1);
   }
 
   /** Takes note of what happened in a session. */
   session(event: SessionEvent): void {
     const { roster } = this.#config;
-    for (const recorded of sessionEvents(event, (index) => roster.nameOf(index))) this.log.append(recorded);
+    for (const recorded of sessionEvents(event, (index) => roster.nameOf(index))) {
+      if (recorded.type !== "message_invalid") this.log.append(recorded);
+      else {
+        const make = (repeated: number) => ({
+          ...recorded,
+          details: { ...recorded.details, ...countOf(repeated) },
+        });
+        this.#repeating.add(`message ${recorded.remote}`, make, performance.now());
+      }
+    }
   }
 
   /** The links, with every message recorded where the configuration asks for that. */
   recorded(links: Links): Links {
     if (!this.#party.audit.messages) return links;
-    const note = (type: "message_sent" | "message_received", peer: number, frame: SessionFrame) =>
+    const note = (type: "message_sent" | "message_received", peer: number, frame: SessionFrame) => {
+      // To cosign a log would make it longer, and so on without end.
+      if (frame.type === NodeMessageType.WITNESS) return;
       this.log.append({
         type,
         outcome: "ok",
         remote: this.#config.roster.nameOf(peer),
         session: hex(frame.session),
-        details: { message: nameOfFrame(frame), bytes: frame.payload.length },
+        details: { message: typeName(frame.type), bytes: frame.payload.length },
       });
+    };
     return {
       self: links.self,
       bootId: (peer) => links.bootId(peer),
@@ -188,7 +215,8 @@ export class PartyAudit {
       listen: (receiver) =>
         links.listen((event) => {
           if (event.kind === "frame") note("message_received", event.peer, event.frame);
-          receiver(event);
+          // Where it is a promise, the sender waits for it.
+          return receiver(event);
         }),
     };
   }
@@ -199,28 +227,51 @@ export class PartyAudit {
    *
    * @throws UsageError AUDIT_UNWRITABLE or LOOSE_PERMISSIONS
    */
-  witness(signer: Ed25519Signer, onFailure: (error: UsageError) => void = () => {}): Witness {
+  witness(signer: Ed25519Signer, { onAlarm, onFailure }: WitnessListeners = {}): Witness {
     return new Witness({
       directory: `${this.log.directory}/witness`,
       name: this.log.key.name,
       signer,
-      logOf: (party) => this.#peers().find(({ name }) => name === party)?.key,
-      onAlarm: ({ party, reason, kept, offered }) => {
+      logOf: (party) => this.peers.find(({ name }) => name === party)?.key,
+      onAlarm: (alarm) => {
+        const { party, reason, kept, offered } = alarm;
         const details = {
           reason,
           size: parseCheckpoint(kept).size,
           offered: parseCheckpoint(offered).size,
           conclusive: reason === "fork",
         };
-        this.log.append({ type: "audit_witness_alarm", outcome: "refused", remote: party, details });
+        const make = (repeated: number): AuditEvent => ({
+          type: "audit_witness_alarm",
+          outcome: "refused",
+          remote: party,
+          details: { ...details, ...countOf(repeated) },
+        });
+        this.#repeating.add(`alarm ${party}`, make, performance.now(), ALARMS_EACH);
+        onAlarm?.(alarm);
       },
-      onFailure,
+      ...(onFailure === undefined ? {} : { onFailure }),
     });
   }
 
-  /** Signs a checkpoint and asks all peers to cosign it. @throws UsageError AUDIT_UNWRITABLE */
-  async cosign(ask: AskWitness): Promise<CosigningOutcome[]> {
-    return await collectCosignatures(this.log, this.#peers(), ask, this.#sizes);
+  /**
+   * Signs a checkpoint and asks peers to cosign it.
+   *
+   * @param names whom to ask. Default: all.
+   * @throws UsageError AUDIT_UNWRITABLE
+   */
+  async cosign(ask: AskWitness, names?: ReadonlySet<string>): Promise<CosigningOutcome[]> {
+    const peers = this.peers.filter(({ name }) => names === undefined || names.has(name));
+    return await collectCosignatures(this.log, peers, ask, this.#witnesses);
+  }
+
+  /** All other parties as witnesses of this party's log. */
+  get peers(): readonly WitnessPeer[] {
+    const { cluster, roster } = this.#config;
+    return roster.parties.filter(({ index }) => index !== this.#party.index).map(({ name, identity }) => ({
+      name,
+      key: { name: originOf(cluster, name), verifier: identity },
+    }));
   }
 
   /**
@@ -230,6 +281,7 @@ export class PartyAudit {
    */
   close(): string | undefined {
     this.#links.flush();
+    this.#repeating.flush();
     try {
       this.log.close();
       return undefined;
@@ -238,22 +290,18 @@ export class PartyAudit {
       throw error;
     }
   }
-
-  #peers(): WitnessPeer[] {
-    const { cluster, roster } = this.#config;
-    return roster.parties.filter(({ index }) => index !== this.#party.index).map(({ name, identity }) => ({
-      name,
-      key: { name: originOf(cluster, name), verifier: identity },
-    }));
-  }
 }
 
 const REPEATS_MS = 60_000;
+/** A link that comes up again and again is the business of an audit, until it is a flood. */
+const LINK_UPS_EACH = 16;
+/** Different alarms about one peer within the time in which others are counted only. */
+const ALARMS_EACH = 4;
+
+function countOf(repeated: number): { readonly repeated?: number } {
+  return repeated === 0 ? {} : { repeated };
+}
 
 function pathOf(path: string | undefined): { readonly path?: string } {
   return path === undefined || path === "m" ? {} : { path };
-}
-
-function nameOfFrame({ type }: SessionFrame): string {
-  return Object.entries(FrameType).find(([, value]) => value === type)?.[0] ?? `type ${type}`;
 }

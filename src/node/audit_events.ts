@@ -31,7 +31,8 @@ export function linkEvent(event: MeshEvent, repeated: number): AuditEvent | unde
   };
   if (QUIET.has(code)) return undefined;
   if (code === "LINK_UP") {
-    return { type: "connection_established", outcome: "ok", ...remote, details: where };
+    const details = { ...where, ...(repeated === 0 ? {} : { repeated }) };
+    return { type: "connection_established", outcome: "ok", ...remote, details };
   }
   const details = { code, reason: text, ...where, ...(repeated === 0 ? {} : { repeated }) };
   const type = linkEventType(code);

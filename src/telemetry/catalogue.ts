@@ -185,8 +185,23 @@ export const METRICS = {
   },
   audit_witness_lag: {
     type: "gauge",
-    help: "records that no peer has cosigned yet",
+    help: "records that not enough peers have cosigned yet: as many as [audit] witnesses says, or one",
     labels: [],
+  },
+  audit_cosigned_records: {
+    type: "gauge",
+    help: "records of this party's log that a peer has cosigned since this process started",
+    labels: ["peer"],
+  },
+  audit_witness_requests_total: {
+    type: "counter",
+    help: "requests of a peer to cosign its log, by what was answered: cosigned, limited, or why not",
+    labels: ["peer", "result"],
+  },
+  audit_witness_alarms_total: {
+    type: "counter",
+    help: "times that the log of a peer had done something else than grow: rollback, fork, inconsistent",
+    labels: ["peer", "reason"],
   },
   // Votes.
   votes_total: {

@@ -5,7 +5,7 @@
  */
 
 import { FrameType } from "../session/links.ts";
-import { MessageType } from "./message_types.ts";
+import { MessageType, NodeMessageType } from "./message_types.ts";
 import type { ConnectionRates, RateLimits } from "./rate.ts";
 
 /** Sizes, counts and times. Every one can be changed per mesh. */
@@ -112,6 +112,8 @@ export const DEFAULT_LIMITS: TransportLimits = {
       [FrameType.READY]: { perSecond: 1_000, burst: 2_000 },
       [FrameType.SESSION_REFUSED]: { perSecond: 500, burst: 1_000 },
       [FrameType.ABORT]: { perSecond: 500, burst: 1_000 },
+      // Answers that nobody asked for, and requests above the witness's own limit, are dropped: this bounds their number.
+      [NodeMessageType.WITNESS]: { perSecond: 50, burst: 100 },
     },
   },
   sendBufferBytes: 4 << 20,
@@ -166,6 +168,7 @@ const PAYLOAD_CAPS: Readonly<Record<number, number>> = {
   [MessageType.HEARTBEAT]: 256,
   [MessageType.ACK]: 256,
   [MessageType.ERROR]: 8 << 10,
+  [NodeMessageType.WITNESS]: 8 << 10,
 };
 
 const OWN_TYPES: ReadonlySet<number> = new Set([

@@ -33,3 +33,13 @@ Deno.test("Coalescer keeps a bounded number of kinds and loses no count", () => 
   coalescer.flush();
   assert.equal(recorded, 6000);
 });
+
+Deno.test("Coalescer records some events of a kind one by one where that is asked for", () => {
+  const recorded: (readonly [string, number])[] = [];
+  const events = new Coalescer<string>(100, (event, repeated) => recorded.push([event, repeated]));
+  for (let i = 0; i < 5; i++) events.add("up", `${i}`, i, 3);
+  assert.deepEqual(recorded, [["0", 0], ["1", 0], ["2", 0]]);
+  events.add("up", "5", 200, 3);
+  events.flush();
+  assert.deepEqual(recorded.slice(3), [["5", 2]]);
+});

@@ -83,7 +83,7 @@ Deno.test("verifyLog() has nothing to say against a party without records", () =
   assert.deepEqual([ok, size], [true, 0]);
 });
 
-Deno.test("FAULTS X1: verifyLog() finds an edit, a deletion, a swap, an insertion and a cut, with the index", async () => {
+Deno.test("X1 verifyLog() finds an edit, a deletion, a swap, an insertion and a cut, with the index", async () => {
   const edited = (line: string | undefined) => (line as string).replace("event", "Event");
   const damages: readonly (readonly [string, number, RegExp, (lines: string[]) => string[]])[] = [
     [
@@ -119,7 +119,7 @@ Deno.test("FAULTS X1: verifyLog() finds an edit, a deletion, a swap, an insertio
   }
 });
 
-Deno.test("FAULTS X1: verifyLog() finds a cut of the tail because the party signed, and because peers cosigned", async () => {
+Deno.test("X1 verifyLog() finds a cut of the tail because the party signed, and because peers cosigned", async () => {
   using folder = await witnessed();
   const lines = linesIn(folder.log, 5);
   writeLines(folder.log, lines.slice(0, 1), 5);
@@ -139,7 +139,7 @@ Deno.test("FAULTS X1: verifyLog() finds a cut of the tail because the party sign
   );
 });
 
-Deno.test("FAULTS X1: verifyLog() finds a log that was rewritten with the party's key", async () => {
+Deno.test("X1 verifyLog() finds a log that was rewritten with the party's key", async () => {
   using folder = await witnessed();
   writeLines(folder.log, linesIn(folder.log).map((line) => line.replace("event 4", "Event 4")));
   forgeOwn(folder);
@@ -156,7 +156,7 @@ Deno.test("FAULTS X1: verifyLog() finds a log that was rewritten with the party'
   assert.match(first(narrowed)[1], /^record 4 was changed/);
 });
 
-Deno.test("FAULTS X1: verifyLog() finds two logs of one size", async () => {
+Deno.test("X1 verifyLog() finds two logs of one size", async () => {
   using folder = await witnessed();
   const root = new Uint8Array(32).fill(7);
   const text = signCheckpoint({ origin: alice.key.name, size: 8, root }, alice.signer);
@@ -165,7 +165,7 @@ Deno.test("FAULTS X1: verifyLog() finds two logs of one size", async () => {
   assert.match(sentence, /the log was forked: the checkpoint in bob has the same size, 8, and another root/);
 });
 
-Deno.test("FAULTS X1: verifyLog() says where the clock went back", () => {
+Deno.test("X1 verifyLog() says where the clock went back", () => {
   using folder = new Folder();
   let time = 1_700_000_000_000;
   const log = folder.open({ now: () => time });

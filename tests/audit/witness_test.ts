@@ -6,10 +6,16 @@ import {
   verifyCheckpoint,
   verifyCosignature,
 } from "../../src/audit/checkpoint.ts";
-import { type AskWitness, collectCosignatures, type WitnessPeer } from "../../src/audit/cosigning.ts";
+import {
+  type AskWitness,
+  collectCosignatures,
+  type WitnessMemory,
+  type WitnessPeer,
+} from "../../src/audit/cosigning.ts";
 import { decodeRecord } from "../../src/audit/events.ts";
 import type { AuditLog } from "../../src/audit/log.ts";
-import { parseNote } from "../../src/audit/note.ts";
+import { formatNote, parseNote } from "../../src/audit/note.ts";
+import { verifyLog } from "../../src/audit/verify.ts";
 import {
   provesFork,
   Witness,
@@ -23,10 +29,13 @@ import {
   type CheckpointAnswer,
   type CheckpointRequest,
   REFUSALS,
+  WITNESS_MESSAGE,
 } from "../../src/audit/witness_messages.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
 import { decode, DecodeError, encode } from "../../src/base/codec.ts";
 import type { UsageError } from "../../src/base/errors.ts";
+import { payloadCap } from "../../src/transport/limits.ts";
+import { NodeMessageType } from "../../src/transport/message_types.ts";
 import {
   alice,
   bob,
@@ -159,7 +168,7 @@ Deno.test("a witness tells the size that it has to a log that begins its proof e
   assert.deepEqual(world.alarms, []);
 });
 
-Deno.test("FAULTS X1: a witness refuses a log that was rolled back, and keeps both checkpoints", () => {
+Deno.test("X1 a witness refuses a log that was rolled back, and keeps both checkpoints", () => {
   using world = new World();
   world.grow(2, 0);
   const old = world.log.checkpoint() as string;
@@ -175,7 +184,7 @@ Deno.test("FAULTS X1: a witness refuses a log that was rolled back, and keeps bo
   assert.ok(!provesFork(evidence, alice.key), "an older checkpoint was signed rightly once");
 });
 
-Deno.test("FAULTS X1: a witness refuses a fork, and the evidence convinces a third party", () => {
+Deno.test("X1 a witness refuses a fork, and the evidence convinces a third party", () => {
   using world = new World();
   world.grow(2, 0);
   const newest = world.kept();
@@ -200,7 +209,7 @@ Deno.test("FAULTS X1: a witness refuses a fork, and the evidence convinces a thi
   assert.deepEqual([world.alarms.length, world.evidence().length], [1, 1]);
 });
 
-Deno.test("FAULTS X1: a witness refuses a longer log with another beginning, whatever proof comes with it", () => {
+Deno.test("X1 a witness refuses a longer log with another beginning, whatever proof comes with it", () => {
   using world = new World();
   world.grow(2, 0);
   const other = openAt(`${world.folder.path}/other`);
@@ -270,19 +279,16 @@ Deno.test("collectCosignatures() asks all peers, learns the sizes that they have
   const peers: WitnessPeer[] = [bob, carol];
   assert.deepEqual(await collectCosignatures(world.log, peers, ask), []);
   fillOpen(world.log, 3);
-  const cosigned = [{ peer: "bob", kind: "cosigned", timestamp: SECONDS }, {
-    peer: "carol",
-    kind: "cosigned",
-    timestamp: SECONDS,
-  }];
-  const sizes = new Map<string, number>();
-  assert.deepEqual(await collectCosignatures(world.log, peers, ask, sizes), cosigned);
+  const cosigned = (size: number) =>
+    ["bob", "carol"].map((peer) => ({ peer, kind: "cosigned", size, timestamp: SECONDS }));
+  const memory: WitnessMemory = new Map();
+  assert.deepEqual(await collectCosignatures(world.log, peers, ask, memory), cosigned(3));
   fillOpen(world.log, 2);
-  assert.deepEqual(await collectCosignatures(world.log, peers, ask, sizes), cosigned);
+  assert.deepEqual(await collectCosignatures(world.log, peers, ask, memory), cosigned(5));
   assert.equal(asked, 4);
   fillOpen(world.log, 1);
   // A process that just started does not know yet what the others have.
-  assert.deepEqual(await collectCosignatures(world.log, peers, ask), cosigned);
+  assert.deepEqual(await collectCosignatures(world.log, peers, ask), cosigned(6));
   assert.equal(asked, 8);
   for (const name of ["checkpoint", "checkpoint.cosigned"]) {
     const kept = parseCheckpoint(Deno.readTextFileSync(`${world.folder.log}/${name}`));
@@ -336,7 +342,7 @@ Deno.test("collectCosignatures() gives the others' answers where one peer is gon
   assert.deepEqual(signatures.map(({ name }) => name), [alice.key.name, carol.key.name]);
 });
 
-Deno.test("addCosignature() does not keep a cosignature of a checkpoint that is not the newest any more", async () => {
+Deno.test("addCosignatures() does not keep a cosignature of a checkpoint that is not the newest any more", async () => {
   using world = new World();
   fillOpen(world.log, 1);
   const ask: AskWitness = (_, request) => {
@@ -351,11 +357,12 @@ Deno.test("addCosignature() does not keep a cosignature of a checkpoint that is 
   assert.equal(world.log.signed?.note.signatures.length, 1);
 });
 
-Deno.test("FAULTS X1: a log that was cut and went on learns from its witness that it was", async () => {
+Deno.test("X1 a log that was cut and went on learns from its witness that it was", async () => {
   using world = new World();
   const ask: AskWitness = (_, request) => Promise.resolve(world.bob.handle("alice", request));
   fillOpen(world.log, 4);
   await collectCosignatures(world.log, [bob], ask);
+  const contradiction = { checkpoint: world.kept(), size: 4 };
   world.log.close();
   // The whole directory is taken back to a time before: nothing in it says so.
   const lines = linesIn(world.folder.log).slice(0, 2);
@@ -370,7 +377,7 @@ Deno.test("FAULTS X1: a log that was cut and went on learns from its witness tha
     kind: "refused",
     reason: "rollback",
     size: 4,
-    isContradicted: true,
+    contradiction,
   });
   fillOpen(world.log, 6, "another event");
   const [ahead] = await collectCosignatures(world.log, [bob], ask);
@@ -379,15 +386,28 @@ Deno.test("FAULTS X1: a log that was cut and went on learns from its witness tha
     kind: "refused",
     reason: "inconsistent",
     size: 4,
-    isContradicted: true,
+    contradiction,
   });
+  // The same refusal again is not recorded again, by a process that remembers.
+  const memory: WitnessMemory = new Map();
+  for (let i = 0; i < 3; i++) await collectCosignatures(world.log, [bob], ask, memory);
   world.log.flush();
   const records = linesIn(world.folder.log).map((line) => decodeRecord(utf8(line)));
   const refusals = records.filter(({ type }) => type === "audit_checkpoint_refused");
   assert.deepEqual(refusals.map(({ details }) => (details as { reason: string }).reason), [
     "rollback",
     "inconsistent",
+    "inconsistent",
   ]);
+  // From now on the directory itself says so, with the index.
+  const { findings } = verifyLog({
+    directory: world.folder.log,
+    party: "alice",
+    key: alice.key,
+    cosigners: [bob.key],
+  });
+  assert.deepEqual(findings.map(({ index }) => index), [0]);
+  assert.match(findings[0]?.what as string, /one of the records 0 to 3 was changed: .*contradiction\.bob /);
   assert.ok(Deno.statSync(fileOf(world.folder.log)).isFile);
 });
 
@@ -401,7 +421,96 @@ Deno.test("collectCosignatures() believes no peer that shows a checkpoint which 
   const ask: AskWitness = () =>
     Promise.resolve(encode(CHECKPOINT_ANSWER, { kind: "refused", reason: "rollback", size: 9, checkpoint }));
   const [outcome] = await collectCosignatures(world.log, [bob], ask);
-  assert.ok(outcome?.kind === "refused" && !outcome.isContradicted);
+  assert.ok(outcome?.kind === "refused" && outcome.contradiction === undefined);
+});
+
+Deno.test("collectCosignatures() takes from a witness no line in another's name: it would take the place of that one", async () => {
+  using world = new World();
+  const carols = world.witness(carol);
+  const honest: AskWitness = (peer, request) =>
+    Promise.resolve((peer === "bob" ? world.bob : carols).handle("alice", request));
+  fillOpen(world.log, 1);
+  await collectCosignatures(world.log, [bob, carol], honest);
+  const before = world.log.checkpoint() as string;
+  // Bob has cosigned this very checkpoint. Then he answers with a line that looks like alice's own signature, or carol's.
+  const others = parseNote(before).signatures.filter(({ name }) => name !== bob.key.name);
+  for (const { name, keyId } of others) {
+    const text = formatNote({ text: "x\n", signatures: [{ name, keyId, signature: new Uint8Array(72) }] });
+    const line = text.slice(text.indexOf("\u2014"));
+    const ask: AskWitness = () => Promise.resolve(encode(CHECKPOINT_ANSWER, { kind: "cosigned", line }));
+    const [outcome] = await collectCosignatures(world.log, [bob], ask);
+    assert.equal(outcome?.kind, "failed", name);
+    assert.equal(world.log.checkpoint(), before, name);
+  }
+  world.log.close();
+  world.log = world.folder.open();
+});
+
+Deno.test("a witness asks for no more work than one signature: a checkpoint with two lines of its log is not signed", () => {
+  using world = new World();
+  world.log.commit(note("x"));
+  const checkpoint = world.log.checkpoint() as string;
+  const [, line] = checkpoint.split("\n\n");
+  const request = { from: 0, proof: [], checkpoint: checkpoint + line };
+  assert.deepEqual(refusal(world.ask(request)), ["unsigned", 0]);
+  assert.equal(world.ask({ ...request, checkpoint }).kind, "cosigned");
+});
+
+Deno.test("a witness that is asked for the same again says the same, and writes nothing", () => {
+  using world = new World();
+  const first = world.grow(2, 0);
+  assert.deepEqual(onFullDisk(0, () => world.grow(0, 2)), first);
+  // A line that somebody spoilt is made anew.
+  const path = witnessPath(world.directoryOf(bob), "alice");
+  const kept = world.kept() as string;
+  const { text, signatures } = parseNote(kept);
+  const [own, line] = signatures;
+  assert.ok(own !== undefined && line !== undefined);
+  const spoilt = { ...line, signature: line.signature.with(70, (line.signature[70] as number) ^ 1) };
+  Deno.writeTextFileSync(path, formatNote({ text, signatures: [own, spoilt] }));
+  assert.deepEqual(world.grow(0, 2), first);
+  assert.equal(world.kept(), kept);
+});
+
+Deno.test("a witness raises its alarm where the evidence cannot be kept", () => {
+  using world = new World();
+  world.grow(2, 0);
+  const old = world.log.checkpoint() as string;
+  world.grow(1, 2);
+  const answer = onFullDisk(0, () => world.ask({ from: 2, proof: [], checkpoint: old }));
+  assert.deepEqual([refusal(answer), world.alarms.length], [["rollback", 3], 1]);
+  assert.deepEqual([world.evidence().length, world.failures[0]?.code], [0, "AUDIT_UNWRITABLE"]);
+});
+
+Deno.test("a log counts as cosigned when as many peers cosigned as are wanted", async () => {
+  using folder = new Folder();
+  using world = new World();
+  world.log = folder.open({ witnesses: 2 });
+  const carols = world.witness(carol);
+  let isDown = false;
+  const ask: AskWitness = (peer, request) =>
+    peer === "carol" && isDown
+      ? Promise.reject(new Error("down"))
+      : Promise.resolve((peer === "bob" ? world.bob : carols).handle("alice", request));
+  const state = () => {
+    const { signed, cosigned } = world.log.status();
+    return [signed, cosigned];
+  };
+  fillOpen(world.log, 3);
+  await collectCosignatures(world.log, [bob, carol], ask);
+  assert.deepEqual(state(), [3, 3]);
+  isDown = true;
+  fillOpen(world.log, 1);
+  await collectCosignatures(world.log, [bob, carol], ask);
+  assert.deepEqual(state(), [4, 3], "one of two");
+  isDown = false;
+  await collectCosignatures(world.log, [carol], ask);
+  assert.deepEqual(state(), [4, 4]);
+  const kept = parseCheckpoint(Deno.readTextFileSync(`${folder.log}/checkpoint.cosigned`));
+  assert.deepEqual(
+    kept.note.signatures.map(({ name }) => name),
+    [alice, bob, carol].map(({ key }) => key.name),
+  );
 });
 
 Deno.test("the messages of a witness have one encoding, and nothing else decodes", () => {
@@ -417,6 +526,14 @@ Deno.test("the messages of a witness have one encoding, and nothing else decodes
   }
   const request = { from: 1, proof: [new Uint8Array(32)], checkpoint: "note" };
   assert.deepEqual(decode(CHECKPOINT_REQUEST, encode(CHECKPOINT_REQUEST, request)), request);
+  const message = { id: 7, isAnswer: true, body: new Uint8Array([1, 2]) };
+  assert.deepEqual(decode(WITNESS_MESSAGE, encode(WITNESS_MESSAGE, message)), message);
+  for (const size of [CHECKPOINT_REQUEST.sizeMax, CHECKPOINT_ANSWER.sizeMax]) {
+    const body = new Uint8Array(size);
+    assert.ok(
+      encode(WITNESS_MESSAGE, { ...message, body }).length <= (payloadCap(NodeMessageType.WITNESS) ?? 0),
+    );
+  }
   const refused = encode(CHECKPOINT_ANSWER, answers[1] as CheckpointAnswer);
   const wrong: readonly (readonly [string, Uint8Array])[] = [
     ["neither", new Uint8Array([0, 0])],
