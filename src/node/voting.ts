@@ -15,6 +15,7 @@ import { NO_SESSION } from "../session/opening.ts";
 import type { Unreadiness } from "../telemetry/server.ts";
 import { NodeMessageType } from "../transport/message_types.ts";
 import type { Approval } from "../voting/approval.ts";
+import type { Availability } from "../voting/availability.ts";
 import type { QuorumCertificate } from "../voting/certificate.ts";
 import { type Effect, type TxStatus, VotingNode, type VotingOptions } from "../voting/node.ts";
 import type { Proposal } from "../voting/proposal.ts";
@@ -36,6 +37,8 @@ export type VotingEvent =
   | { readonly kind: "decided"; readonly certificate: QuorumCertificate; readonly seconds: number }
   /** An offence was proven. */
   | { readonly kind: "offence"; readonly offence: StoredOffence }
+  /** A member has become silent in a transaction, or has answered late. */
+  | { readonly kind: "silence"; readonly txId: string; readonly subject: PartyId; readonly isLate: boolean }
   /** Voting stops. */
   | { readonly kind: "alarm"; readonly alarm: string; readonly text: string }
   /** What a peer sent was of no use. */
@@ -73,7 +76,7 @@ export class VotingService implements Disposable {
   readonly #watchers = new Set<() => void>();
   /** When this node first heard of a transaction that is not decided: milliseconds on a clock that never goes back. */
   readonly #heardAt = new Map<string, number>();
-  readonly #timer: ReturnType<typeof setInterval>;
+  readonly #timers: readonly ReturnType<typeof setInterval>[];
   #node: VotingNode;
   #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #storeFault: string | undefined;
@@ -85,7 +88,10 @@ export class VotingService implements Disposable {
     this.#options = options;
     this.#node = this.#restored();
     options.links.listen((event) => this.#hear(event));
-    this.#timer = setInterval(() => this.#compare(), options.config.digestMs);
+    this.#timers = [
+      setInterval(() => this.#compare(), options.config.digestMs),
+      setInterval(() => this.#tick(), TICK_MS),
+    ];
     // Not from inside the call that makes this: who is told may not be there yet.
     queueMicrotask(() => this.#do((node) => node.resume(options.now())));
   }
@@ -98,6 +104,11 @@ export class VotingService implements Disposable {
   /** Offences with their proofs. */
   get offences(): readonly StoredOffence[] {
     return this.#node.offences;
+  }
+
+  /** What each member did in the transactions that are decided here. */
+  availability(): readonly Availability[] {
+    return this.#node.availability();
   }
 
   /** What became of votes. */
@@ -192,20 +203,21 @@ export class VotingService implements Disposable {
   /** Takes nothing more. */
   [Symbol.dispose](): void {
     this.#isClosed = true;
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#flushTimer);
     this.#flush();
     for (const { taken } of this.#waiting.splice(0)) taken();
   }
 
   #restored(): VotingNode {
-    const { config: { membership, ttlMs }, self, sign, store, approves } = this.#options;
+    const { config: { membership, ttlMs, silenceMs }, self, sign, store, approves } = this.#options;
     return new VotingNode({
       membership,
       self,
       sign,
       store,
       ttlMs,
+      silenceMs,
       ...(approves === undefined ? {} : { approves }),
     });
   }
@@ -317,8 +329,19 @@ export class VotingService implements Disposable {
         this.#heard(effect.proposal.txId);
         return on(effect);
       case "offence":
+      case "silence":
       case "alarm":
         return on(effect);
+    }
+  }
+
+  /** What this node has to say of what it has seen, and of who is silent. */
+  #tick(): void {
+    const tick = { now: this.#options.now(), monotonicMs: performance.now(), linksUp: this.#up.size };
+    try {
+      this.#do((node) => node.tick(tick));
+    } catch {
+      // It was told.
     }
   }
 
@@ -349,6 +372,8 @@ export function offenceName({ id }: Pick<StoredOffence, "id">): string {
 
 /** What is on disk before it is told. */
 const KEPT: ReadonlySet<Effect["kind"]> = new Set(["proposal", "decided", "offence", "alarm"]);
+/** How often it is looked who is silent. */
+const TICK_MS = 1_000;
 /** As long may votes of others be in memory alone. */
 const FLUSH_MS = 50;
 /** Envelopes that are taken in one transaction. */

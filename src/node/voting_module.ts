@@ -236,6 +236,13 @@ export class VotingModule implements NodeModule {
       }
       case "vote":
         return;
+      case "silence": {
+        const who = this.#reports.nameOf(event.subject);
+        const text = event.isLate
+          ? `${who} has answered late in ${event.txId}`
+          : `${who} has seen ${event.txId} and is silent: more members wait for it than may lie`;
+        return log.write("warn", text, { code: event.isLate ? "MEMBER_LATE" : "MEMBER_SILENT", peer: who });
+      }
       case "offence": {
         const { kind, subject, txId } = event.offence;
         const who = this.#reports.nameOf(subject);

@@ -97,7 +97,21 @@ export interface ReputationReport {
   /** Whose view it is: others may know other offences. */
   readonly view: string;
   /** All members. */
-  readonly members: readonly { readonly name: string; readonly score: number; readonly offences: number }[];
+  readonly members: readonly MemberReport[];
+}
+
+/** A member, as a node sees it. */
+export interface MemberReport {
+  /** Its name. */
+  readonly name: string;
+  /** From 0 to 100: offences alone change it. */
+  readonly score: number;
+  /** Offences with proofs. */
+  readonly offences: number;
+  /** Of the decided transactions that it has seen, the part in which it voted, from 0 to 1; null where it has seen none. */
+  readonly availability: number | null;
+  /** Decided transactions in which it is silent. */
+  readonly silent: number;
 }
 
 /** Reports of one node. */
@@ -168,12 +182,15 @@ export class VotingReports {
   /** Scores of all members. @param now milliseconds since 1970. */
   reputation(now: number): ReputationReport {
     const { offences } = this.#service;
+    const presence = new Map(this.#service.availability().map((one) => [one.member, one]));
     return {
       view: this.#view,
       members: this.#membership.voters.map(({ index, name }) => ({
         name,
         score: reputationOf(offences, index, now),
         offences: offences.filter(({ subject }) => subject === index).length,
+        availability: presence.get(index)?.share ?? null,
+        silent: presence.get(index)?.counts.silent ?? 0,
       })),
     };
   }
