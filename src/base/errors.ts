@@ -60,6 +60,8 @@ export const CODES = {
   TX_UNDECIDED: { exit: 2, meaning: "not enough equal votes for a decision are known here" },
   TX_CONFLICT: { exit: 1, meaning: "the transaction's name is taken by another request" },
   TX_EXPIRED: { exit: 1, meaning: "the time for votes is over at this node, and it has not voted" },
+  TX_CLOSED: { exit: 1, meaning: "the transaction was voted on under an earlier membership" },
+  LISTS_MISSING: { exit: 1, meaning: "a new member does not know yet what was voted on before it came" },
   BALLOT_UNKNOWN: { exit: 64, meaning: "no proposal, or more than one, has a ballot that begins like this" },
   EVIDENCE_INVALID: { exit: 1, meaning: "a file that is to prove an offence does not" },
   VOTING_STOPPED: { exit: 1, meaning: "this node has stopped voting until an operator has looked" },
