@@ -111,7 +111,8 @@ export function addCertRotateCa(cert: Command): void {
 function finish(json: boolean | undefined, config: Config, bundle: readonly string[]): void {
   const path = config.authorityPath;
   const newest = bundle.at(-1) as string;
-  const left = config.parties.map(({ certPath }) => certPath).filter((leaf) =>
+  const files = config.parties.flatMap(({ certPath, node }) => [certPath, node.operatorCertPath]);
+  const left = [...new Set(files)].filter((leaf) =>
     isThere(leaf) && !isIssuedBy(readPublicText(leaf, "a certificate"), newest)
   );
   if (left.length > 0) {
@@ -130,12 +131,12 @@ function finish(json: boolean | undefined, config: Config, bundle: readonly stri
     ? []
     : [{ path: listPath, content: lists.map(({ pem }) => pem).join("") }];
   const copies = putFiles([{ path, content: newest }, ...changed], { force: true });
-  const files = [path, ...changed.map(({ path }) => path)];
+  const written = [path, ...changed.map(({ path }) => path)];
   print(
     json,
     { certificate: path, copies },
     `${
-      files.join(" and ")
+      written.join(" and ")
     }: the newest authority alone. Give them to all hosts, and destroy the key of the older one\n`,
   );
 }

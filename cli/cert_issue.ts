@@ -10,9 +10,9 @@ import { fromUtf8 } from "../src/base/bytes.ts";
 import { UsageError } from "../src/base/errors.ts";
 import { putFiles } from "../src/node/certificate_files.ts";
 import { checkMaterial, readMaterial } from "../src/node/certificates.ts";
-import { partyConfig } from "../src/node/config.ts";
+import { NAME_EXPECTED, NAME_PATTERN, partyConfig } from "../src/node/config.ts";
 import { readPublicText, readSecretText } from "../src/node/local_party.ts";
-import { issueLeaf, issueRequested } from "../src/pki/authority.ts";
+import { type CertifiedKey, issueLeaf, issueOperator, issueRequested } from "../src/pki/authority.ts";
 import { pinOf } from "../src/pki/pin.ts";
 import { createRequest } from "../src/pki/request.ts";
 import {
@@ -20,6 +20,7 @@ import {
   addSubjectOptions,
   authorityOf,
   type AuthorityPlace,
+  clusterNameOf,
   daysOf,
   subjectOf,
   type SubjectOptions,
@@ -29,6 +30,7 @@ import { print, readInput } from "./output.ts";
 
 interface IssueOptions extends AuthorityPlace, SubjectOptions {
   readonly csr?: string;
+  readonly operator?: string;
   readonly out: string;
   readonly days?: string;
   readonly force?: boolean;
@@ -50,29 +52,25 @@ export function addCertIssue(cert: Command): void {
   addSubjectOptions(addAuthorityOptions(
     cert.command("issue").description("issue a party's certificate, for a new key or for a request"),
   ))
+    .option("--operator <name>", "an operator's certificate instead: it asks nodes, and is no party")
     .option("--csr <file>", "a request that the party made with cert csr: its key stays on its host")
     .requiredOption("--out <directory>", "where cert.pem goes, and key.pem where there is no request")
     .option("--days <number>", "how long it holds (default: 90)")
     .option("--force", "replace files that are there, and keep copies of them")
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<IssueOptions>(command);
+      if (options.operator !== undefined) return await issueForOperator(options, options.operator);
       const { cluster, party, host } = subjectOf(options);
       const days = daysOf(options.days, 90, 825);
       const input = { authority: authorityOf(options), cluster, party, host, days };
-      const certPath = join(options.out, "cert.pem"), keyPath = join(options.out, "key.pem");
+      const certPath = join(options.out, "cert.pem");
       if (options.csr !== undefined) {
         const requestPem = fromUtf8(await readInput(options.csr)) ?? "";
         const content = await issueRequested({ ...input, requestPem });
         putFiles([{ path: certPath, content }], options);
         return report(options.json, certPath, undefined, pinOf(content));
       }
-      const made = await issueLeaf(input);
-      putFiles([{ path: certPath, content: made.certPem }, {
-        path: keyPath,
-        content: made.keyPem,
-        secret: true,
-      }], options);
-      report(options.json, certPath, keyPath, pinOf(made.certPem));
+      putPair(options, await issueLeaf(input));
     });
 }
 
@@ -165,6 +163,39 @@ function activate(options: RenewOptions, certPath: string, keyPath: string): voi
 function requireParty(options: GlobalOptions): ReturnType<typeof partyConfig> {
   if (options.party !== undefined) return partyConfig(configOf(options), options.party);
   throw new UsageError("USAGE", "--party is missing: it names the party whose certificate is renewed");
+}
+
+/** Of the certificate by which operators are known only the name counts: nodes pin no key of theirs. */
+async function issueForOperator(options: IssueOptions, operator: string): Promise<void> {
+  if (options.party !== undefined || options.csr !== undefined || options.host !== undefined) {
+    throw new UsageError("USAGE", "--operator goes with none of --party, --host and --csr");
+  }
+  if (!NAME_PATTERN.test(operator)) {
+    throw new UsageError("USAGE", `--operator must be ${NAME_EXPECTED}: found ${JSON.stringify(operator)}`);
+  }
+  const days = daysOf(options.days, 90, 825);
+  const cluster = clusterNameOf(options);
+  const made = await issueOperator({ authority: authorityOf(options), cluster, operator, days });
+  const { certPath, keyPath, copies } = putCertifiedKey(options, made);
+  print(
+    options.json,
+    { certificate: certPath, key: keyPath, operator, copies },
+    `${certPath}\n${keyPath}\nname them as operator_cert_path and operator_key_path in [node] on the host of ${operator}\n`,
+  );
+}
+
+function putPair(options: IssueOptions, made: CertifiedKey): void {
+  const { certPath, keyPath } = putCertifiedKey(options, made);
+  report(options.json, certPath, keyPath, pinOf(made.certPem));
+}
+
+function putCertifiedKey({ out, ...options }: IssueOptions, { certPem, keyPem }: CertifiedKey) {
+  const certPath = join(out, "cert.pem"), keyPath = join(out, "key.pem");
+  const copies = putFiles([
+    { path: certPath, content: certPem },
+    { path: keyPath, content: keyPem, secret: true },
+  ], options);
+  return { certPath, keyPath, copies };
 }
 
 function report(json: boolean | undefined, certificate: string, key: string | undefined, pin: string): void {

@@ -75,15 +75,19 @@ export function subjectOf(
   const known = config?.parties.some(({ name }) => name === party) === true
     ? partyConfig(config, party)
     : undefined;
-  const cluster = options.cluster ?? config?.cluster;
+  const cluster = clusterNameOf(options);
   const host = options.host ?? known?.address.host;
-  if (cluster === undefined || !CLUSTER_PATTERN.test(cluster)) {
-    throw new UsageError("USAGE", "--cluster is missing: there is no configuration that names it");
-  }
   if (host === undefined) {
     throw new UsageError("USAGE", `--host is missing: ${party} is not in the configuration`);
   }
   return { cluster, party, host, ...(known === undefined ? {} : { known }) };
+}
+
+/** Name of the cluster. @throws UsageError USAGE */
+export function clusterNameOf(options: Omit<SubjectOptions, "host">): string {
+  const cluster = options.cluster ?? configIfThere(options)?.cluster;
+  if (cluster !== undefined && CLUSTER_PATTERN.test(cluster)) return cluster;
+  throw new UsageError("USAGE", "--cluster is missing: there is no configuration that names it");
 }
 
 /** A number of days. @throws UsageError USAGE */

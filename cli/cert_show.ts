@@ -125,11 +125,26 @@ function listOf(config: Config): Listed[] {
     ...authorities,
     ...lists.map((list) => listedList(listPath as string, list, now)),
     ...config.parties.map((party) => leafOf(party, bundle, lists, now)),
+    ...operatorsOf(config, bundle, lists, now),
   ];
 }
 
+/** The certificates by which the parties' operators are known; most clusters have one for all. */
+function operatorsOf(
+  config: Config,
+  bundle: readonly string[],
+  lists: readonly ListDescription[],
+  now: number,
+): Listed[] {
+  const paths = new Set(config.parties.map(({ node }) => node.operatorCertPath));
+  return [...paths].filter(isThere).map((certPath) => {
+    const { subject } = describeCertificate(readPublicText(certPath, "an operator's certificate"), certPath);
+    return leafOf({ name: `operator ${subject}`, certPath }, bundle, lists, now);
+  });
+}
+
 function leafOf(
-  party: PartyConfig,
+  party: Pick<PartyConfig, "name" | "certPath"> & Partial<Pick<PartyConfig, "pins">>,
   bundle: readonly string[],
   lists: readonly ListDescription[],
   now: number,
@@ -142,7 +157,7 @@ function leafOf(
     ? "other authority"
     : lists.some(({ issuer, revoked }) => issuer === one.issuer && revoked.has(one.serial))
     ? "revoked"
-    : !pins.includes(one.pin)
+    : pins?.includes(one.pin) === false
     ? "not pinned"
     : dateStatus(one, now);
   return listed(name, certPath, one, status, now);

@@ -113,12 +113,13 @@ Deno.test("quorate cert renews a certificate, revokes one, and takes a second au
     (await json("cert", "list", ...config)).map((
       { name, status }: { name: string; status: string },
     ) => [name, status]);
-  assert.deepEqual(await states(), [["demo CA", "good"], ["alice", "good"], ["bob", "good"]]);
+  const operator = ["operator admin", "good"];
+  assert.deepEqual(await states(), [["demo CA", "good"], ["alice", "good"], ["bob", "good"], operator]);
   assert.equal((await quorate("cert", "needs-renewal", ...config)).code, 0);
   await fails(
     ["cert", "needs-renewal", ...config, "--days", "100"],
     1,
-    /CERT_DUE.*alice \(89 days left\), bob/,
+    /CERT_DUE.*alice \(89 days left\), bob.*, operator admin \(89/,
   );
 
   // Renewal: the pin comes first, then the certificate.
@@ -136,7 +137,7 @@ Deno.test("quorate cert renews a certificate, revokes one, and takes a second au
   assert.equal(active.copies.length, 2);
   assert.notEqual(Deno.readTextFileSync(`${certs}/alice/cert.pem`), before);
   assert.equal(mode(`${certs}/alice/key.pem`), 0o600);
-  assert.deepEqual(await states(), [["demo CA", "good"], ["alice", "good"], ["bob", "good"]]);
+  assert.deepEqual(await states(), [["demo CA", "good"], ["alice", "good"], ["bob", "good"], operator]);
 
   // Revocation: a list that grows, and that openssl verifies.
   const crl = ["--crl", `${certs}/crl.pem`];
@@ -165,7 +166,7 @@ Deno.test("quorate cert renews a certificate, revokes one, and takes a second au
       'crl_path = "certs/crl.pem"\nca_cert_path',
     ),
   );
-  assert.deepEqual((await states()).at(-1), ["bob", "revoked"]);
+  assert.deepEqual((await states()).at(-2), ["bob", "revoked"]);
 
   // A second authority: both hold while every party changes over.
   const rotated = await json("cert", "rotate-ca", ...config);
@@ -180,7 +181,7 @@ Deno.test("quorate cert renews a certificate, revokes one, and takes a second au
   ]);
   const onlySecond = await json("cert", "revoke", ...config, "--refresh", "--ca-key", rotated.key);
   assert.deepEqual(onlySecond.lists, [{ issuer: "demo CA 2", number: 3, entries: 0 }]);
-  assert.deepEqual((await states()).at(-1), ["bob", "revoked"]);
+  assert.deepEqual((await states()).at(-2), ["bob", "revoked"]);
   const only = [...config, "--cert", `${certs}/bob/cert.pem`];
   await fails(["cert", "revoke", ...only, "--ca-key", rotated.key], 77, /of no authority whose key is here/);
   await fails(["cert", "rotate-ca", ...config], 64, /holds 2 authorities already/);
@@ -195,8 +196,27 @@ Deno.test("quorate cert renews a certificate, revokes one, and takes a second au
     Deno.writeTextFileSync(cluster.configPath, pinned);
     await json("cert", "renew", ...config, "--party", party, "--activate");
   }
+  // Operators are shut out with the first authority: they need certificates of the second one too.
+  await fails(
+    ["cert", "rotate-ca", ...config, "--finish"],
+    64,
+    /operator\/cert\.pem is not of the newest authority/,
+  );
+  const own = ["cert", "issue", ...config, "--operator", "admin", "--out", `${certs}/operator`];
+  await fails(own, 73, /FILE_EXISTS/);
+  const issued = await json(...own, "--force");
+  assert.deepEqual([issued.operator, issued.copies.length, mode(issued.key)], ["admin", 2, 0o600]);
+  const [inspected] = await json("cert", "inspect", issued.certificate);
+  assert.deepEqual(inspected.uris, ["quorate://demo/operator/admin"]);
+  assert.deepEqual([inspected.purposes, inspected.issuer], [["clientAuth"], "demo CA 2"]);
   await json("cert", "rotate-ca", ...config, "--finish");
-  assert.deepEqual(await states(), [["demo CA 2", "good"], list, ["alice", "good"], ["bob", "good"]]);
+  assert.deepEqual(await states(), [
+    ["demo CA 2", "good"],
+    list,
+    ["alice", "good"],
+    ["bob", "good"],
+    operator,
+  ]);
   assert.equal((await quorate("cert", "needs-renewal", ...config)).code, 0);
   await json("cert", "revoke", ...config, "--refresh", "--days", "5");
   await fails(
@@ -251,6 +271,12 @@ Deno.test("quorate cert refuses what it cannot make sense of", async () => {
       ["cert", "issue", "--party", "alice", "--out", "x", "--days", "0", ...config],
       64,
       /--days is a whole number/,
+    ],
+    [["cert", "issue", "--operator", "a b", "--out", "x", ...config], 64, /--operator must be a name/],
+    [
+      ["cert", "issue", "--operator", "admin", "--party", "alice", "--out", "x", ...config],
+      64,
+      /--operator goes with none of --party, --host and --csr/,
     ],
     [["cert", "inspect", cluster.configPath], 77, /holds no certificate/],
   ];
