@@ -26,6 +26,7 @@ import { addPropose } from "./propose.ts";
 import { addReputation } from "./reputation.ts";
 import { addSessions } from "./sessions.ts";
 import { addStatus } from "./status.ts";
+import { addTestByzantine } from "./test_byzantine.ts";
 import { addVote } from "./vote.ts";
 
 /** The command tree. Wrong arguments are thrown, not printed. */
@@ -58,6 +59,7 @@ export function program(): Command {
   addPropose(root);
   addEvidence(root);
   addReputation(root);
+  addTestByzantine(root);
   addDemo(root);
   addCompletion(root);
   addExamples(root);

@@ -15,7 +15,7 @@ import {
   startEtcd,
   startPostgres,
 } from "../tests/storage/stores/servers.ts";
-import { VotingCluster } from "../tests/bench/voting_cluster.ts";
+import { NodeStage } from "../cli/node_stage.ts";
 
 const NODES = ["n1", "n2", "n3", "n4", "n5"];
 const WAIT_MS = 60_000;
@@ -62,7 +62,7 @@ async function main(args: string[]): Promise<number> {
       postgres: parts.use(await startPostgres(postgresPath)),
     };
   }
-  const cluster = parts.use(await VotingCluster.start(NODES, storageOf(servers)));
+  const cluster = parts.use(await NodeStage.start(NODES, { more: storageOf(servers) }));
   const latencies = await run(cluster, servers, options);
   const faults = await check(cluster, servers, options);
   for (const fault of faults) console.log(`FAULT ${fault}`);
@@ -93,7 +93,7 @@ function storageOf(servers: Servers | undefined): string {
 
 /** @returns milliseconds from the fourth vote to the decision at all nodes, and the whole time in seconds. */
 async function run(
-  cluster: VotingCluster,
+  cluster: NodeStage,
   servers: Servers | undefined,
   options: Options,
 ): Promise<{ readonly latencies: number[]; readonly seconds: number }> {
@@ -115,7 +115,7 @@ async function run(
 }
 
 /** One transaction; a node that is down votes when it is up again. */
-async function transaction(cluster: VotingCluster, txId: string, value: string): Promise<number | undefined> {
+async function transaction(cluster: NodeStage, txId: string, value: string): Promise<number | undefined> {
   const order = NODES.toSorted(() => Math.random() - 0.5);
   const [a, b, c, fourth, last] = order as [string, string, string, string, string];
   let isClean = true;
@@ -146,7 +146,7 @@ async function transaction(cluster: VotingCluster, txId: string, value: string):
 
 /** Kills a node, a member of etcd and PostgreSQL on the way, each once, and starts it again after two seconds. */
 async function disturb(
-  cluster: VotingCluster,
+  cluster: NodeStage,
   servers: Servers | undefined,
   { kill, transactions }: Options,
   at: () => number,
@@ -180,7 +180,7 @@ async function disturb(
 
 /** Everything is decided everywhere, alike; every record is in its store once. */
 async function check(
-  cluster: VotingCluster,
+  cluster: NodeStage,
   servers: Servers | undefined,
   { transactions }: Options,
 ): Promise<string[]> {

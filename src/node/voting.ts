@@ -90,7 +90,7 @@ export class VotingService implements Disposable {
     options.links.listen((event) => this.#hear(event));
     this.#timers = [
       setInterval(() => this.#compare(), options.config.digestMs),
-      setInterval(() => this.#tick(), TICK_MS),
+      setInterval(() => this.#tick(), Math.min(TICK_MS, options.config.silenceMs / 4)),
     ];
     // Not from inside the call that makes this: who is told may not be there yet.
     queueMicrotask(() => this.#do((node) => node.resume(options.now())));
@@ -372,7 +372,7 @@ export function offenceName({ id }: Pick<StoredOffence, "id">): string {
 
 /** What is on disk before it is told. */
 const KEPT: ReadonlySet<Effect["kind"]> = new Set(["proposal", "decided", "offence", "alarm"]);
-/** How often it is looked who is silent. */
+/** How often it is looked who is silent, at least. */
 const TICK_MS = 1_000;
 /** As long may votes of others be in memory alone. */
 const FLUSH_MS = 50;

@@ -1,21 +1,24 @@
 /**
- * Voting nodes as processes of their own, and an operator who asks all of them: for benchmarks, load and drills.
+ * Nodes as processes of their own in a temporary directory, and an operator who asks all of them: for demos, drills and load.
  *
  * @module
  */
 
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { type PartyProcess, startParty } from "../../cli/processes.ts";
-import { type Config, loadConfig } from "../../src/node/config.ts";
-import { initCluster } from "../../src/node/init.ts";
-import { OperatorClient } from "../../src/node/operator_client.ts";
-import type { TxReport } from "../../src/node/voting_report.ts";
+import { type PartyProcess, startParty } from "./processes.ts";
+import { type Config, loadConfig } from "../src/node/config.ts";
+import { initCluster } from "../src/node/init.ts";
+import { OperatorClient } from "../src/node/operator_client.ts";
+import type { TxReport } from "../src/node/voting_report.ts";
 
 /** A cluster whose nodes run. */
-export class VotingCluster implements AsyncDisposable {
+export class NodeStage implements AsyncDisposable {
+  /** The configuration of all. */
   readonly config: Config;
+  /** All parties. */
   readonly names: readonly string[];
+  /** Everything of them is in it. */
   readonly directory: string;
   readonly #processes = new Map<string, PartyProcess>();
   readonly #clients = new Map<string, OperatorClient>();
@@ -29,9 +32,13 @@ export class VotingCluster implements AsyncDisposable {
   /**
    * Starts a node per name and waits until all are linked.
    *
-   * @param more sections of the configuration, as TOML.
+   * @param more.more sections of the configuration, as TOML.
+   * @param more.without parties whose nodes are not run.
    */
-  static async start(names: readonly string[], more = ""): Promise<VotingCluster> {
+  static async start(
+    names: readonly string[],
+    { more = "", without = [] }: { readonly more?: string; readonly without?: readonly string[] } = {},
+  ): Promise<NodeStage> {
     const directory = Deno.makeTempDirSync({ prefix: "quorate-voting-" });
     const { configPath } = await initCluster({
       names,
@@ -40,10 +47,11 @@ export class VotingCluster implements AsyncDisposable {
       basePort: await freeBlock(names.length),
     });
     if (more !== "") Deno.writeTextFileSync(configPath, `${Deno.readTextFileSync(configPath)}\n${more}`);
-    const cluster = new VotingCluster(directory, loadConfig(configPath));
+    const cluster = new NodeStage(directory, loadConfig(configPath));
     try {
-      for (const name of names) cluster.startNode(name);
-      await cluster.ready();
+      const run = names.filter((name) => !without.includes(name));
+      for (const name of run) cluster.startNode(name);
+      await cluster.ready(run);
       return cluster;
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
