@@ -377,9 +377,9 @@ Deno.test("X1 a node that was cut back is refused by all peers, who raise an ala
   // She asks seldom from now on.
   await world.clock.pass(30_000);
   assert.match(bob.metrics(), /alarms_total\{peer="alice",reason="rollback"\} 1$/m);
-  assert.ok(!/requests_total\{peer="alice",result="inconsistent"\}/.test(bob.metrics()));
+  assert.ok(!/requests_total\{peer="alice",result="fork"\}/.test(bob.metrics()));
   await world.clock.pass(60_000);
-  assert.match(bob.metrics(), /requests_total\{peer="alice",result="inconsistent"\} 1$/m);
+  assert.match(bob.metrics(), /requests_total\{peer="alice",result="fork"\} 1$/m);
 });
 
 Deno.test("X1 a witness that was restarted does not sign a fork: it has kept what it signed", async () => {
