@@ -1,0 +1,137 @@
+/**
+ * Makes stored examples:
+ *
+ * - `deno run -A tests/formats/make.ts store NAME [CHECKOUT]` runs the commands of a checkout, which may be one of long ago, and
+ *   keeps what three parties have on disk afterwards in `stores/NAME.json.gz`;
+ * - `deno run -A tests/formats/make.ts wire` adds what is new to `wire.json`.
+ *
+ * An example that is there is not made again: it has to open as it is.
+ */
+
+import { join } from "node:path";
+import { packed, writeArchive } from "./archive.ts";
+import { readWire, WIRE, WIRE_PATH } from "./wire.ts";
+
+const HERE = new URL(".", import.meta.url).pathname;
+const PARTIES = ["alice", "bob", "carol"];
+
+/** One step: what each of some parties runs at the same time. */
+interface Step {
+  readonly parties: readonly string[];
+  readonly args: readonly string[];
+  /** `CONTENT` of `-`: standard output goes into a file of this name. */
+  readonly output?: string;
+}
+
+/** In the order of time. A checkout that does not know a command leaves it out. */
+const STEPS: readonly Step[] = [
+  step(["alice", "bob"], "key generate --key treasury --curve secp256k1 --policy and(alice,bob)"),
+  step(["alice", "carol"], "key generate --key left --curve p256 --policy and(alice,carol)"),
+  step(PARTIES, "key generate --key seal --curve ed25519 --policy 2~of~(alice,bob,carol)"),
+  step(PARTIES, "key generate --key tap --curve secp256k1 --scheme bip340 --policy 2~of~(alice,bob,carol)"),
+  step(PARTIES, "key generate --key approved --purpose approved-signing --policy and(alice,bob)"),
+  step(["alice", "bob"], "key refresh --key treasury"),
+  step(PARTIES, "key reshare --key left --policy and(alice,bob) --dealers carol"),
+  step(["alice", "bob"], "key sign --key treasury --message m --out {party}.sig"),
+  { parties: ["alice"], args: ["key", "export-public", "--key", "treasury"], output: "treasury.pem" },
+  {
+    parties: ["alice"],
+    args: ["key", "export-public", "--key", "treasury", "--format", "record"],
+    output: "treasury.json",
+  },
+  {
+    parties: ["alice"],
+    args: ["key", "export-public", "--key", "seal", "--format", "record"],
+    output: "seal.json",
+  },
+  step(["alice"], "backup custodian --out c1"),
+  step(["alice"], "backup custodian --suite p256 --out c2"),
+  step(["alice"], "backup create --key treasury --custodian c1.pub --out single.pve"),
+  step(["alice"], "backup create --key seal --custodian c2.pub --out frost.pve"),
+  step(["alice"], "backup create --all --custodian c1.pub --out batch.pve"),
+  step(
+    ["alice"],
+    "backup create --key treasury --custodians 2~of~(c1,c2) --custodian c1=c1.pub --custodian c2=c2.pub --out quorum.pve",
+  ),
+  step(["alice"], "backup open --backup quorum.pve --custodian-key c1.key --out c1.part"),
+];
+
+/** A command line whose arguments have `~` where they have a space. */
+function step(parties: readonly string[], line: string): Step {
+  return { parties, args: line.split(" ").map((arg) => arg.replaceAll("~", " ")) };
+}
+
+async function makeStore(name: string, checkout: string): Promise<void> {
+  const out = join(HERE, "stores", `${name}.json.gz`);
+  requireNew(out);
+  const directory = Deno.makeTempDirSync();
+  const run = async (args: readonly string[]) => {
+    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "-A",
+        "--config",
+        join(checkout, "deno.json"),
+        join(checkout, "cli/main.ts"),
+        ...args,
+      ],
+      cwd: directory,
+      stdin: "null",
+    }).output();
+    return { success, stdout, why: new TextDecoder().decode(stderr).trim().split("\n").at(-1) ?? "" };
+  };
+  try {
+    const made = await run(["init", ...PARTIES, "--dir", ".", "--base-port", "27101"]);
+    if (!made.success) throw new Error(made.why);
+    for (const { parties, args, output } of STEPS) {
+      const ended = await Promise.all(
+        parties.map((party) =>
+          run([
+            ...args.map((arg) => arg.replace("{party}", party)),
+            "--config",
+            "quorate.toml",
+            "--party",
+            party,
+          ])
+        ),
+      );
+      const failed = ended.find(({ success }) => !success);
+      if (failed !== undefined) console.log(`left out: ${args.join(" ")}: ${failed.why}`);
+      else if (output !== undefined) {
+        Deno.writeFileSync(join(directory, output), ended[0]?.stdout as Uint8Array);
+      }
+    }
+    writeArchive(out, packed(directory, (path) => !path.startsWith("certs/") && !path.endsWith("/lock")));
+    console.log(`${out} ${Deno.statSync(out).size} bytes`);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+/** What is stored stays as it is; examples that are new are added. */
+function makeWire(): void {
+  const stored = readWire();
+  const made = [...WIRE].filter(([name]) => !stored.has(name)).map(([name, { make }]) =>
+    [name, make()] as const
+  );
+  const all = [...stored, ...made].map(([name, bytes]) => [name, bytes.toHex()]);
+  Deno.writeTextFileSync(WIRE_PATH, JSON.stringify(Object.fromEntries(all), undefined, 2) + "\n");
+  console.log(`${made.length} new examples`);
+}
+
+function requireNew(path: string): void {
+  try {
+    Deno.statSync(path);
+  } catch {
+    return;
+  }
+  throw new Error(`${path} is there: an example that is stored is not made again`);
+}
+
+if (import.meta.main) {
+  const [what, name, checkout = new URL("../..", import.meta.url).pathname] = Deno.args;
+  if (what === "store" && name !== undefined) await makeStore(name, checkout);
+  else if (what === "wire") makeWire();
+  else throw new Error("store NAME [CHECKOUT], or wire");
+}
