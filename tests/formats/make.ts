@@ -3,13 +3,15 @@
  *
  * - `deno run -A tests/formats/make.ts store NAME [CHECKOUT]` runs the commands of a checkout, which may be one of long ago, and
  *   keeps what three parties have on disk afterwards in `stores/NAME.json.gz`;
- * - `deno run -A tests/formats/make.ts wire` adds what is new to `wire.json`.
+ * - `deno run -A tests/formats/make.ts wire` adds what is new to `wire.json`;
+ * - `deno run -A tests/formats/make.ts protocols` adds the messages of new versions of protocols to `protocols.json.gz`.
  *
  * An example that is there is not made again: it has to open as it is.
  */
 
 import { join } from "node:path";
-import { packed, writeArchive } from "./archive.ts";
+import { packed, readArchive, writeArchive } from "./archive.ts";
+import { messagesOf, PROTOCOLS } from "./protocols.ts";
 import { readWire, WIRE, WIRE_PATH } from "./wire.ts";
 
 const HERE = new URL(".", import.meta.url).pathname;
@@ -120,12 +122,29 @@ function makeWire(): void {
   console.log(`${made.length} new examples`);
 }
 
-function requireNew(path: string): void {
-  try {
-    Deno.statSync(path);
-  } catch {
-    return;
+/** A protocol of another version is another example beside the former one. */
+function makeProtocols(): void {
+  const path = join(HERE, "protocols.json.gz");
+  const files = new Map(isThere(path) ? readArchive(path) : []);
+  const stored = new Set([...files.keys()].map((file) => file.split("/").slice(0, 2).join("/")));
+  for (const [name, { version }] of PROTOCOLS) {
+    if (stored.has(`${name}/${version}`)) continue;
+    for (const [message, bytes] of messagesOf(name)) files.set(`${name}/${version}/${message}`, bytes);
+    console.log(`${name}, version ${version}`);
   }
+  writeArchive(path, files);
+}
+
+function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function requireNew(path: string): void {
+  if (!isThere(path)) return;
   throw new Error(`${path} is there: an example that is stored is not made again`);
 }
 
@@ -133,5 +152,6 @@ if (import.meta.main) {
   const [what, name, checkout = new URL("../..", import.meta.url).pathname] = Deno.args;
   if (what === "store" && name !== undefined) await makeStore(name, checkout);
   else if (what === "wire") makeWire();
-  else throw new Error("store NAME [CHECKOUT], or wire");
+  else if (what === "protocols") makeProtocols();
+  else throw new Error("store NAME [CHECKOUT], wire, or protocols");
 }
