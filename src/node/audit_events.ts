@@ -23,7 +23,7 @@ export type LinkEventType =
 
 /** What happened to a link; undefined for what is no business of an audit. `repeated`: see {@linkcode Coalescer}. */
 export function linkEvent(event: MeshEvent, repeated: number): AuditEvent | undefined {
-  const { code, peer, direction, address, text } = event;
+  const { code, peer, direction, address, text, epoch } = event;
   const remote = peer === undefined ? {} : { remote: peer };
   const where = {
     ...(direction === undefined ? {} : { direction }),
@@ -33,6 +33,14 @@ export function linkEvent(event: MeshEvent, repeated: number): AuditEvent | unde
   if (code === "LINK_UP") {
     const details = { ...where, ...(repeated === 0 ? {} : { repeated }) };
     return { type: "connection_established", outcome: "ok", ...remote, details };
+  }
+  if (code === "KEY_ROTATED") {
+    const details = {
+      direction: direction ?? "out",
+      epoch: epoch ?? 0,
+      ...(repeated === 0 ? {} : { repeated }),
+    };
+    return { type: "link_key_rotated", outcome: "ok", ...remote, details };
   }
   const details = { code, reason: text, ...where, ...(repeated === 0 ? {} : { repeated }) };
   const type = linkEventType(code);

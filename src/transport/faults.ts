@@ -75,6 +75,7 @@ export const LINK_CODES = {
   CLOCK_SKEW: "the peer's clock differs by more than is usual",
   RELOADED: "certificates, authorities, revocation lists and pins were read again",
   LINK_UP: "the link is up",
+  KEY_ROTATED: "what goes in one direction of a link has new keys",
   LISTENING: "the listener is bound and passed its self-test",
 } as const satisfies Record<string, string>;
 

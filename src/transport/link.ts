@@ -38,6 +38,8 @@ export interface LinkOwner {
   frame(link: Link, frame: SessionFrame): void;
   /** The peer sends more than it may, and is made to wait. Called often. */
   limited(link: Link): void;
+  /** Frames in one direction are sealed under other keys from now on. The peer decides how often that is for what it sends. */
+  rotated(link: Link, direction: "in" | "out", epoch: number): void;
   /** Called exactly once. */
   closed(link: Link, code: string, text: string): void;
 }
@@ -124,6 +126,8 @@ export class Link {
   #upAt = 0;
   #sendSequence = 0;
   #receiveSequence = 0;
+  /** Key epochs that the owner knows of. */
+  readonly #epochs = { in: 0, out: 0 };
   #stuckTicks = 0;
   #clockOffsetMs: number | undefined;
 
@@ -344,6 +348,7 @@ export class Link {
     const channel = this.#channel;
     invariant(channel !== undefined, "a sealed frame is only allowed once there is a channel");
     const opened = { type: frame.type, session: copy(sessionOf(frame)), payload: channel.open(frame) };
+    this.#tellRotation("in", channel.receiveEpoch);
     this.#heartbeat.heard();
     if (this.#stage === "sealed") {
       this.#peerIsSealed = true;
@@ -431,6 +436,13 @@ export class Link {
   #sealInto(out: Bytes, frame: SessionFrame): void {
     invariant(this.#channel !== undefined, "nothing is sealed before HELLO_ACK");
     this.#channel.sealInto(out, this.#fields(frame.type, frame.session), frame.payload);
+    this.#tellRotation("out", this.#channel.sendEpoch);
+  }
+
+  #tellRotation(direction: "in" | "out", epoch: number): void {
+    if (epoch === this.#epochs[direction]) return;
+    this.#epochs[direction] = epoch;
+    this.#options.owner.rotated(this, direction, epoch);
   }
 
   #fields(type: number, session: Bytes) {

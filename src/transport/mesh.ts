@@ -384,6 +384,16 @@ export class Mesh implements Links {
             peer: peer.name,
             text: `${peer.name} sends more than it may: it is made to wait`,
           }),
+        rotated: (_, direction, epoch) =>
+          this.#logSeldom(`${peer.name} ${direction}`, {
+            code: "KEY_ROTATED",
+            peer: peer.name,
+            direction,
+            epoch,
+            text: `what ${
+              direction === "out" ? "goes to" : "comes from"
+            } ${peer.name} has new keys: epoch ${epoch}`,
+          }),
         frame: (link, frame) =>
           this.#events.push({ kind: "frame", peer: peer.id, frame }, () => link.delivered(frame)),
         closed: (link, code, text) => this.#closed(peer, link, code, text),

@@ -58,8 +58,10 @@ export interface MeshEvent {
   readonly code: string;
   /** Name of the party concerned, where it is known. */
   readonly peer?: string;
-  /** `in` for connections that the peer dialled. */
+  /** `in` for connections that the peer dialled, and for keys of what it sends. */
   readonly direction?: "in" | "out";
+  /** Of new keys. */
+  readonly epoch?: number;
   /** Remote `host:port`. */
   readonly address?: string;
   /** One sentence for people. */

@@ -5,6 +5,7 @@ import { listSegments } from "../../src/audit/segments.ts";
 import { verifyLog } from "../../src/audit/verify.ts";
 import { originOf, signCheckpoint, type TreeHead } from "../../src/audit/checkpoint.ts";
 import { CHECKPOINT_ANSWER, CHECKPOINT_REQUEST } from "../../src/audit/witness_messages.ts";
+import { partyId } from "../../src/base/brands.ts";
 import { decode, encode } from "../../src/base/codec.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { sha256 } from "../../src/base/crypto.ts";
@@ -175,6 +176,46 @@ Deno.test("[audit] says where the log is, when files end, and whether messages a
   );
 });
 
+Deno.test("new keys of a link are recorded, in both directions", async () => {
+  using cluster = await Cluster.make(NAMES);
+  const rotation = { frames: 3, bytes: 2 ** 36, ms: 3_600_000 };
+  values(await cluster.all(NAMES, (party) => party.agreeRandom(128), { transport: { rotation } }));
+  const rotated = recordsIn(cluster.config, "alice").filter(({ type }) => type === "link_key_rotated");
+  const directions = rotated.map(({ details }) => (details as { direction: string }).direction);
+  assert.deepEqual([...new Set(directions)].sort(), ["in", "out"]);
+  assert.ok(rotated.every(({ remote }) => remote === "bob"));
+});
+
+Deno.test("what a peer can repeat without end is counted, and does not fill the log", async () => {
+  using cluster = await Cluster.make(NAMES);
+  const alice = await cluster.open("alice");
+  const { audit } = alice.local;
+  const dropped: SessionEvent = {
+    kind: "dropped",
+    protocol: "sign",
+    round: 1,
+    rounds: 3,
+    roundName: "x",
+    deadlineMs: 0,
+    participants: [partyId(1), partyId(2)],
+    waitingFor: [],
+    peer: partyId(2),
+    why: "a message of no round",
+  };
+  for (let i = 0; i < 40; i++) {
+    audit.link({ code: "LINK_UP", peer: "bob", direction: "in", address: `127.0.0.1:${i}`, text: "up" });
+    audit.session(dropped);
+  }
+  await alice.close();
+  const records = recordsIn(cluster.config, "alice");
+  const repeated = (wanted: string) =>
+    records.filter(({ type }) => type === wanted).map(({ details }) =>
+      (details as { repeated?: number }).repeated ?? 0
+    );
+  assert.deepEqual(repeated("connection_established"), [...Array.from({ length: 16 }, () => 0), 23]);
+  assert.deepEqual(repeated("message_invalid"), [0, 38]);
+});
+
 Deno.test("parties witness each other's logs, and audit verify counts them", async () => {
   using cluster = await Cluster.make(NAMES);
   values(await cluster.all(NAMES, (party) => party.agreeRandom(128)));
@@ -248,6 +289,16 @@ Deno.test("linkEvent() gives every reason class of the transport a type that fit
     outcome: "ok",
     details: {},
   });
+  const again = { type: "connection_established", outcome: "ok", details: { repeated: 2 } };
+  assert.deepEqual(linkEvent({ code: "LINK_UP", text: "up" }, 2), again);
+  const rotated = { code: "KEY_ROTATED", peer: "bob", direction: "in", epoch: 4, text: "new keys" } as const;
+  assert.deepEqual(linkEvent(rotated, 0), {
+    type: "link_key_rotated",
+    outcome: "ok",
+    remote: "bob",
+    details: { direction: "in", epoch: 4 },
+  });
+  assert.deepEqual(linkEvent(rotated, 5)?.details, { direction: "in", epoch: 4, repeated: 5 });
   assert.equal(linkEvent({ code: "LISTENING", text: "" }, 0), undefined);
 });
 

@@ -116,6 +116,11 @@ Deno.test("Mesh goes on across key rotations in both directions", async () => {
     await alice.until(() => alice.framesFrom(2).length === 40);
     assert.ok((alice.mesh.status()[0]?.sendEpoch ?? 0) >= 5);
     assert.ok((alice.mesh.status()[0]?.receiveEpoch ?? 0) >= 5);
+    // Each direction is told; but a peer that takes new keys all the time does not fill the log.
+    const told = alice.log.filter(({ code }) => code === "KEY_ROTATED");
+    assert.deepEqual(new Set(told.map(({ direction }) => direction)), new Set(["in", "out"]));
+    assert.ok(told.every(({ peer, epoch }) => peer === "bob" && (epoch ?? 0) >= 1));
+    assert.ok((alice.mesh.metrics().events["KEY_ROTATED"] ?? 0) >= 10);
   }, () => ({ limits: { rotation: { frames: 4, bytes: 2 ** 36, ms: 3_600_000 } } }));
 });
 
