@@ -151,9 +151,6 @@ export class Daemon {
           await party.reloadCertificates(read);
           operator.reload(read);
           for (const event of certificateEvents(former, read)) party.local.audit.note(event);
-          log.write("info", "certificates, authorities, revocation lists and pins were read again", {
-            code: "RELOADED",
-          });
         },
         refused: (sentence) => log.write("error", sentence, { code: "RELOAD_REFUSED" }),
       }),
@@ -229,6 +226,7 @@ const MONITOR_MS = 2_000;
 const REFUSALS_MS = 1_000;
 const QUIET: ReadonlySet<string> = new Set([
   "LINK_UP",
+  "KEY_ROTATED",
   "LISTENING",
   "SHUTDOWN",
   "REPLACED",

@@ -22,7 +22,8 @@ export class Cluster implements Disposable {
   readonly directory: string;
   readonly work: string;
   readonly names: readonly string[];
-  readonly config: Config;
+  /** As it was when it was read last. */
+  config: Config;
   /** Everything that any process of this cluster printed. */
   readonly outputs: string[] = [];
 
@@ -44,6 +45,13 @@ export class Cluster implements Disposable {
       hosts: new Map(names.map((name, i) => [name, { host: "127.0.0.1", port: ports[i] as number }])),
     });
     return new Cluster(directory, names, loadConfig(configPath));
+  }
+
+  /** Writes the configuration anew, and reads it. */
+  edit(change: (text: string) => string): void {
+    const { path } = this.config;
+    Deno.writeTextFileSync(path, change(Deno.readTextFileSync(path)));
+    this.config = loadConfig(path);
   }
 
   /** A file that parties may be given. */
