@@ -21,6 +21,7 @@ import type { PartyId } from "../base/brands.ts";
 import type { NewRecord } from "../storage/outbox.ts";
 import { receiptCodec, suspicionCodec } from "../voting/availability.ts";
 import { certificateCodec } from "../voting/certificate.ts";
+import { storedPageCodec } from "../voting/locked.ts";
 import { type Membership, voterAt } from "../voting/membership.ts";
 import { offenceCodec } from "../voting/offence.ts";
 import { proposalCodec } from "../voting/proposal.ts";
@@ -111,6 +112,7 @@ const CODECS: Codecs = {
   opened: struct({ epoch: U32, txId: text(TX_ID_BYTES_MAX), time: MILLISECONDS }),
   receipt: struct({ epoch: U32, receipt: receiptCodec }),
   suspicion: struct({ epoch: U32, suspicion: suspicionCodec }),
+  locked: struct({ page: storedPageCodec }),
   decision: struct({ certificate: certificateCodec }),
   offence: struct({
     offence: struct({

@@ -1,6 +1,6 @@
 /**
- * What gossip carries: votes, proposals, certificates, receipts, suspicions, proofs of offences, and digests of what a member has
- * (VOTING 3).
+ * What gossip carries: votes, proposals, certificates, receipts, suspicions, proofs of offences, lists for new members,
+ * and digests of what a member has (VOTING 3, 5, 7).
  *
  * @module
  */
@@ -23,6 +23,7 @@ import {
 } from "../base/codec.ts";
 import { type Receipt, receiptCodec, type Suspicion, suspicionCodec } from "./availability.ts";
 import { certificateCodec, type QuorumCertificate } from "./certificate.ts";
+import { type LockedPage, lockedPageCodec, type PageRequest, pageRequestCodec } from "./locked.ts";
 import { VOTERS_MAX } from "./membership.ts";
 import { offenceCodec, type OffenceProof, VOTE_ITEM } from "./offence.ts";
 import { type Proposal, proposalCodec } from "./proposal.ts";
@@ -66,6 +67,8 @@ export type Item =
   | { readonly kind: "certificate"; readonly certificate: QuorumCertificate }
   | { readonly kind: "receipt"; readonly receipt: Receipt }
   | { readonly kind: "suspicion"; readonly suspicion: Suspicion }
+  | { readonly kind: "locked"; readonly page: LockedPage }
+  | { readonly kind: "locked-request"; readonly request: PageRequest }
   | { readonly kind: "offence"; readonly proof: OffenceProof }
   | { readonly kind: "digest"; readonly digest: Digest };
 
@@ -97,6 +100,10 @@ export function encodeItem(item: Item): Bytes {
       return encode(CODECS.receipt, { kind: KINDS.receipt, body: item.receipt });
     case "suspicion":
       return encode(CODECS.suspicion, { kind: KINDS.suspicion, body: item.suspicion });
+    case "locked":
+      return encode(CODECS.locked, { kind: KINDS.locked, body: item.page });
+    case "locked-request":
+      return encode(CODECS.request, { kind: KINDS.request, body: item.request });
     case "digest":
       return encode(CODECS.digest, { kind: KINDS.digest, body: item.digest });
   }
@@ -117,6 +124,10 @@ export function decodeItem(encoded: Bytes): Item {
       return { kind: "receipt", receipt: decode(CODECS.receipt, encoded).body };
     case KINDS.suspicion:
       return { kind: "suspicion", suspicion: decode(CODECS.suspicion, encoded).body };
+    case KINDS.locked:
+      return { kind: "locked", page: decode(CODECS.locked, encoded).body };
+    case KINDS.request:
+      return { kind: "locked-request", request: decode(CODECS.request, encoded).body };
     case KINDS.digest:
       return { kind: "digest", digest: decode(CODECS.digest, encoded).body };
   }
@@ -131,6 +142,8 @@ const KINDS = {
   proposal: 5,
   receipt: 6,
   suspicion: 7,
+  locked: 8,
+  request: 9,
 } as const;
 
 const prefix: Codec<Bytes> = map(bytes(PREFIX_BYTES), (value: Bytes) => value, (value) => {
@@ -166,6 +179,8 @@ const CODECS = {
   certificate: item(certificateCodec),
   receipt: item(receiptCodec),
   suspicion: item(suspicionCodec),
+  locked: item(lockedPageCodec),
+  request: item(pageRequestCodec),
   offence: item(offenceCodec),
   digest: item(digestCodec),
 } as const;

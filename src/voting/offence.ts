@@ -39,6 +39,11 @@ export interface Offence {
 /** Kind of the item that is a vote. */
 export const VOTE_ITEM = 1;
 
+/** Under the membership of which epoch a proof is to be checked. */
+export function epochOf(proof: OffenceProof): number {
+  return proof.kind === "double-vote" ? proof.votes[0].epoch : proof.envelope.epoch;
+}
+
 /** A vote as an item of gossip. */
 export function voteItem(vote: Vote): Bytes {
   return encode(struct({ kind: U8, vote: voteCodec }), { kind: VOTE_ITEM, vote });

@@ -8,6 +8,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { PartyId } from "../base/brands.ts";
 import type { Receipt, Suspicion } from "./availability.ts";
 import type { QuorumCertificate } from "./certificate.ts";
+import type { StoredPage } from "./locked.ts";
 import type { Offence, OffenceProof } from "./offence.ts";
 import type { Proposal } from "./proposal.ts";
 import type { Vote } from "./vote.ts";
@@ -45,6 +46,9 @@ export type VoteRecord =
   | { readonly kind: "receipt"; readonly epoch: number; readonly receipt: Receipt }
   /** The same. */
   | { readonly kind: "suspicion"; readonly epoch: number; readonly suspicion: Suspicion }
+  /** A page of the list of a member that stays, at one that is new. */
+  | { readonly kind: "locked"; readonly page: StoredPage }
+  /** A decision on `roster/` closes its epoch, and begins the next one. */
   | { readonly kind: "decision"; readonly certificate: QuorumCertificate }
   | { readonly kind: "offence"; readonly offence: StoredOffence };
 

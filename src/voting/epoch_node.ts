@@ -1,0 +1,822 @@
+/**
+ * A voting node within one epoch of the membership (VOTING 2 to 5). It stores, relays and counts for as long as anybody asks; it votes
+ * until the epoch is closed.
+ *
+ * @module
+ */
+
+import type { PartyId } from "../base/brands.ts";
+import { type Bytes, equal, hex } from "../base/bytes.ts";
+import { DecodeError } from "../base/codec.ts";
+import { invariant, UsageError } from "../base/errors.ts";
+import { type Approval, approvalCore, encodeApproval } from "./approval.ts";
+import {
+  type Availability,
+  availabilityOf,
+  isReceiptValid,
+  isSuspicionValid,
+  presenceOf,
+  type Receipt,
+  signReceipt,
+  signSuspicion,
+  type Suspicion,
+} from "./availability.ts";
+import { certificateFault, certificateOf, type QuorumCertificate } from "./certificate.ts";
+import { type Alarm, type Effect, statusOf, type TxStatus } from "./effects.ts";
+import type { GossipEnvelope } from "./gossip.ts";
+import { decodeItem, type Digest, digestPage, type Item, PREFIX_BYTES } from "./items.ts";
+import type { LockedPage, PageRequest } from "./locked.ts";
+import type { Membership } from "./membership.ts";
+import { doubleVote, type OffenceProof, verifyOffence, VOTE_ITEM } from "./offence.ts";
+import { Outgoing } from "./outgoing.ts";
+import { approvalOf, type Proposal, proposalFault, signProposal } from "./proposal.ts";
+import { nextMembership, rosterTxId } from "./roster.ts";
+import { INVALID_KEPT_MAX, Senders } from "./senders.ts";
+import type { StoredOffence, VoteLock, VoteRecord, VoteStore } from "./store.ts";
+import {
+  digestOf,
+  lackedOf,
+  PROPOSALS_MAX,
+  type Times,
+  type Transaction,
+  Transactions,
+} from "./transactions.ts";
+import { decodeValue, encodeValue, formatValue, ROSTER_PREFIX } from "./value.ts";
+import { ballotOf, isUnder, type Question, questionOf, signVote, type Vote, voteFault } from "./vote.ts";
+import { type Tick, Watch } from "./watch.ts";
+
+/** Locks that are kept. They are never removed. */
+export const LOCKS_MAX = 1_000_000;
+
+/** Limits that the operator sets. */
+export interface Limits extends Times {
+  /** How long an approval that is proposed here may be open. */
+  readonly approvalLifetimeMs: number;
+  /** After how long a member that has seen a decided transaction and has not answered is silent. */
+  readonly silenceMs: number;
+}
+
+/** What all epochs of one node share. */
+export interface Shared {
+  /** Signs with the vote key. */
+  readonly sign: (message: Bytes) => Bytes;
+  /** What survives. */
+  readonly store: VoteStore;
+  /** See {@linkcode Limits}. */
+  readonly limits: Limits;
+  /** Whether this node votes for a proposal by itself. */
+  readonly approves: ((proposal: Proposal) => boolean) | undefined;
+  /** One per transaction, whatever the epoch. */
+  readonly locks: Map<string, VoteLock>;
+  /** What was stored and what was refused. */
+  readonly counts: Record<"stored" | "mismatch" | "invalid" | "overQuota" | "limited", number>;
+  /** Why this node does not vote. */
+  alarm: Alarm | undefined;
+  /** The time that was told last. */
+  now: number;
+  /** Why nothing may be cast in a transaction of an epoch because of what was before it. */
+  readonly before: (txId: string, epoch: number) => UsageError | undefined;
+  /** Takes a page of a list for a new member, or a question for one. @returns what to send back. */
+  readonly lists: (from: PartyId, epoch: number, item: LockedPage | PageRequest) => readonly Item[];
+}
+
+/** An item, and where it came from. */
+interface Received {
+  readonly envelope: GossipEnvelope;
+  readonly item: number;
+  readonly content: Bytes;
+  readonly now: number;
+}
+
+/** One node in one epoch. */
+export class EpochNode {
+  /** Who votes. */
+  readonly membership: Membership;
+  /** This node's place; undefined where it has none, and only looks on. */
+  readonly self: PartyId | undefined;
+  readonly #shared: Shared;
+  readonly #peers: readonly PartyId[];
+  readonly #transactions: Transactions;
+  readonly #offences = new Map<string, StoredOffence>();
+  /** Who is no member has nothing to say. */
+  readonly #watch: Watch | undefined;
+  readonly #senders = new Senders();
+  #successor: Membership | undefined;
+  #outgoing = new Outgoing();
+  #told: Effect[] = [];
+
+  /** A node that knows of nothing yet. */
+  constructor(shared: Shared, membership: Membership, self: PartyId | undefined) {
+    this.membership = membership;
+    this.self = self;
+    this.#shared = shared;
+    this.#peers = membership.voters.map(({ index }) => index).filter((index) => index !== self);
+    this.#transactions = new Transactions(shared.limits);
+    const { silenceMs } = shared.limits;
+    this.#watch = self === undefined ? undefined : new Watch({ membership, self, silenceMs });
+  }
+
+  /** The membership that the members have decided to be next; the epoch is closed then. */
+  get successor(): Membership | undefined {
+    return this.#successor;
+  }
+
+  /** How many transactions are not decided. */
+  get open(): number {
+    let open = 0;
+    for (const { certificates } of this.#transactions.all) if (certificates.length === 0) open++;
+    return open;
+  }
+
+  /** Offences with their proofs. */
+  get offences(): readonly StoredOffence[] {
+    return [...this.#offences.values()];
+  }
+
+  /** The certificate of a decision. */
+  certificate(txId: string): QuorumCertificate | undefined {
+    return this.#transactions.get(txId)?.certificates[0];
+  }
+
+  /** How a transaction stands; undefined where nothing is known of it. */
+  status(txId: string, now: number): TxStatus | undefined {
+    const transaction = this.#transactions.get(txId);
+    return transaction === undefined ? undefined : this.#statusOf(transaction, now);
+  }
+
+  /** How all transactions stand, in the order in which they came here. */
+  transactions(now: number): readonly TxStatus[] {
+    return [...this.#transactions.all].map((transaction) => this.#statusOf(transaction, now));
+  }
+
+  /** What each member did in the transactions that are decided here. */
+  availability(): readonly Availability[] {
+    return availabilityOf(this.membership, this.#transactions.all);
+  }
+
+  /** Tells the time and the links, every second or so: what this node has to say of what it has seen, and of who is silent. */
+  tick(tick: Tick): Effect[] {
+    const { membership } = this;
+    const { sign, locks } = this.#shared;
+    return this.#turn(tick.now, () => {
+      const remarks = this.#watch?.tick(
+        tick,
+        (transaction) =>
+          transaction.certificates.length > 0 || tick.now > this.#transactions.limitOf(transaction),
+        ({ txId }) => locks.has(txId),
+      );
+      for (const receipt of remarks?.receipts ?? []) {
+        this.#acceptReceipt(signReceipt(membership, receipt, sign));
+      }
+      for (const suspicion of remarks?.suspicions ?? []) {
+        this.#acceptSuspicion(signSuspicion(membership, suspicion, sign));
+      }
+    });
+  }
+
+  /** After what was stored has been restored: whether a vote of the own key is there that this node has not made. */
+  look(): void {
+    for (const transaction of this.#transactions.all) {
+      this.#watch?.add(transaction);
+      const isOwn = (vote: Vote) => this.#isLocked(vote);
+      if (this.self !== undefined && !(transaction.votes.get(this.self) ?? []).every(isOwn)) {
+        this.#shared.alarm ??= "SELF_EQUIVOCATION";
+      }
+    }
+  }
+
+  /** After a restart: what the stored votes decide, and the own votes again. */
+  resume(now: number): Effect[] {
+    return this.#turn(now, () => {
+      for (const transaction of this.#transactions.all) this.#decide(transaction);
+      const mayCast = this.#shared.alarm === undefined && this.#successor === undefined;
+      for (const lock of mayCast ? this.#shared.locks.values() : []) {
+        if (this.#lockOf(lock.txId) !== undefined && !this.#isCast(lock)) this.#castLocked(lock, now);
+      }
+      for (const { proposals } of this.#transactions.all) {
+        for (const proposal of proposals) this.#approve(proposal, now);
+      }
+    });
+  }
+
+  /** Votes for a value, see `VotingNode.cast`. */
+  cast(txId: string, value: Bytes, now: number): Effect[] {
+    return this.#turn(now, () => this.#cast(questionOf(this.membership, txId, value), now));
+  }
+
+  /** The approval of a ballot that was proposed or voted for. @throws UsageError BALLOT_UNKNOWN */
+  approvalOf(txId: string, prefix: string): Approval {
+    const { cluster } = this.membership;
+    const found = [...this.#transactions.get(txId)?.ballots ?? []]
+      .filter(([ballot]) => ballot.startsWith(prefix.toLowerCase()))
+      .flatMap(([, { value }]) => approvalOf({ cluster, txId, value }) ?? [])
+      .filter(({ kind }) => kind === "approve");
+    const [approval, second] = found;
+    if (approval !== undefined && second === undefined) return approval;
+    throw new UsageError(
+      "BALLOT_UNKNOWN",
+      second === undefined
+        ? `no proposal in ${txId} has a ballot that begins with ${prefix}`
+        : `${found.length} proposals in ${txId} have ballots that begin with ${prefix}: write more of it`,
+    );
+  }
+
+  /** Proposes an approval, see `VotingNode.propose`. */
+  propose(approval: Approval, now: number): Effect[] {
+    const { txId } = approval;
+    this.#requireProposable(approval);
+    const value = encodeValue({ schema: "approval", bytes: encodeApproval(approval) });
+    const question = questionOf(this.membership, txId, value);
+    const known = this.#transactions.get(txId);
+    if (known !== undefined) {
+      requireSame(known, question, approval);
+      return [];
+    }
+    const closed = this.#closed(txId);
+    if (closed !== undefined) throw closed;
+    if (now > Number(approval.notAfter)) throw expired(txId, Number(approval.notAfter));
+    return this.#turn(now, () => {
+      this.#acceptProposal(signProposal(question, this.#place, this.#shared.sign), now);
+    });
+  }
+
+  /** What came in an envelope that is signed by its sender, for us, under this membership. */
+  receive(envelope: GossipEnvelope, now: number): Effect[] {
+    return this.#turn(now, () => {
+      envelope.items.forEach((content, item) => this.#receiveItem({ envelope, item, content, now }));
+    });
+  }
+
+  /** Takes a certificate that came from elsewhere than gossip. It is checked like any other. */
+  learn(certificate: QuorumCertificate, now: number): Effect[] {
+    return this.#turn(now, () => this.#receiveCertificate(certificate, now));
+  }
+
+  /** What this node has, for a peer that may lack some of it, and what else it has to say. */
+  digestFor(peer: PartyId, others: readonly Item[] = []): Effect[] {
+    const { now } = this.#shared;
+    const all = [...this.#transactions.all]
+      .filter((one) => this.#isCompared(one))
+      .sort((a, b) => a.txId < b.txId ? -1 : 1);
+    const offences = [...this.#offences.values()].map(({ id }) => id.slice(0, PREFIX_BYTES));
+    const pages: Item[] = [...others];
+    let after = "";
+    do {
+      const transactions = all.splice(0, digestPage(this.membership.voters.length)).map(digestOf);
+      const upTo = all.length === 0 ? "" : transactions.at(-1)?.txId ?? "";
+      pages.push({
+        kind: "digest",
+        digest: { after, upTo, transactions, offences: after === "" ? offences : [] },
+      });
+      after = upTo;
+    } while (all.length > 0);
+    return this.#turn(now, () => this.#outgoing.add([peer], pages));
+  }
+
+  /** When the epoch was closed here: milliseconds since 1970. */
+  get closedAt(): number | undefined {
+    return this.#successor === undefined
+      ? undefined
+      : this.#transactions.get(rosterTxId(this.membership))?.openedAt;
+  }
+
+  /** Takes what was stored of this epoch. Of another membership with the same number nothing is taken. */
+  restore(record: VoteRecord): void {
+    switch (record.kind) {
+      case "lock":
+      case "locked":
+        return;
+      case "vote":
+        if (isUnder(this.membership, record.vote)) this.#keepVote(record.vote, record.payer);
+        return;
+      case "proposal":
+        if (isUnder(this.membership, record.proposal)) this.#keepProposal(record.proposal, record.payer);
+        return;
+      case "opened": {
+        const transaction = this.#transactions.get(record.txId);
+        if (transaction !== undefined) transaction.openedAt ??= record.time;
+        return;
+      }
+      case "receipt":
+        this.#transactions.get(record.receipt.txId)?.receipts.push(record.receipt);
+        return;
+      case "suspicion":
+        this.#transactions.get(record.suspicion.txId)?.suspicions.push(record.suspicion);
+        return;
+      case "decision": {
+        const { certificate } = record;
+        if (!isUnder(this.membership, certificate)) return;
+        const known = this.#transactions.get(certificate.txId)?.certificates ?? [];
+        if (known.some((one) => equal(ballotOf(one), ballotOf(certificate)))) return;
+        if (this.#keepCertificate(certificate) > 1) this.#shared.alarm = "SAFETY_VIOLATION";
+        return;
+      }
+      case "offence": {
+        const { offence } = record;
+        this.#offences.set(hex(offence.id), offence);
+        if (offence.kind === "invalid-signature") this.#senders.countInvalid(offence.subject, offence.time);
+      }
+    }
+  }
+
+  #keepVote(vote: Vote, payer: PartyId): void {
+    const transaction = this.#transactions.open(vote.txId, payer);
+    transaction.votes.set(vote.voter, [...transaction.votes.get(vote.voter) ?? [], vote]);
+    this.#transactions.know(transaction, vote);
+  }
+
+  #keepProposal(proposal: Proposal, payer: PartyId): void {
+    const transaction = this.#transactions.open(proposal.txId, payer);
+    transaction.proposals.push(proposal);
+    this.#transactions.know(transaction, proposal);
+  }
+
+  #keepCertificate(certificate: QuorumCertificate): number {
+    const transaction = this.#transactions.open(certificate.txId, this.#payer(certificate));
+    this.#transactions.know(transaction, certificate);
+    const count = transaction.certificates.push(certificate);
+    if (count === 1 && certificate.txId === rosterTxId(this.membership)) this.#close(certificate);
+    return count;
+  }
+
+  /** Whose place a certificate takes; it is given back at once. */
+  #payer({ votes }: QuorumCertificate): PartyId {
+    const [first] = votes;
+    invariant(first !== undefined, "a certificate has votes");
+    return this.self ?? first.voter;
+  }
+
+  /** From here on nothing is cast in this epoch. */
+  #close(certificate: QuorumCertificate): void {
+    try {
+      this.#successor = nextMembership(this.membership, certificate);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      this.#stop("SAFETY_VIOLATION", `the members have decided what can be no membership: ${error.message}`);
+    }
+  }
+
+  /** Does something, and gathers what it leads to: what is to be sent comes first. */
+  #turn(now: number, work: () => void): Effect[] {
+    const { sign } = this.#shared;
+    const { membership, self } = this;
+    const outgoing = this.#outgoing = new Outgoing();
+    const told: Effect[] = this.#told = [];
+    this.#shared.now = now;
+    work();
+    return self === undefined ? told : [...outgoing.seal({ membership, self, sign }), ...told];
+  }
+
+  get #place(): PartyId {
+    invariant(this.self !== undefined, "only members sign");
+    return this.self;
+  }
+
+  /** Stores records, with the time where they open a transaction. */
+  #commit(txId: string, record: VoteRecord, now: number): void {
+    const { membership: { epoch } } = this;
+    const { store } = this.#shared;
+    const isOpen = this.#transactions.get(txId)?.openedAt !== undefined;
+    store.commit(isOpen ? [record] : [record, { kind: "opened", epoch, txId, time: now }]);
+  }
+
+  #sendAll(items: readonly Item[]): void {
+    this.#outgoing.add(this.#peers, items);
+  }
+
+  /** What this node has locked, where that is of this very membership. */
+  #lockOf(txId: string): VoteLock | undefined {
+    const lock = this.#shared.locks.get(txId);
+    if (lock === undefined || lock.epoch !== this.membership.epoch) return undefined;
+    const ballot = ballotOf(questionOf(this.membership, txId, lock.value));
+    return equal(ballot, lock.ballot) ? lock : undefined;
+  }
+
+  #isLocked(vote: Vote): boolean {
+    const lock = this.#shared.locks.get(vote.txId);
+    return lock !== undefined && equal(lock.ballot, ballotOf(vote));
+  }
+
+  /** Why a transaction takes no votes of this node in this epoch, whatever their value. */
+  #closed(txId: string): UsageError | undefined {
+    const { epoch } = this.membership;
+    const lock = this.#shared.locks.get(txId);
+    if (lock !== undefined && this.#lockOf(txId) === undefined) {
+      return new UsageError(
+        "TX_CLOSED",
+        `this node has voted for ${
+          shown(lock.value)
+        } in ${txId} under an earlier membership: ask under another name`,
+      );
+    }
+    if (this.#successor !== undefined) {
+      return new UsageError("TX_CLOSED", `epoch ${epoch} is closed: ask under another name`);
+    }
+    return this.#shared.before(txId, epoch);
+  }
+
+  /** Why nothing can be cast for a question now; undefined where it can, or is done already. */
+  #refusal(question: Question, now: number): UsageError | undefined {
+    const { txId } = question;
+    const ballot = ballotOf(question);
+    const { alarm, locks } = this.#shared;
+    if (alarm !== undefined) {
+      return new UsageError(
+        "VOTING_STOPPED",
+        `this node has stopped voting: ${alarm}; an operator has to look`,
+      );
+    }
+    const decided = this.certificate(txId);
+    if (decided !== undefined) {
+      if (equal(ballotOf(decided), ballot)) return undefined;
+      return new UsageError("ALREADY_DECIDED", `${txId} is decided for ${shown(decided.value)}`);
+    }
+    const closed = this.#closed(txId);
+    if (closed !== undefined) return closed;
+    const locked = locks.get(txId);
+    if (locked !== undefined) {
+      if (equal(locked.ballot, ballot)) return undefined;
+      return new UsageError(
+        "ALREADY_VOTED",
+        `this node has voted for ${shown(locked.value)} in ${txId}, and votes once`,
+      );
+    }
+    const limit = this.#transactions.limit(txId, notAfterOf(question));
+    if (now > limit) return expired(txId, limit);
+    if (locks.size < LOCKS_MAX) return undefined;
+    return new UsageError("LOCKS_FULL", `this node has voted ${LOCKS_MAX} times: no more locks are kept`);
+  }
+
+  #cast(question: Question, now: number): void {
+    const refusal = this.#refusal(question, now);
+    if (refusal !== undefined) throw refusal;
+    const { locks, store } = this.#shared;
+    const { txId, epoch, value } = question;
+    if (this.certificate(txId) !== undefined) return;
+    const locked = locks.get(txId);
+    if (locked !== undefined) return this.#castLocked(locked, now);
+    const lock = { txId, epoch, ballot: ballotOf(question), value };
+    // The lock is on disk before anything is signed: a second vote cannot be made, whatever happens now.
+    store.commit([{ kind: "lock", lock }]);
+    locks.set(txId, lock);
+    this.#castLocked(lock, now);
+  }
+
+  /** Signs what is locked, and stores and sends it like any vote. */
+  #castLocked(lock: VoteLock, now: number): void {
+    const vote = signVote(
+      questionOf(this.membership, lock.txId, lock.value),
+      this.#place,
+      this.#shared.sign,
+    );
+    if (this.#isCast(lock)) return this.#sendAll([{ kind: "vote", vote }]);
+    this.#accept(vote, now);
+  }
+
+  #isCast({ txId, ballot }: VoteLock): boolean {
+    const own = this.#transactions.get(txId)?.votes.get(this.#place) ?? [];
+    return own.some((vote) => equal(ballotOf(vote), ballot));
+  }
+
+  #requireProposable({ txId, cluster, kind, notBefore, notAfter }: Approval): void {
+    const { membership } = this;
+    const lifetimeMs = this.#shared.limits.approvalLifetimeMs;
+    const fault = txId.startsWith(ROSTER_PREFIX)
+      ? `names that begin with ${ROSTER_PREFIX} are reserved`
+      : cluster !== membership.cluster
+      ? `an approval for ${cluster} is not proposed in ${membership.cluster}`
+      : kind !== "approve"
+      ? "what is proposed is an approval: whoever is against it votes for its rejection"
+      : notAfter - notBefore > lifetimeMs
+      ? `an approval is open for at most ${lifetimeMs / 1000} s: found ${(notAfter - notBefore) / 1000n} s`
+      : undefined;
+    if (fault !== undefined) throw new UsageError("USAGE", fault);
+  }
+
+  #receiveItem(at: Received): void {
+    const { envelope, content, now } = at;
+    let item: Item;
+    if (this.#senders.isLimited(envelope.from, now)) {
+      this.#shared.counts.limited++;
+      return;
+    }
+    try {
+      item = decodeItem(content);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      return this.#invalidItem(at);
+    }
+    switch (item.kind) {
+      case "vote":
+        return this.#receiveVote(item.vote, at);
+      case "proposal":
+        return this.#receiveProposal(item.proposal, at);
+      case "certificate":
+        return this.#receiveCertificate(item.certificate, now, envelope.from);
+      case "receipt":
+        return this.#receiveReceipt(item.receipt, envelope.from);
+      case "suspicion":
+        return this.#receiveSuspicion(item.suspicion, envelope.from);
+      case "offence":
+        return this.#prove(item.proof, now);
+      case "digest":
+        return this.#answerDigest(envelope.from, item.digest);
+      case "locked":
+        return this.#answerLists(envelope.from, item.page);
+      case "locked-request":
+        return this.#answerLists(envelope.from, item.request);
+    }
+  }
+
+  #receiveVote(vote: Vote, at: Received): void {
+    const known = this.#transactions.get(vote.txId)?.votes.get(vote.voter) ?? [];
+    // The same ballot again is dropped before any cryptography, whatever its signature; a third one is not looked at.
+    if (known.length > 1 || known.some((one) => equal(ballotOf(one), ballotOf(vote)))) return;
+    const fault = voteFault(this.membership, vote);
+    if (fault === "MEMBERSHIP_MISMATCH") {
+      this.#shared.counts.mismatch++;
+      return;
+    }
+    if (fault === "SIGNATURE") return this.#invalidItem(at);
+    this.#accept(vote, at.now);
+  }
+
+  #receiveProposal(proposal: Proposal, { envelope, now }: Received): void {
+    const known = this.#transactions.get(proposal.txId)?.proposals ?? [];
+    const ballot = ballotOf(proposal);
+    if (known.length >= PROPOSALS_MAX || known.some((one) => equal(ballotOf(one), ballot))) return;
+    const fault = proposalFault(this.membership, proposal);
+    if (fault === "MEMBERSHIP_MISMATCH") this.#shared.counts.mismatch++;
+    if (fault === "INVALID") this.#countInvalid(envelope.from);
+    if (fault === undefined) this.#acceptProposal(proposal, now);
+  }
+
+  /** Of an item that is no valid vote its sender is guilty, which its own envelope proves. */
+  #invalidItem({ envelope, item, content, now }: Received): void {
+    this.#countInvalid(envelope.from);
+    if (content[0] === VOTE_ITEM) this.#prove({ kind: "invalid-signature", envelope, item }, now);
+  }
+
+  #countInvalid(sender: PartyId): void {
+    this.#shared.counts.invalid++;
+    this.#senders.countInvalid(sender, this.#shared.now);
+  }
+
+  #receiveReceipt(receipt: Receipt, from: PartyId): void {
+    const known = this.#transactions.get(receipt.txId)?.receipts;
+    const isKnown = known?.some(({ member, state }) => member === receipt.member && state === receipt.state);
+    // It opens no transaction: the next comparison brings it again.
+    if (isKnown !== false) return;
+    if (!isReceiptValid(this.membership, receipt)) return this.#countInvalid(from);
+    this.#acceptReceipt(receipt);
+  }
+
+  #receiveSuspicion(suspicion: Suspicion, from: PartyId): void {
+    const { txId, subject, observer } = suspicion;
+    const known = this.#transactions.get(txId)?.suspicions;
+    const isKnown = known?.some((one) => one.subject === subject && one.observer === observer);
+    if (isKnown !== false) return;
+    if (!isSuspicionValid(this.membership, suspicion)) return this.#countInvalid(from);
+    this.#acceptSuspicion(suspicion);
+  }
+
+  /** Stores a receipt that is new, and sends the own one. Those of others are theirs to send, and are compared. */
+  #acceptReceipt(receipt: Receipt): void {
+    const { membership: { epoch }, self } = this;
+    const { store } = this.#shared;
+    const transaction = this.#transactions.get(receipt.txId);
+    if (transaction === undefined) return;
+    this.#observed(transaction, receipt.member, () => {
+      store.commit([{ kind: "receipt", epoch, receipt }]);
+      transaction.receipts.push(receipt);
+    });
+    if (receipt.member === self) this.#sendAll([{ kind: "receipt", receipt }]);
+    this.#watch?.add(transaction);
+  }
+
+  /** The same for a suspicion. */
+  #acceptSuspicion(suspicion: Suspicion): void {
+    const { membership: { epoch }, self } = this;
+    const { store } = this.#shared;
+    const transaction = this.#transactions.get(suspicion.txId);
+    if (transaction === undefined) return;
+    this.#observed(transaction, suspicion.subject, () => {
+      store.commit([{ kind: "suspicion", epoch, suspicion }]);
+      transaction.suspicions.push(suspicion);
+    });
+    if (suspicion.observer === self) this.#sendAll([{ kind: "suspicion", suspicion }]);
+  }
+
+  /** Does something, and tells whether a member is silent by it, or late. */
+  #observed(transaction: Transaction, subject: PartyId, work: () => void): void {
+    const { membership } = this;
+    const before = presenceOf(membership, transaction, subject);
+    work();
+    const after = presenceOf(membership, transaction, subject);
+    if (after === before || (after !== "silent" && after !== "late")) return;
+    this.#told.push({ kind: "silence", txId: transaction.txId, subject, isLate: after === "late" });
+  }
+
+  /** Stores a valid vote that is new, tells everybody, and sees what follows. */
+  #accept(vote: Vote, now: number): void {
+    const { txId, voter } = vote;
+    const known = this.#transactions.get(txId)?.votes.get(voter) ?? [];
+    if (known.length > 1 || known.some((one) => equal(ballotOf(one), ballotOf(vote)))) return;
+    if (!this.#admits(txId, voter, now)) return;
+    const payer = this.#transactions.get(txId)?.payer ?? voter;
+    this.#commit(txId, { kind: "vote", vote, payer }, now);
+    this.#shared.counts.stored++;
+    const transaction = this.#transactions.open(txId, payer);
+    this.#observed(transaction, voter, () => this.#keepVote(vote, payer));
+    this.#begun(transaction, now);
+    this.#sendAll([{ kind: "vote", vote }]);
+    this.#told.push({ kind: "vote", vote });
+    const [first] = known;
+    const proof = first === undefined ? undefined : doubleVote(first, vote);
+    if (proof !== undefined) this.#prove(proof, now);
+    if (voter === this.self && !this.#isLocked(vote)) {
+      this.#stop("SELF_EQUIVOCATION", `a vote of our own key in ${txId} that this node has not made`);
+    }
+    this.#decide(transaction);
+  }
+
+  /** Stores a valid proposal that is new, tells everybody, and votes for it where this node does that by itself. */
+  #acceptProposal(proposal: Proposal, now: number): void {
+    const { txId, proposer } = proposal;
+    if (!this.#admits(txId, proposer, now)) return;
+    const payer = this.#transactions.get(txId)?.payer ?? proposer;
+    this.#commit(txId, { kind: "proposal", proposal, payer }, now);
+    this.#keepProposal(proposal, payer);
+    this.#begun(this.#transactions.open(txId, payer), now);
+    this.#sendAll([{ kind: "proposal", proposal }]);
+    this.#told.push({ kind: "proposal", proposal });
+    this.#approve(proposal, now);
+  }
+
+  /** Votes for a proposal without being asked, where this node does that. What hinders it is no fault of anybody. */
+  #approve(proposal: Proposal, now: number): void {
+    const { approves, locks } = this.#shared;
+    const isOpen = this.certificate(proposal.txId) === undefined && !locks.has(proposal.txId);
+    if (
+      approves === undefined || this.self === undefined || !isOpen ||
+      this.#refusal(proposal, now) !== undefined
+    ) return;
+    if (!approves(proposal)) return;
+    try {
+      this.#cast(questionOf(this.membership, proposal.txId, proposal.value), now);
+    } catch (error) {
+      if (!(error instanceof UsageError) || error.code !== "OUTBOX_FULL") throw error;
+    }
+  }
+
+  /** Whether a member may open a transaction: it pays with one of its places, until there is a decision. */
+  #admits(txId: string, payer: PartyId, now: number): boolean {
+    if (this.#transactions.get(txId) !== undefined || payer === this.self) return true;
+    if (this.#transactions.hasPlace(payer, now)) return true;
+    this.#shared.counts.overQuota++;
+    return false;
+  }
+
+  /** Something was stored of a transaction. */
+  #begun(transaction: Transaction, now: number): void {
+    if (transaction.openedAt !== undefined) return;
+    transaction.openedAt = now;
+    this.#watch?.add(transaction);
+  }
+
+  #receiveCertificate(certificate: QuorumCertificate, now: number, from?: PartyId): void {
+    const { membership } = this;
+    const ballot = ballotOf(certificate);
+    const held = this.#transactions.get(certificate.txId)?.certificates ?? [];
+    if (held.length > 1 || held.some((one) => equal(ballotOf(one), ballot))) return;
+    if (certificateFault(membership, certificate) !== undefined) {
+      if (from === undefined) this.#shared.counts.invalid++;
+      else this.#countInvalid(from);
+      return;
+    }
+    this.#certified(certificate, now);
+    // Its votes are votes: they may show a double vote, and count for whoever asks.
+    for (const { voter, signature } of certificate.votes) {
+      const { cluster, epoch, membershipHash, txId, value } = certificate;
+      this.#accept({ cluster, epoch, membershipHash, txId, value, voter, signature }, now);
+    }
+  }
+
+  /** What the stored votes decide. */
+  #decide(transaction: Transaction): void {
+    const byBallot = new Map<string, Vote[]>();
+    for (const vote of [...transaction.votes.values()].flat()) {
+      const name = hex(ballotOf(vote));
+      byBallot.set(name, [...byBallot.get(name) ?? [], vote]);
+    }
+    for (const [ballot, votes] of byBallot) {
+      if (transaction.certificates.some((one) => hex(ballotOf(one)) === ballot)) continue;
+      const certificate = certificateOf(this.membership, votes);
+      if (certificate !== undefined) this.#certified(certificate, this.#shared.now);
+    }
+  }
+
+  /** A first certificate is a decision; a second one is what must not be. */
+  #certified(certificate: QuorumCertificate, now: number): void {
+    const { txId } = certificate;
+    if ((this.#transactions.get(txId)?.certificates ?? []).length > 1) return;
+    this.#commit(txId, { kind: "decision", certificate }, now);
+    const count = this.#keepCertificate(certificate);
+    this.#begun(this.#transactions.open(txId, this.#payer(certificate)), now);
+    this.#sendAll([{ kind: "certificate", certificate }]);
+    if (count === 1) this.#told.push({ kind: "decided", certificate });
+    else this.#stop("SAFETY_VIOLATION", `two certificates for ${txId}`);
+  }
+
+  /** Stores an offence that is new, and tells everybody. */
+  #prove(proof: OffenceProof, now: number): void {
+    if (proof.kind === "invalid-signature" && this.#hasEnough(proof.envelope.from)) return;
+    const proven = verifyOffence(this.membership, proof);
+    if (proven === undefined || this.#offences.has(hex(proven.id))) return;
+    const offence: StoredOffence = { ...proven, proof, time: now };
+    this.#shared.store.commit([{ kind: "offence", offence }]);
+    this.#offences.set(hex(proven.id), offence);
+    this.#sendAll([{ kind: "offence", proof }]);
+    this.#told.push({ kind: "offence", offence });
+  }
+
+  /** Whoever wants to be guilty can be so without end: a few proofs are enough. */
+  #hasEnough(member: PartyId): boolean {
+    const kept = this.offences.filter(({ kind, subject }) =>
+      kind === "invalid-signature" && subject === member
+    );
+    return kept.length >= INVALID_KEPT_MAX;
+  }
+
+  /** What a peer lacks of what is here. */
+  #answerDigest(peer: PartyId, digest: Digest): void {
+    const has = new Map(digest.transactions.map((transaction) => [transaction.txId, transaction]));
+    for (const transaction of this.#transactions.all) {
+      const { txId } = transaction;
+      const isInPage = txId > digest.after && (digest.upTo === "" || txId <= digest.upTo);
+      if (!isInPage || !this.#isCompared(transaction)) continue;
+      this.#outgoing.add([peer], lackedOf(transaction, has.get(txId)));
+    }
+    for (const { id, proof } of digest.after === "" ? this.#offences.values() : []) {
+      if (!digest.offences.some((known) => equal(known, id.slice(0, PREFIX_BYTES)))) {
+        this.#outgoing.add([peer], [{ kind: "offence", proof }]);
+      }
+    }
+  }
+
+  /** What is long over is compared with nobody, but for the change of members: whoever was away needs it. */
+  #isCompared(transaction: Transaction): boolean {
+    return transaction.txId.startsWith(ROSTER_PREFIX) ||
+      this.#transactions.isRecent(transaction, this.#shared.now);
+  }
+
+  #answerLists(from: PartyId, item: LockedPage | PageRequest): void {
+    this.#outgoing.add([from], this.#shared.lists(from, this.membership.epoch, item));
+  }
+
+  #stop(alarm: Alarm, text: string): void {
+    this.#shared.alarm ??= alarm;
+    this.#told.push({ kind: "alarm", alarm, text });
+  }
+
+  #statusOf(transaction: Transaction, now: number): TxStatus {
+    const own = this.#lockOf(transaction.txId)?.value;
+    const until = Math.min(
+      this.#transactions.limitOf(transaction),
+      this.closedAt ?? Number.POSITIVE_INFINITY,
+    );
+    return statusOf(this.membership, transaction, { own, until, now });
+  }
+}
+
+/** Why nothing is cast in a transaction any more. */
+function expired(txId: string, limit: number): UsageError {
+  return new UsageError(
+    "TX_EXPIRED",
+    `votes in ${txId} ended at ${new Date(limit).toISOString()}: ask again under another name`,
+  );
+}
+
+/** Throws unless a request for a transaction that is known asks for what somebody asked for before. */
+function requireSame({ txId, ballots }: Transaction, question: Question, approval: Approval): void {
+  const { cluster } = question;
+  const core = hex(approvalCore(approval));
+  const cores = [...ballots].map(([ballot, { value }]) => {
+    const known = approvalOf({ cluster, txId, value });
+    return known === undefined ? ballot : hex(approvalCore(known));
+  });
+  if (cores.includes(core)) return;
+  throw new UsageError(
+    "TX_CONFLICT",
+    `${txId} is the name of another request: it is ${cores[0]}, and this one is ${core}`,
+  );
+}
+
+function notAfterOf(question: Question): number | undefined {
+  const approval = approvalOf(question);
+  return approval === undefined ? undefined : Number(approval.notAfter);
+}
+
+function shown(value: Bytes): string {
+  return formatValue(decodeValue(value));
+}
