@@ -224,6 +224,7 @@ class Verification {
     kept: number,
   ): number {
     let covered = 0;
+    const right: StoredCheckpoint[] = [];
     for (const checkpoint of checkpoints) {
       const { size, source } = checkpoint;
       const root = this.#roots.get(size);
@@ -233,12 +234,25 @@ class Verification {
         break;
       }
       if (!equal(root, checkpoint.root)) {
-        this.#changed(checkpoint, covered, size > kept ? undefined : tree);
+        const before = right.filter((other) => this.#isBefore(other, checkpoint)).map(({ size }) => size);
+        this.#changed(checkpoint, Math.max(0, ...before), size > kept ? undefined : tree);
         break;
       }
       covered = size;
+      right.push(checkpoint);
     }
     return covered;
+  }
+
+  /**
+   * Whether the log of one checkpoint is known to be the beginning of that of another. A peer cosigns what grows; a log that was
+   * forked has checkpoints of its own that fit it, and say nothing of the one that it was forked from.
+   */
+  #isBefore(smaller: StoredCheckpoint, larger: StoredCheckpoint): boolean {
+    const names = (checkpoint: StoredCheckpoint) =>
+      cosignaturesOf(checkpoint, this.#options.cosigners).cosigned.map(({ name }) => name);
+    const witnesses = names(larger);
+    return witnesses.length === 0 || names(smaller).some((name) => witnesses.includes(name));
   }
 
   #cut(size: number, source: string): void {
