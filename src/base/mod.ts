@@ -16,6 +16,7 @@ export {
   ed25519Signer,
   type Ed25519Verifier,
   ed25519Verifier,
+  type HmacKey,
 } from "./crypto.ts";
 export {
   CheaterError,

@@ -94,4 +94,36 @@ export * from "./permissions.ts";
 export * from "./public_key.ts";
 export * from "./public_record.ts";
 export type { VotingConfig } from "./voting_config.ts";
-export type { Membership, Voter } from "../voting/membership.ts";
+export type { DayWindow, PolicyConfig } from "./policy_config.ts";
+export type { ApprovedInput } from "./approval_key.ts";
+export type { ApprovedRequest } from "./approved_signing.ts";
+export {
+  type Approval,
+  APPROVAL_SCHEMES,
+  approvalCore,
+  approvalHash,
+  decodeApproval,
+  encodeApproval,
+  INPUT_MODES,
+} from "../voting/approval.ts";
+export { certificateCodec, certificateFault, type QuorumCertificate } from "../voting/certificate.ts";
+export type { GossipEnvelope } from "../voting/gossip.ts";
+export {
+  type FaultBounds,
+  faultBounds,
+  makeMembership,
+  type Membership,
+  type MembershipInput,
+  type Voter,
+} from "../voting/membership.ts";
+export { type Offence, offenceCodec, type OffenceProof, OFFENCES, verifyOffence } from "../voting/offence.ts";
+export { followRosters, nextMembership } from "../voting/roster.ts";
+export {
+  decodeValue,
+  encodeValue,
+  formatValue,
+  type SchemaName,
+  SCHEMAS,
+  type Value,
+} from "../voting/value.ts";
+export { type Question, type Vote, voteCodec, type VoteFault, voteFault } from "../voting/vote.ts";

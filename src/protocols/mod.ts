@@ -67,6 +67,8 @@ export { frostRepair, type FrostRepairInput, type FrostRepairResult } from "./fr
 export { frostSign, type FrostSignInput } from "./frost/sign.ts";
 export { decodeFrostStoredKey, type FrostStoredKey } from "./frost/stored_key.ts";
 export { FROST_SUITES, type FrostScheme, type FrostSuite } from "./frost/suite.ts";
+export type { BoundRelease, BoundSigning } from "./bound.ts";
+export { KEY_PURPOSES, type KeyPurpose, parseKeyPurpose } from "./key_purpose.ts";
 export * from "./key_share.ts";
 export * from "./local.ts";
 export * from "./protocol.ts";
