@@ -6,6 +6,7 @@
 
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { writeError } from "./output.ts";
 import { type PartyProcess, startParty } from "./processes.ts";
 import { type Config, loadConfig } from "../src/node/config.ts";
 import { initCluster } from "../src/node/init.ts";
@@ -61,12 +62,21 @@ export class NodeStage implements AsyncDisposable {
 
   /** Starts one node, on the data that it has. */
   startNode(name: string): void {
-    this.#processes.set(name, startParty(this.config, name, ["node", "run", "--log-level", "error"]));
+    const process = startParty(this.config, name, ["node", "run", "--log-level", "error"]);
+    this.#processes.set(name, process);
+    void process.finished.then(({ code, stderr }) => {
+      // Nobody else would say why.
+      if (this.#processes.get(name) === process) {
+        writeError(`the node of ${name} ended with ${code}:\n${stderr.slice(-2000)}`);
+      }
+      this.#processes.delete(name);
+    });
   }
 
   /** Ends a node as a crash would. */
   async killNode(name: string): Promise<void> {
     const process = this.#processes.get(name);
+    this.#processes.delete(name);
     process?.kill();
     await process?.finished;
     this.#clients.get(name)?.[Symbol.dispose]();
@@ -119,9 +129,7 @@ export class NodeStage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const client of this.#clients.values()) client[Symbol.dispose]();
-    for (const process of this.#processes.values()) process.kill();
-    for (const process of this.#processes.values()) await process.finished;
+    await Promise.all(this.names.map((name) => this.killNode(name)));
     Deno.removeSync(this.directory, { recursive: true });
   }
 }

@@ -243,4 +243,12 @@ function report(
   );
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  try {
+    Deno.exit(await main(Deno.args));
+  } catch (error) {
+    const shown = error instanceof SuppressedError ? [error.suppressed, error.error] : [error];
+    for (const one of shown) console.error(one);
+    Deno.exit(1);
+  }
+}

@@ -1,6 +1,6 @@
 /**
- * Records in PostgreSQL (VOTING 10). One transaction per append, under a lock on the stream's position; a commit whose answer is
- * lost is `unknown`, and repeating the append is safe.
+ * Records in PostgreSQL (VOTING 10). One statement per append, a function that takes a lock on the stream's position; a statement
+ * whose answer is lost is `unknown`, and repeating the append is safe.
  *
  * @module
  */
@@ -9,8 +9,15 @@ import postgres from "postgres";
 import { copy } from "../base/bytes.ts";
 import { QuorateError, TransportError, UsageError } from "../base/errors.ts";
 import type { Outcome } from "./coordination.ts";
-import { MIGRATIONS } from "./postgres_migrations.ts";
-import { type Head, recordGap, type Records, requireConsecutive, requireSame, type Row } from "./records.ts";
+import { MIGRATIONS, migrationStatement } from "./postgres_migrations.ts";
+import {
+  type Head,
+  recordConflict,
+  recordGap,
+  type Records,
+  requireConsecutive,
+  type Row,
+} from "./records.ts";
 
 /** How PostgreSQL is reached. */
 export interface PostgresOptions {
@@ -35,7 +42,6 @@ export interface PostgresOptions {
 }
 
 type Sql = postgres.Sql<{ bigint: bigint }>;
-type Transaction = postgres.TransactionSql<{ bigint: bigint }>;
 
 /** A client of a database of records. */
 export class PostgresStore implements Records {
@@ -69,30 +75,27 @@ export class PostgresStore implements Records {
         if (row?.value === "on") continue;
         throw new UsageError("STORE_UNSAFE", `PostgreSQL runs with ${setting} = ${row?.value}: set it to on`);
       }
-      await sql.begin(migrate);
+      await migrate(sql);
     });
   }
 
   /** See {@linkcode Records.append}. */
   async append(stream: string, rows: readonly Row[]): Promise<Outcome<{ readonly head: bigint }>> {
     requireConsecutive(stream, rows);
-    const progress = { committing: false };
+    const added = jsonOf(rows);
     for (let tries = 0;; tries++) {
       try {
-        const sql = this.#sql;
-        const head = await this.#within(sql.begin(async (transaction) => {
-          const reached = await appended(transaction, stream, rows);
-          progress.committing = true;
-          return reached;
-        }));
-        return { ok: true, value: { head } };
+        // One statement is one transaction: the client library cannot be trusted with a connection that ends between two.
+        const [row] = await this.#within(
+          this.#sql`SELECT append_records(${stream}, ${added}::text::jsonb) AS head`,
+        );
+        return { ok: true, value: { head: (row as unknown as { head: bigint }).head } };
       } catch (cause) {
-        if (cause instanceof QuorateError) {
-          if (!(cause instanceof TimeoutError)) throw cause;
+        const refused = refusal(cause, stream, rows);
+        if (refused !== undefined) throw refused;
+        if (cause instanceof TimeoutError || LOST.has(stateOf(cause))) {
           return { ok: false, reason: "unknown" };
         }
-        if (progress.committing && !ROLLED_BACK.has(stateOf(cause))) return { ok: false, reason: "unknown" };
-        progress.committing = false;
         if (tries < RETRIES && RETRIED.has(stateOf(cause))) continue;
         throw unavailable(cause);
       }
@@ -167,8 +170,19 @@ class TimeoutError extends TransportError {
 const RETRIES = 5;
 /** Serialization failure, deadlock, shutdown by the administrator: the same again may succeed. */
 const RETRIED: ReadonlySet<string> = new Set(["40001", "40P01", "57P01"]);
-/** Answers to COMMIT that say that it was rolled back. */
-const ROLLED_BACK: ReadonlySet<string> = new Set(["40001", "40P01"]);
+/** The connection ended after the statement may have been sent. */
+const LOST: ReadonlySet<string> = new Set([
+  "CONNECTION_CLOSED",
+  "CONNECTION_ENDED",
+  "CONNECTION_DESTROYED",
+  "ECONNRESET",
+  "EPIPE",
+  "08003",
+  "08006",
+]);
+/** What the database's function raises. */
+const GAP = "QR001";
+const CONFLICT = "QR002";
 
 function connect(options: PostgresOptions, timeoutMs: number): Sql {
   const { host, port, database, user, ca, cert, key } = options;
@@ -186,51 +200,36 @@ function connect(options: PostgresOptions, timeoutMs: number): Sql {
   });
 }
 
-/** Applies what is missing of {@linkcode MIGRATIONS}, one process at a time. */
-async function migrate(sql: Transaction): Promise<void> {
-  await sql`SELECT pg_advisory_xact_lock(hashtext('quorate'))`;
-  await sql`CREATE TABLE IF NOT EXISTS quorate_migrations (
-    version bigint PRIMARY KEY, applied timestamptz NOT NULL DEFAULT now()
-  )`;
-  const [latest] = await sql`SELECT coalesce(max(version), 0) AS version FROM quorate_migrations`;
+/** Applies what is missing of {@linkcode MIGRATIONS}. */
+async function migrate(sql: Sql): Promise<void> {
+  await sql.unsafe(migrationStatement());
+  const [latest] = await sql`SELECT max(version) AS version FROM quorate_migrations`;
   const version = Number(latest?.version);
-  if (version > MIGRATIONS.length) {
-    throw new UsageError(
-      "STORE_UNSAFE",
-      `the database has tables of version ${version}, this program knows ${MIGRATIONS.length}: use a newer one`,
-    );
-  }
-  for (const [i, migration] of MIGRATIONS.entries()) {
-    if (i < version) continue;
-    await sql.unsafe(migration);
-    await sql`INSERT INTO quorate_migrations (version) VALUES (${i + 1})`;
-  }
+  if (version <= MIGRATIONS.length) return;
+  throw new UsageError(
+    "STORE_UNSAFE",
+    `the database has tables of version ${version}, this program knows ${MIGRATIONS.length}: use a newer one`,
+  );
 }
 
-async function appended(sql: Transaction, stream: string, rows: readonly Row[]): Promise<bigint> {
-  await sql`INSERT INTO outbox_position (stream, seq, id) VALUES (${stream}, 0, '') ON CONFLICT DO NOTHING`;
-  const [position] = await sql`SELECT seq FROM outbox_position WHERE stream = ${stream} FOR UPDATE`;
-  const head = (position as unknown as { seq: bigint }).seq;
-  const first = rows[0];
-  if (first !== undefined && first.seq > head + 1n) throw recordGap(stream, head, first.seq);
-  await requireStored(sql, stream, rows.filter(({ seq }) => seq <= head));
-  const added = rows.filter(({ seq }) => seq > head);
-  const last = added.at(-1);
-  if (last === undefined) return head;
-  await sql`INSERT INTO records ${sql(added, ...COLUMNS)}`;
-  await sql`UPDATE outbox_position SET seq = ${last.seq}, id = ${last.id} WHERE stream = ${stream}`;
-  return last.seq;
+/** Rows as the database's function takes them. */
+function jsonOf(rows: readonly Row[]): string {
+  return JSON.stringify(rows.map(({ seq, id, kind, key, body }) => ({
+    seq: String(seq),
+    id: id.toHex(),
+    kind,
+    key,
+    body: body.toHex(),
+  })));
 }
 
-const COLUMNS = ["stream", "seq", "id", "kind", "key", "body"] as const;
-
-async function requireStored(sql: Transaction, stream: string, rows: readonly Row[]): Promise<void> {
-  const [first, last] = [rows[0], rows.at(-1)];
-  if (first === undefined || last === undefined) return;
-  const stored = await sql`SELECT seq, id FROM records
-    WHERE stream = ${stream} AND seq BETWEEN ${first.seq} AND ${last.seq}`;
-  const ids = new Map(stored.map(({ seq, id }) => [seq as bigint, copy(id)]));
-  for (const row of rows) requireSame(ids.get(row.seq), row);
+/** What the database's function refuses. */
+function refusal(error: unknown, stream: string, rows: readonly Row[]): UsageError | undefined {
+  const { code, message } = error as { readonly code?: unknown; readonly message?: string };
+  const seq = /^\d+$/.test(message ?? "") ? BigInt(message as string) : 0n;
+  if (code === GAP) return recordGap(stream, seq, rows[0]?.seq ?? 0n);
+  const row = rows.find((one) => one.seq === seq);
+  return code === CONFLICT && row !== undefined ? recordConflict(row) : undefined;
 }
 
 function rowOf(stored: Record<string, unknown>): Row {

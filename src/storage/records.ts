@@ -93,8 +93,12 @@ export function recordGap(stream: string, head: bigint, seq: bigint): UsageError
 
 /** @throws UsageError RECORD_CONFLICT where the stored row is another one. */
 export function requireSame(stored: Bytes | undefined, row: Row): void {
-  if (stored !== undefined && equal(stored, row.id)) return;
-  throw new UsageError(
+  if (stored === undefined || !equal(stored, row.id)) throw recordConflict(row);
+}
+
+/** A row in whose place another one is stored. */
+export function recordConflict(row: Row): UsageError {
+  return new UsageError(
     "RECORD_CONFLICT",
     `row ${row.seq} of ${row.stream} is stored with other content: two writers, or a copy of an old disk; stop the node and compare both`,
   );
