@@ -65,9 +65,13 @@ function declaration(shown: string): string {
     .filter((line) => line !== "" && !line.startsWith("private "));
   if (/^(?:abstract )?class |^interface /.test(head)) return `${head} {\n${members.join("\n")}\n}\n`;
   const all = [head.replace(/^(?:async )?function\*? /, "function "), ...members].join("\n");
-  // Deno shows mapped types without their braces.
-  const mapped = all.replaceAll(/((?:readonly )?\[\w+ in [^&]*[^& ])/g, "{ $1 }");
-  return `${/^(?:const|function) /.test(all) ? "declare " : ""}${mapped}\n`;
+  return `${/^(?:const|function) /.test(all) ? "declare " : ""}${corrected(all)}\n`;
+}
+
+/** Deno shows mapped types without their braces, and names of properties without their quotes. */
+function corrected(shown: string): string {
+  return shown.replaceAll(/((?:readonly )?\[\w+ in [^&]*[^& ])/g, "{ $1 }")
+    .replaceAll(/([{;] (?:readonly )?)(\w+(?:-\w+)+)(\??: )/g, '$1"$2"$3');
 }
 
 async function formatted(text: string): Promise<string> {
