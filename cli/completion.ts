@@ -97,7 +97,7 @@ function kindOf(long: string, flags: string): Kind {
   return /[<[]directory\b/.test(flags) ? "directory" : "none";
 }
 
-const PARTY = new Set(["--party", "--lost", "--from"]);
+const PARTY = new Set(["--party", "--lost", "--from", "--signer"]);
 const PARTIES = new Set(["--signers", "--helpers", "--with", "--parties", "--dealers"]);
 /** Names of the parties, from the configuration that the line names. */
 const NAMES = `sed -n 's/^name = "\\([^"]*\\)".*/\\1/p'`;

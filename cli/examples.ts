@@ -100,6 +100,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "# at each of them; one has the certificate of the newest epoch",
     "quorate key sync --party alice --key treasury --with bob,carol",
   ],
+  "key unban": ["quorate key unban --party alice --key treasury --signer carol"],
   "key discard": ["quorate key discard --party alice --key-id b454ff72 --epoch 1"],
   "key derive": [
     "quorate key derive --party alice --key treasury --path m/0/5",
@@ -161,6 +162,8 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "cert issue": [
     "# for a request that alice made with cert csr",
     "quorate cert issue --party alice --csr request.pem --out alice",
+    "# for an operator, who asks nodes",
+    "quorate cert issue --operator olga --out certs/olga",
     "quorate cert issue --cluster demo --party dave --host 10.0.0.8 \\\n" +
     "  --ca certs/ca.pem --out certs/dave",
   ],
@@ -196,7 +199,10 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "quorate node run --party alice",
     "quorate node run --party alice --log-format plain --log-level debug",
   ],
-  "status": ["quorate status --party alice", "quorate status --party alice --json"],
+  "status": [
+    "quorate status --party alice --json",
+    "quorate status --party alice --tx-id tx_001 --wait 30",
+  ],
   "info": ["quorate info --party alice"],
   "peers": ["quorate peers --party alice"],
   "sessions": ["quorate sessions --party alice --recent"],
@@ -205,9 +211,19 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "# at as many members as the quorum needs",
     "quorate vote --party alice --tx-id tx_001 --value 42",
     "quorate vote --party alice --tx-id tx_001 --value 42 --wait 30",
+    "# for what was proposed; status shows the ballot",
+    "quorate vote --party alice --tx-id pay_7 --approve 5e0f21aa",
   ],
   "propose": [
     'quorate propose --party alice --tx-id pay-17 --key treasury \\\n  --message-file payment.txt --context amount="12 BTC"',
+  ],
+  "propose": [
+    "quorate propose --party alice --key payments --tx-id pay_7 \\\n" +
+    '  --message "pay 5 to dave" --context amount=5 --context to=dave',
+  ],
+  "test-byzantine": [
+    "quorate test-byzantine --test-type double-vote",
+    "quorate test-byzantine --test-type silent --json",
   ],
   "evidence": ["quorate evidence list --party alice"],
   "evidence list": ["quorate evidence list --party alice"],
