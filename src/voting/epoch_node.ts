@@ -785,7 +785,9 @@ export class EpochNode {
       this.#transactions.limitOf(transaction),
       this.closedAt ?? Number.POSITIVE_INFINITY,
     );
-    return statusOf(this.membership, transaction, { own, until, now });
+    // Whatever the clock says, nothing is cast in an epoch that is closed.
+    const seenAt = this.#successor === undefined ? now : Number.POSITIVE_INFINITY;
+    return statusOf(this.membership, transaction, { own, until, now: seenAt });
   }
 }
 

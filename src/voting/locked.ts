@@ -40,8 +40,9 @@ export interface PageRequest {
 
 /** Pages in one answer. */
 export const PAGES_AT_ONCE = 3;
+/** Names on one page. */
+export const PAGE_PREFIXES = 4096;
 const PREFIX_BYTES = 8;
-const PAGE_PREFIXES = 8192;
 const PAGES_MAX = 1024;
 
 /** What stands for the name of a transaction in a list, in hexadecimal. */
