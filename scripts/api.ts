@@ -22,13 +22,13 @@ export function packageExports(): ReadonlyMap<string, string> {
 /** The public surface: the declaration of every name, and what can be imported from where. */
 export async function apiText(): Promise<string> {
   const exports = packageExports();
-  const parts = [await declarations(exports.get(".") as string)];
+  const parts = await declarations(exports.get(".") as string);
   for (const [path, module] of exports) {
     if (path === ".") continue;
     const values = Object.keys(await import(module) as object).sort();
     parts.push(`/* values of ${path} */\n${values.map((name) => `${name};`).join("\n")}\n`);
   }
-  return await formatted(parts.join("\n"));
+  return await formatted(parts);
 }
 
 /** The first lines in which two texts differ. */
@@ -41,7 +41,7 @@ export function differences(before: string, after: string, most = 20): string[] 
 }
 
 /** Deno shows declarations with their documentation, which is no part of the surface: it is shown a copy without. */
-async function declarations(module: string): Promise<string> {
+async function declarations(module: string): Promise<string[]> {
   const copy = await Deno.makeTempDir();
   try {
     for (const path of sources("")) {
@@ -53,7 +53,7 @@ async function declarations(module: string): Promise<string> {
     const { success, stdout, stderr } = await runDeno(["doc", "--no-lock", module.slice(ROOT.length)], copy);
     if (!success) throw new Error(stderr);
     return stdout.split(/^Defined in .*\n/m).map((part) => part.trim()).filter((part) => part !== "")
-      .map(declaration).sort().join("\n");
+      .map(declaration).sort();
   } finally {
     await Deno.remove(copy, { recursive: true });
   }
@@ -63,7 +63,9 @@ async function declarations(module: string): Promise<string> {
 function declaration(shown: string): string {
   const [head = "", ...members] = shown.split("\n").map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("private "));
-  if (/^(?:abstract )?class |^interface /.test(head)) return `${head} {\n${members.join("\n")}\n}\n`;
+  if (/^(?:abstract )?class |^interface /.test(head)) {
+    return corrected(`${head} {\n${members.join("\n")}\n}\n`);
+  }
   const all = [head.replace(/^(?:async )?function\*? /, "function "), ...members].join("\n");
   return `${/^(?:const|function) /.test(all) ? "declare " : ""}${corrected(all)}\n`;
 }
@@ -74,16 +76,32 @@ function corrected(shown: string): string {
     .replaceAll(/([{;] (?:readonly )?)(\w+(?:-\w+)+)(\??: )/g, '$1"$2"$3');
 }
 
-async function formatted(text: string): Promise<string> {
+/** What Deno shows and its formatter does not read becomes a comment, as it is. */
+async function formatted(parts: readonly string[]): Promise<string> {
   const path = await Deno.makeTempFile({ suffix: ".ts" });
+  const left = [...parts];
   try {
-    await Deno.writeTextFile(path, text);
-    const { success, stderr } = await runDeno(["fmt", "--quiet", path], ROOT);
-    if (!success) throw new Error(stderr);
-    return await Deno.readTextFile(path);
+    for (;;) {
+      await Deno.writeTextFile(path, left.join("\n"));
+      const { success, stderr } = await runDeno(["fmt", "--quiet", path], ROOT);
+      if (success) return await Deno.readTextFile(path);
+      const place = partAt(left, Number(/\.ts:(\d+):\d+/.exec(stderr)?.[1]));
+      if (place === undefined || left[place]?.startsWith("/*")) throw new Error(stderr);
+      left[place] = `/*\n${left[place]}*/\n`;
+    }
   } finally {
     await Deno.remove(path);
   }
+}
+
+/** In which part a line is, when an empty line is between two. */
+function partAt(parts: readonly string[], line: number): number | undefined {
+  let first = 1;
+  for (const [i, part] of parts.entries()) {
+    first += part.split("\n").length;
+    if (line < first) return i;
+  }
+  return undefined;
 }
 
 function* sources(folder: string): Generator<string> {
