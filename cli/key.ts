@@ -11,7 +11,7 @@ import { addKeyGenerate } from "./key_generate.ts";
 import { addKeyExportPrivate, addKeyImport } from "./key_import.ts";
 import { addKeyList, addKeyShow } from "./key_list.ts";
 import { addKeyRefresh } from "./key_refresh.ts";
-import { addKeyDiscard, addKeyRepair, addKeySync } from "./key_repair.ts";
+import { addKeyDiscard, addKeyRepair, addKeySync, addKeyUnban } from "./key_repair.ts";
 import { addKeyReshare } from "./key_reshare.ts";
 import { addKeySign } from "./key_sign.ts";
 import { addKeyVerify } from "./key_verify.ts";
@@ -31,6 +31,7 @@ export function addKey(root: Command): void {
   addKeyRepair(key);
   addKeySync(key);
   addKeyDiscard(key);
+  addKeyUnban(key);
   addKeyDerive(key);
   addKeyExport(key);
 }

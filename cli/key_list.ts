@@ -14,17 +14,20 @@ import { print, table } from "./output.ts";
 export function addKeyList(key: Command): void {
   key.command("list")
     .description("keys of which this party has a share")
+    .option("--all", "also attempts to generate a key whose name another key has by now")
     .action(async (_options: unknown, command: Command) => {
-      const options = optionsOf(command);
+      const options = optionsOf<{ readonly all?: boolean }>(command);
       await withNode(options, "key list", async (node) => {
-        const keys = await node.call(listCommand, {});
+        const stored = await node.call(listCommand, {});
+        const keys = stored.filter(({ superseded }) => superseded !== true || options.all === true);
         const rows = keys.map((row) => [
           row.key,
           kindText(row),
-          row.state,
+          row.superseded === true ? "superseded" : row.state,
           `epoch ${row.epoch}`,
           row.keyId.slice(0, 16),
           backupText(row),
+          ...bannedText(row),
         ]);
         print(options.json, keys, table(rows));
       });
@@ -47,6 +50,10 @@ function backupText(
   return typeof backupEpoch === "number" ? `not backed up since epoch ${backupEpoch}` : "not backed up";
 }
 
+function bannedText({ banned = [] }: { readonly banned?: readonly string[] }): string[] {
+  return banned.length === 0 ? [] : [`banned: ${banned.join(", ")}`];
+}
+
 /** Adds `key show`. */
 export function addKeyShow(key: Command): void {
   key.command("show")
@@ -55,12 +62,13 @@ export function addKeyShow(key: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<{ readonly key: string }>(command);
       await withNode(options, "key show", async (node) => {
-        const { record, pairs, unknown } = await node.call(showCommand, { key: options.key });
+        const { record, pairs, unknown, bans } = await node.call(showCommand, { key: options.key });
         const rows = [
           ...pairs.map(({ peer, status }) => [`pair ${peer}`, status]),
           ...unknown.map((payload) => ["unknown", payload]),
+          ...bans.map(({ signer, at, reason }) => ["banned", `${signer}: ${reason} (${at})`]),
         ];
-        print(options.json, { ...record, pairs, unknown }, describeKey(record) + table(rows));
+        print(options.json, { ...record, pairs, unknown, bans }, describeKey(record) + table(rows));
       });
     });
 }

@@ -14,7 +14,7 @@ import { print, writeError } from "./output.ts";
 
 interface RefreshOptions {
   readonly key: string;
-  readonly pairs: NonNullable<RefreshRequest["pairs"]>;
+  readonly pairs?: NonNullable<RefreshRequest["pairs"]>;
 }
 
 /** Adds the command. */
@@ -25,9 +25,9 @@ export function addKeyRefresh(key: Command): void {
     .addOption(
       new Option(
         "--pairs <how>",
-        "pair states: new ones, which also lifts bans, or the present ones turned over",
+        "pair states of an ECDSA key: new ones, which also lifts bans of pairs, or the present ones turned over (default: renew)",
       )
-        .choices(["renew", "rerandomize"]).default("renew"),
+        .choices(["renew", "rerandomize"]),
     )
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<RefreshOptions>(command);

@@ -1,11 +1,17 @@
 /**
- * `quorate key repair`, `key sync` and `key discard`: what is done when something of a key is lost.
+ * `quorate key repair`, `key sync`, `key discard` and `key unban`: what is done when something of a key is lost, or was not well.
  *
  * @module
  */
 
 import { type Command, Option } from "commander";
-import { discardCommand, kindOf, repairCommand, syncCommand } from "../src/node/key_commands.ts";
+import {
+  discardCommand,
+  kindOf,
+  repairCommand,
+  syncCommand,
+  unbanCommand,
+} from "../src/node/key_commands.ts";
 import { withNode } from "./access.ts";
 import { printEpoch } from "./key_refresh.ts";
 import { namesOf, optionsOf, wholeNumber } from "./options.ts";
@@ -75,6 +81,23 @@ export function addKeyDiscard(key: Command): void {
       await withNode(options, "key discard", async (node) => {
         const discarded = await node.call(discardCommand, { keyId: options.keyId, epoch });
         print(options.json, discarded, `discarded ${discarded.key}\n`);
+      });
+    });
+}
+
+/** Adds `key unban`. */
+export function addKeyUnban(key: Command): void {
+  key.command("unban")
+    .description("let a party sign with a key again that failed a check in signing, once it is known why")
+    .requiredOption("--key <name>", "name of the key")
+    .requiredOption("--signer <name>", "the party, as key list shows it")
+    .action(async (_options: unknown, command: Command) => {
+      const options = optionsOf<{ readonly key: string; readonly signer: string }>(command);
+      const { key, signer } = options;
+      await withNode(options, `key unban --key ${key} --signer ${signer}`, async (node) => {
+        const report = await node.call(unbanCommand, { key, signer });
+        const text = report.unbanned ? `${signer} may sign with ${key} again` : `${signer} was not banned`;
+        print(options.json, report, `${text}\n`);
       });
     });
 }

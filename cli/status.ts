@@ -56,14 +56,16 @@ export function requireQuorum({ quorum, reasons }: Pick<StatusReport, "quorum" |
 /** One row per key. */
 export function tableOfKeys(keys: readonly KeyStanding[]): string {
   if (keys.length === 0) return "";
-  const rows = keys.map(({ key, curve, scheme, epoch, policy, reachable, members, margin, backup }) => [
+  const rows = keys.map((
+    { key, curve, scheme, epoch, policy, reachable, members, margin, banned, backup },
+  ) => [
     key,
     scheme === undefined || scheme === curve ? curve : `${curve} ${scheme}`,
     String(epoch),
     `${reachable.length}/${members.length}`,
     margin < 0 ? `${-margin} missing` : `${margin} may fail`,
     backup === undefined ? "none" : backup.epoch === epoch ? "yes" : `epoch ${backup.epoch}`,
-    policy,
+    banned.length === 0 ? policy : `${policy}, banned: ${banned.join(", ")}`,
   ]);
   return table(rows, ["KEY", "CURVE", "EPOCH", "REACHABLE", "QUORUM", "BACKUP", "POLICY"]);
 }

@@ -57,6 +57,8 @@ export const AUDIT_EVENTS = {
   key_synchronised: { key: "text", keyId: "text", epoch: "count", how: "text?", member: "flag?" },
   key_imported: { key: "text", keyId: "text", epoch: "count", how: "text?", member: "flag?" },
   key_exported: { key: "text", keyId: "text", epoch: "count" },
+  signer_banned: { key: "text", keyId: "text", epoch: "count", code: "text", reason: "text" },
+  signer_unbanned: { key: "text", keyId: "text", epoch: "count" },
   key_discarded: { key: "text", keyId: "text", epoch: "count" },
   key_backed_up: { key: "text", keyId: "text", epoch: "count", custodian: "text" },
   key_recovered: { key: "text", keyId: "text", epoch: "count" },

@@ -36,6 +36,10 @@ export const CODES = {
     exit: 1,
     meaning: "too many signatures of these signers failed with nobody to name: one of them lies",
   },
+  SIGNER_BANNED: {
+    exit: 3,
+    meaning: "a signer failed a check with this key before, and no operator has lifted the ban",
+  },
   KEY_SCHEME: { exit: 64, meaning: "the key makes another kind of signature than the command is for" },
   KEY_PENDING: { exit: 1, meaning: "the key has no certificate of all parties yet" },
   EPOCH_MISMATCH: { exit: 1, meaning: "the parties have a key in different epochs" },

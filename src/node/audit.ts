@@ -21,6 +21,7 @@ import { type Ed25519Signer, sha256 } from "../base/crypto.ts";
 import { QuorateError, type UsageError } from "../base/errors.ts";
 import type { SessionEvent } from "../session/context.ts";
 import type { Links, SessionFrame } from "../session/links.ts";
+import type { Ban } from "../storage/local_store.ts";
 import type { MeshEvent } from "../transport/mesh.ts";
 import { NodeMessageType, typeName } from "../transport/message_types.ts";
 import { linkEvent, linkEventType, sessionEvents } from "./audit_events.ts";
@@ -165,6 +166,19 @@ export class PartyAudit {
   noteSigned({ name, keyId, epoch, digest, path }: AuditedSigning, signers: readonly string[]): void {
     const details = { key: name, keyId: hex(keyId), epoch, digest: hex(digest), signers, ...pathOf(path) };
     this.log.append({ type: "signature_made", outcome: "ok", details });
+  }
+
+  /** Takes note that nothing is signed with a party any more. @param name what people call the key */
+  noteBan({ keyId, epoch, party, code, reason }: Ban, name: string = ""): void {
+    const remote = this.#config.roster.nameOf(party);
+    const details = { key: name, keyId: hex(keyId), epoch, code, reason };
+    this.log.append({ type: "signer_banned", outcome: "ok", remote, details });
+  }
+
+  /** Takes note, durably, that an operator has lifted a ban. @throws UsageError AUDIT_UNWRITABLE */
+  noteUnban({ keyId, epoch, name }: Pick<AuditedSigning, "keyId" | "epoch" | "name">, remote: string): void {
+    const details = { key: name, keyId: hex(keyId), epoch };
+    this.log.commit({ type: "signer_unbanned", outcome: "ok", remote, details });
   }
 
   /** Takes note of what happened to a link. What repeats within a minute is counted. */

@@ -17,6 +17,7 @@ import { type CertificateMaterial, expiriesOf, type Expiry } from "./certificate
 import { formatAddress } from "./config.ts";
 import { DOCTOR_LIMITS } from "./doctor.ts";
 import { kindOfEntry } from "./frost_keys.ts";
+import { bannedNames, isSuperseded } from "./key_commands.ts";
 import type { LocalParty } from "./local_party.ts";
 import { keyInfo } from "./party.ts";
 import { fewestSigners, quorumMargin } from "./quorum.ts";
@@ -44,6 +45,8 @@ export interface KeyStanding {
   readonly reachable: readonly string[];
   /** How many of them may fail; negative where it cannot sign now. */
   readonly margin: number;
+  /** Names of those with which nothing is signed until an operator says so. */
+  readonly banned: readonly string[];
   /** Its newest backup: epoch, and milliseconds since 1970. */
   readonly backup?: { readonly epoch: number; readonly at: number };
 }
@@ -135,6 +138,8 @@ export class NodeReport {
       const { name, keyId, epoch, time, curve } = entry;
       const { policy, members } = this.#recordOf(name, `${hex(keyId)}/${epoch}`);
       const backup = local.store.backups(keyId).toSorted((a, b) => a.epoch - b.epoch).at(-1);
+      const banned = bannedNames(local, keyId);
+      const usable = new Set([...reachable].filter((member) => !banned.includes(member)));
       return {
         key: name,
         keyId: hex(keyId),
@@ -145,7 +150,8 @@ export class NodeReport {
         threshold: fewestSigners(policy),
         members,
         reachable: members.filter((member) => reachable.has(member)),
-        margin: quorumMargin(policy, reachable),
+        margin: quorumMargin(policy, usable),
+        banned,
         ...(backup === undefined ? {} : { backup: { epoch: backup.epoch, at: backup.time } }),
       };
     });
@@ -153,7 +159,8 @@ export class NodeReport {
 
   /** Shares that wait for their certificate. */
   pending(): number {
-    return this.#options.local.store.keys().filter(({ state }) => state === "pending").length;
+    const { store } = this.#options.local;
+    return store.keys().filter((entry) => entry.state === "pending" && !isSuperseded(store, entry)).length;
   }
 
   /** Names of the parties with which both directions work, this one included. */

@@ -24,7 +24,7 @@ import type { KeyPurpose } from "../protocols/key_purpose.ts";
 import { requirePlain } from "./key_binding.ts";
 import { membersNamed, type RepairRequest } from "./key_epochs.ts";
 import type { LocalParty } from "./local_party.ts";
-import { quorumAmong } from "./signers.ts";
+import { noteUnattributed, quorumAmong } from "./signers.ts";
 
 /** A key for Ed25519 or BIP340 as everybody may know it. */
 export interface FrostKeyInfo {
@@ -147,7 +147,12 @@ export async function signWithFrost(
   if (!signers.includes(share.self)) return { ...key, signature: undefined };
   const input = { share, signers, message: request.message };
   const payload = payloadHash(frostSignProposal(input).payload);
-  const signature = await (await start(frostSign, input)).result;
+  const place = { keyId: record.keyId, epoch: record.epoch, signers };
+  store.admitSigners(place);
+  const signature = await (await start(frostSign, input)).result.catch((error) => {
+    noteUnattributed(store, place, error);
+    throw error;
+  });
   store.resolvePayload(record.keyId, payload);
   return { ...key, signature };
 }

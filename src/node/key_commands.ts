@@ -5,7 +5,7 @@
  */
 
 import { z } from "zod";
-import { type Bytes, fromHex, hex } from "../base/bytes.ts";
+import { type Bytes, equal, fromHex, hex } from "../base/bytes.ts";
 import { TransportError, UsageError } from "../base/errors.ts";
 import { type Curve, CURVES } from "../math/curve.ts";
 import { parsePolicy } from "../primitives/access.ts";
@@ -119,8 +119,17 @@ export interface SignInput {
 /** New shares of a key. */
 export const refreshCommand = peersCommand(
   "key.refresh",
-  z.strictObject({ key: NAME, pairs: z.enum(["renew", "rerandomize"]) }),
-  async (party, { key: name, pairs }) => reportOf(party, await party.refreshKey({ name, pairs })),
+  z.strictObject({ key: NAME, pairs: z.enum(["renew", "rerandomize"]).optional() }),
+  async (party, { key: name, pairs }) => {
+    const entry = party.local.store.active(name);
+    if (pairs !== undefined && isFrostKey(entry)) {
+      throw new UsageError(
+        "USAGE",
+        `${name} is a key for ${entry.curve}, which has no pair states: refresh it without --pairs`,
+      );
+    }
+    return reportOf(party, await party.refreshKey({ name, ...(pairs === undefined ? {} : { pairs }) }));
+  },
   ({ key }) => key,
 );
 
@@ -213,6 +222,20 @@ export const discardCommand = storeCommand(
     store.keys().find((entry) => hex(entry.keyId).startsWith(keyId.toLowerCase()))?.name,
 );
 
+/** Somebody who failed a check in signing may sign with a key again. */
+export const unbanCommand = storeCommand(
+  "key.unban",
+  z.strictObject({ key: NAME, signer: NAME }),
+  ({ store, audit, config }, { key, signer }) => {
+    const { keyId, epoch } = store.active(key);
+    const { index } = config.roster.named(signer);
+    const unbanned = store.unbanSigner(keyId, index);
+    if (unbanned) audit.noteUnban({ name: key, keyId, epoch }, signer);
+    return { key, signer, unbanned };
+  },
+  ({ key }) => key,
+);
+
 /** All keys of the party. */
 export const listCommand = storeCommand(
   "key.list",
@@ -227,6 +250,8 @@ export const listCommand = storeCommand(
         ...kindOfEntry({ curve }),
         purpose: purposeOfEntry(local, entry),
         state,
+        ...(isSuperseded(local.store, entry) ? { superseded: true } : {}),
+        ...(state === "active" ? { banned: bannedNames(local, keyId) } : {}),
         ...backupOf(local.store, { keyId, epoch, state }),
       };
     }),
@@ -245,7 +270,13 @@ export const showCommand = storeCommand("key.show", z.strictObject({ key: NAME }
   });
   const unknown = local.store.releases(keyId).filter(({ outcome }) => outcome === "unknown")
     .map(({ payloadHash }) => hex(payloadHash));
-  return { record: recordOf(info), pairs, unknown };
+  const bans = local.store.bans(keyId).map(({ party, time, code, reason }) => ({
+    signer: local.config.roster.nameOf(party),
+    at: new Date(time).toISOString(),
+    code,
+    reason,
+  }));
+  return { record: recordOf(info), pairs, unknown, bans };
 });
 
 /** The public record of a key. */
@@ -390,6 +421,17 @@ function purposeOfEntry(local: LocalParty, entry: KeyEntry): KeyPurpose {
   return share.record.purpose;
 }
 
+/** An attempt to generate a key whose name another key has by now: it can only be discarded. */
+export function isSuperseded(store: LocalStore, { state, epoch, name, keyId }: KeyEntry): boolean {
+  return state === "pending" && epoch === 0 &&
+    store.named(name).some((other) => other.state !== "pending" && !equal(other.keyId, keyId));
+}
+
+/** Who is kept out of signing with a key. */
+export function bannedNames({ store, config }: LocalParty, keyId: Bytes): readonly string[] {
+  return store.bans(keyId).map(({ party }) => config.roster.nameOf(party));
+}
+
 /** Whether this epoch of a key is backed up, and the newest one that is. A share that is not in use needs no backup. */
 function backupOf(
   store: LocalStore,
@@ -411,6 +453,7 @@ export const KEY_COMMANDS: readonly AnyCommand[] = [
   repairCommand,
   syncCommand,
   discardCommand,
+  unbanCommand,
   listCommand,
   showCommand,
   recordCommand,

@@ -69,6 +69,7 @@ export class LocalParty implements Disposable {
     this.store = fields.store;
     this.timeoutMs = fields.timeoutMs;
     this.#lock = lock;
+    this.store.watchBans((ban) => this.audit.noteBan(ban, this.store.nameOf(ban.keyId)));
   }
 
   /**
@@ -179,6 +180,7 @@ export async function openLocal(config: Config, name: string, options: LocalOpti
         sealing,
         rng,
         inspect,
+        nameOf: (index) => config.roster.nameOf(index),
       });
       return new LocalParty({ config, party, bootId, store, timeoutMs }, lock);
     } finally {

@@ -5,7 +5,7 @@
  */
 
 import type { PartyId } from "../base/brands.ts";
-import { CheaterError, UsageError } from "../base/errors.ts";
+import { CheaterError, TransportError, UsageError } from "../base/errors.ts";
 import { type AccessTree, formatPolicy } from "../primitives/access.ts";
 import type { Member } from "../protocols/key_share.ts";
 import type { LocalStore, SignersPlace } from "../storage/local_store.ts";
@@ -53,11 +53,31 @@ export function quorumAmong<R extends SignableRecord, Q>(
   throw new UsageError("USAGE", `${self} is not among the signers: ${named.join(", ")} are`, { party: self });
 }
 
-/** Counts a signature that failed with nobody to name (SPEC 2.6): the same signers get few such attempts. */
+/**
+ * Draws the conclusions of a signature that failed (SPEC 2.6). Who was named by a check that this party did itself, on what the
+ * other one has signed, is banned; what a peer says of others names nobody. Where nobody can be named it is counted: the same
+ * signers get few such attempts.
+ */
 export function noteUnattributed(
-  store: Pick<LocalStore, "signersFailed">,
+  store: Pick<LocalStore, "signersFailed" | "banSigner">,
   place: SignersPlace,
   error: unknown,
 ): void {
-  if (error instanceof CheaterError && error.code === "UNATTRIBUTABLE") store.signersFailed(place);
+  const failure = failureIn(error);
+  if (failure?.code === "UNATTRIBUTABLE") store.signersFailed(place);
+  // A ban of the pair is one already, and lifted by new pair states (SPEC 2.7).
+  if (failure === undefined || failure.code === "PAIR_BURNED") return;
+  const { code, what: reason } = failure;
+  for (const party of failure.culprits) {
+    if (place.signers.includes(party)) {
+      store.banSigner({ keyId: place.keyId, epoch: place.epoch, party, code, reason });
+    }
+  }
+}
+
+/** What failed here. After the last round it is behind an outcome that is unknown. */
+function failureIn(error: unknown): CheaterError | undefined {
+  if (error instanceof CheaterError) return error;
+  const cause = error instanceof TransportError && error.code === "OUTCOME_UNKNOWN" ? error.cause : undefined;
+  return cause instanceof CheaterError ? cause : undefined;
 }

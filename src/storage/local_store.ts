@@ -4,17 +4,17 @@
  * @module
  */
 
-import { type Bytes, copy } from "../base/bytes.ts";
+import { type Bytes, copy, equal } from "../base/bytes.ts";
 import type { Secret } from "../base/secret.ts";
 import type { JournalRecord } from "../protocols/protocol.ts";
 import type { Journal } from "../session/journal.ts";
 import { Ledger, type LedgerOptions } from "./ledger.ts";
-import { type ReleaseGate, type SignersPlace, SigningRecords } from "./signing_records.ts";
+import { type Ban, type ReleaseGate, type SignersPlace, SigningRecords } from "./signing_records.ts";
 import { type KeyEntry, type KeyFacts, StoredKeys } from "./stored_keys.ts";
 import { type PairEntry, type PairPlace, StoredPairs } from "./stored_pairs.ts";
-import { type BackupRow, BACKUPS, type BurnRow, type ReleaseRow } from "./tables.ts";
+import { type BackupRow, BACKUPS, type BanRow, type BurnRow, type ReleaseRow } from "./tables.ts";
 
-export { type ReleaseGate, type SignersPlace, UNATTRIBUTED_MAX } from "./signing_records.ts";
+export { type Ban, type ReleaseGate, type SignersPlace, UNATTRIBUTED_MAX } from "./signing_records.ts";
 export type { KeyEntry, KeyFacts } from "./stored_keys.ts";
 export {
   BURNED_EPOCHS_MAX,
@@ -28,6 +28,8 @@ export {
 export interface LocalStoreOptions extends LedgerOptions {
   /** Reads an encoded share and checks that x_i·G = X_i; or a departure. @throws DecodeError where it is neither. */
   readonly inspect: (encoded: Bytes) => KeyFacts;
+  /** Names of parties, for people. */
+  readonly nameOf?: (party: number) => string;
   /** Milliseconds since 1970, for records that people read. */
   readonly now?: () => number;
 }
@@ -39,13 +41,17 @@ export class LocalStore implements Journal, Disposable {
   readonly #pairs: StoredPairs;
   readonly #signing: SigningRecords;
   readonly #now: () => number;
+  readonly #self: number;
+  #banned: ((ban: Ban) => void) | undefined;
 
   private constructor(ledger: Ledger, options: LocalStoreOptions) {
     this.#ledger = ledger;
     this.#now = options.now ?? Date.now;
+    this.#self = options.owner.index;
     this.#keys = new StoredKeys(ledger, { ...options, now: this.#now });
     this.#pairs = new StoredPairs(ledger, this.#keys, this.#now);
-    this.#signing = new SigningRecords(ledger, this.#now);
+    const nameOf = options.nameOf ?? ((party: number) => `party ${party}`);
+    this.#signing = new SigningRecords(ledger, this.#now, nameOf);
   }
 
   /**
@@ -127,6 +133,11 @@ export class LocalStore implements Journal, Disposable {
     return this.#keys.open(place);
   }
 
+  /** What people call a key; undefined for one that is not here. */
+  nameOf(keyId: Bytes): string | undefined {
+    return this.#keys.all().find((entry) => equal(entry.keyId, keyId))?.name;
+  }
+
   /** Notes that every party is known to have the certificate. */
   settle(place: { readonly keyId: Bytes; readonly epoch: number }): void {
     this.#keys.settle(place);
@@ -178,13 +189,33 @@ export class LocalStore implements Journal, Disposable {
   }
 
   /**
-   * Refuses signers whose signatures have failed too often with nobody to name: one of them lies, and each attempt may teach it
-   * something.
+   * Refuses signers of whom one is banned, and those whose signatures have failed too often with nobody to name: one of them lies,
+   * and each attempt may teach it something.
    *
-   * @throws UsageError FAILURE_BUDGET
+   * @throws UsageError SIGNER_BANNED or FAILURE_BUDGET
    */
   admitSigners(place: SignersPlace): void {
     this.#signing.admitSigners(place);
+  }
+
+  /** Keeps a party out of signing with a key until {@linkcode LocalStore.unbanSigner}. The first reason stays. */
+  banSigner(ban: Ban): void {
+    if (ban.party !== this.#self && this.#signing.ban(ban)) this.#banned?.(ban);
+  }
+
+  /** Tells of every new ban once it is on disk. */
+  watchBans(banned: (ban: Ban) => void): void {
+    this.#banned = banned;
+  }
+
+  /** Ends a ban. @returns false where there is none. */
+  unbanSigner(keyId: Bytes, party: number): boolean {
+    return this.#signing.unban(keyId, party);
+  }
+
+  /** Who is banned from signing with a key, and why. */
+  bans(keyId: Bytes): BanRow[] {
+    return this.#signing.bans(keyId);
   }
 
   /** Notes that a signature failed a check for which nobody can be named. */

@@ -10,7 +10,7 @@ import { UsageError } from "../base/errors.ts";
 import type { BoundRelease } from "../protocols/bound.ts";
 import type { JournalRecord } from "../protocols/protocol.ts";
 import type { Ledger, Transaction } from "./ledger.ts";
-import { FAILURES, type ReleaseRow, RELEASES, SIGNING } from "./tables.ts";
+import { type BanRow, BANS, FAILURES, type ReleaseRow, RELEASES, SIGNING } from "./tables.ts";
 
 /** Failed signatures of one set of signers, with nobody to name, after which the set is refused in one epoch (SPEC 2.6). */
 export const UNATTRIBUTED_MAX = 3;
@@ -24,6 +24,9 @@ export interface SignersPlace {
   readonly signers: readonly number[];
 }
 
+/** Who is to be banned from signing with a key, and why. */
+export type Ban = Omit<BanRow, "time">;
+
 /** Looks at a release before it is written. */
 export type ReleaseGate = (
   transaction: Transaction,
@@ -34,12 +37,14 @@ export type ReleaseGate = (
 export class SigningRecords {
   readonly #ledger: Ledger;
   readonly #now: () => number;
+  readonly #nameOf: (party: number) => string;
   #gate: ReleaseGate | undefined;
 
-  /** Over a ledger that is open. */
-  constructor(ledger: Ledger, now: () => number) {
+  /** Over a ledger that is open. @param nameOf for people. */
+  constructor(ledger: Ledger, now: () => number, nameOf: (party: number) => string) {
     this.#ledger = ledger;
     this.#now = now;
+    this.#nameOf = nameOf;
   }
 
   /** Signing sessions of a key whose last round may have left. */
@@ -67,18 +72,59 @@ export class SigningRecords {
   }
 
   /**
-   * Refuses signers whose signatures have failed too often with nobody to name: one of them lies, and each attempt may teach it
-   * something.
+   * Refuses signers of whom one is banned, and those whose signatures have failed too often with nobody to name: one of them lies,
+   * and each attempt may teach it something.
    *
-   * @throws UsageError FAILURE_BUDGET
+   * @throws UsageError SIGNER_BANNED or FAILURE_BUDGET
    */
   admitSigners({ keyId, epoch, signers }: SignersPlace): void {
+    const banned = this.bans(keyId).find(({ party }) => signers.includes(party));
+    if (banned !== undefined) {
+      const { party, reason, time } = banned;
+      throw new UsageError(
+        "SIGNER_BANNED",
+        `nothing is signed with ${this.#nameOf(party)}: in a signature at ${
+          new Date(time).toISOString()
+        } ${reason}; sign with others, or lift the ban with quorate key unban`,
+        { party: this.#nameOf(party) },
+      );
+    }
     const [row] = this.#ledger.find(FAILURES, { keyId: copy(keyId), epoch, signers: encodeSigners(signers) });
     if (row === undefined || row.count < UNATTRIBUTED_MAX) return;
     throw new UsageError(
       "FAILURE_BUDGET",
       `${row.count} signatures of these signers failed and nobody could be named: sign with others, or refresh the key without whoever is not trusted`,
     );
+  }
+
+  /** Keeps a party out of signing with a key until {@linkcode SigningRecords.unban}. @returns false where it is: the first reason stays. */
+  ban({ keyId, party, epoch, code, reason }: Ban): boolean {
+    return this.#ledger.transact((transaction) => {
+      const place = { keyId: copy(keyId), party };
+      if (transaction.find(BANS, place).length > 0) return false;
+      transaction.put(BANS, {
+        ...place,
+        epoch,
+        code,
+        reason: reason.slice(0, REASON_MAX),
+        time: this.#now(),
+      });
+      return true;
+    });
+  }
+
+  /** Ends a ban. @returns false where there is none. */
+  unban(keyId: Bytes, party: number): boolean {
+    return this.#ledger.transact((transaction) => {
+      const [row] = transaction.find(BANS, { keyId: copy(keyId), party });
+      if (row !== undefined) transaction.remove(BANS, row);
+      return row !== undefined;
+    });
+  }
+
+  /** Who is banned from signing with a key, and why. */
+  bans(keyId: Bytes): BanRow[] {
+    return this.#ledger.find(BANS, { keyId: copy(keyId) });
   }
 
   /** Notes that a signature failed a check for which nobody can be named. */
@@ -123,3 +169,6 @@ function refusePaused(from: Pick<Transaction, "find">): void {
 function encodeSigners(signers: readonly number[]): Bytes {
   return concat(...signers.map(u16));
 }
+
+/** Of a reason, in the unit of the column. */
+const REASON_MAX = 256;

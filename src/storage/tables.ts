@@ -132,6 +132,22 @@ export interface FailureRow {
   readonly count: number;
 }
 
+/** A party that failed a check in signing: with this key nothing is signed with it until an operator lifts that (SPEC 2.6). */
+export interface BanRow {
+  /** Key id. */
+  readonly keyId: Bytes;
+  /** Index of the party. */
+  readonly party: number;
+  /** Epoch of the key at that time. */
+  readonly epoch: number;
+  /** Class of the failure. */
+  readonly code: string;
+  /** What failed, for people. */
+  readonly reason: string;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
 /** A record that is, or will be, in the store of records. */
 export interface OutboxRow {
   /** Place in the node's stream, from 1, without gaps. */
@@ -308,6 +324,20 @@ export const FAILURES: Table<FailureRow> = {
   keyColumns: 3,
 };
 
+/** Bans. */
+export const BANS: Table<BanRow> = {
+  name: "bans",
+  columns: {
+    keyId: "blob",
+    party: "integer",
+    epoch: "integer",
+    code: "text",
+    reason: "text",
+    time: "integer",
+  },
+  keyColumns: 2,
+};
+
 /** Vote locks. */
 export const VOTE_LOCKS: Table<VoteLockRow> = {
   name: "vote_locks",
@@ -378,10 +408,11 @@ export const TABLES: readonly Table<object>[] = [
   SIGN_LOCKS,
   SIGN_RATES,
   SIGNING,
+  BANS,
 ];
 
-/** Version of the tables. 1 had no backups, 2 no outbox and no failures, 3 no votes and no sign locks. */
-export const SCHEMA_VERSION = 4;
+/** Version of the tables. 1 had no backups, 2 no outbox and no failures, 3 no votes and no sign locks, 4 no bans. */
+export const SCHEMA_VERSION = 5;
 
 /** Names of the primary key's columns. */
 export function keyOf<R extends object>({ columns, keyColumns }: Table<R>): readonly (keyof R & string)[] {

@@ -1,23 +1,116 @@
 import assert from "node:assert/strict";
 import { keyId } from "../../src/base/brands.ts";
-import { CheaterError, TransportError } from "../../src/base/errors.ts";
+import { CheaterError, type Code, TransportError } from "../../src/base/errors.ts";
 import { secp256k1 } from "../../src/math/curve.ts";
+import { decodeRecord } from "../../src/audit/events.ts";
+import { readRecords } from "../../src/audit/records.ts";
+import { listSegments } from "../../src/audit/segments.ts";
+import { runCommand } from "../../src/node/command.ts";
+import { partyConfig } from "../../src/node/config.ts";
+import { listCommand, showCommand, unbanCommand } from "../../src/node/key_commands.ts";
+import type { Party } from "../../src/node/party.ts";
 import { noteUnattributed } from "../../src/node/signers.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
 import { Cluster, rejects, values } from "./fixture.ts";
 
 const DIGEST = new Uint8Array(32).fill(5);
-const cheater = (code: "UNATTRIBUTABLE" | "CHEATED") =>
-  new CheaterError({ code, round: 2, culprits: [], what: "the sum is wrong" });
+const ID = keyId(new Uint8Array(32));
+const PLACE = { keyId: ID, epoch: 3, signers: [1, 2, 4] };
 
-Deno.test("noteUnattributed() counts failures with nobody to name, and no others", () => {
-  const place = { keyId: keyId(new Uint8Array(32)), epoch: 0, signers: [1, 2] };
-  const counted: unknown[] = [];
-  const store = { signersFailed: (failed: unknown) => void counted.push(failed) };
-  noteUnattributed(store, place, cheater("CHEATED"));
-  noteUnattributed(store, place, new TransportError("TIMEOUT", "nobody came"));
-  noteUnattributed(store, place, cheater("UNATTRIBUTABLE"));
-  assert.deepEqual(counted, [place]);
+/** An error, and what is concluded from it. */
+function conclusions(error: unknown): { readonly counted: unknown[]; readonly banned: unknown[] } {
+  const counted: unknown[] = [], banned: unknown[] = [];
+  noteUnattributed(
+    {
+      signersFailed: (place) => void counted.push(place),
+      banSigner: (ban) => void banned.push(ban),
+    },
+    PLACE,
+    error,
+  );
+  return { counted, banned };
+}
+
+function cheater(code: Code, ...culprits: number[]): CheaterError {
+  return new CheaterError({ code, round: 2, culprits, what: "the sum is wrong" });
+}
+
+/** As a session ends whose last round has left. */
+function afterRelease(cause: unknown): TransportError {
+  return new TransportError("OUTCOME_UNKNOWN", "a signature may exist", { cause });
+}
+
+Deno.test("noteUnattributed() counts failures with nobody to name, also after the last round, and no others", () => {
+  for (const error of [cheater("UNATTRIBUTABLE"), afterRelease(cheater("UNATTRIBUTABLE"))]) {
+    assert.deepEqual(conclusions(error), { counted: [PLACE], banned: [] });
+  }
+  for (const code of ["ECHO_MISMATCH", "CHEATED", "PAIR_BURNED"] as const) {
+    assert.deepEqual(conclusions(cheater(code)), { counted: [], banned: [] });
+  }
+  assert.deepEqual(conclusions(new TransportError("TIMEOUT", "nobody came")), { counted: [], banned: [] });
+});
+
+Deno.test("noteUnattributed() bans whom this party's own check has named", () => {
+  for (const code of ["CHEATED", "EQUIVOCATION", "INVALID_MESSAGE"] as const) {
+    for (const error of [cheater(code, 2, 4), afterRelease(cheater(code, 2, 4))]) {
+      const ban = { keyId: ID, epoch: 3, code, reason: "the sum is wrong" };
+      assert.deepEqual(conclusions(error), {
+        counted: [],
+        banned: [{ ...ban, party: 2 }, { ...ban, party: 4 }],
+      });
+    }
+  }
+});
+
+Deno.test("noteUnattributed() bans nobody for a pair that is banned, for what a peer says, or who does not sign", () => {
+  const nothing = { counted: [], banned: [] };
+  assert.deepEqual(conclusions(cheater("PAIR_BURNED", 2)), nothing);
+  assert.deepEqual(conclusions(cheater("CHEATED", 3)), nothing);
+  for (const code of ["PEER_ABORTED", "PEER_REFUSED", "TIMEOUT", "PAIR_MISSING"] as const) {
+    const relayed = new TransportError(code, "bob cheated", { parties: [2], cause: cheater("CHEATED", 2) });
+    assert.deepEqual(conclusions(relayed), nothing);
+    assert.deepEqual(conclusions(afterRelease(relayed)), nothing);
+  }
+});
+
+Deno.test("Party signs nothing with a banned signer, in any epoch, until an operator lifts the ban", async () => {
+  const all = ["alice", "bob", "carol"];
+  using cluster = await Cluster.make(all);
+  const policy = parsePolicy("2 of (alice, bob, carol)");
+  const asked = { name: "f", scheme: "ed25519", policy } as const;
+  values(await cluster.all(all, (party) => party.generateFrostKey(asked)));
+  const sign = (party: Party, signers: readonly string[]) =>
+    party.signMessage({ name: "f", message: DIGEST, signers });
+  {
+    await using alice = await cluster.open("alice");
+    const { keyId } = alice.local.store.active("f");
+    alice.local.store.banSigner({ keyId, epoch: 0, party: 2, code: "CHEATED", reason: "its share is wrong" });
+  }
+  values(await cluster.all(all, (party) => party.refreshKey({ name: "f" })));
+  {
+    await using alice = await cluster.open("alice");
+    const refusal = /^nothing is signed with bob: .*its share is wrong; .* quorate key unban$/;
+    await rejects(sign(alice, ["alice", "bob"]), "SIGNER_BANNED", refusal);
+    assert.equal(alice.network, undefined, "nobody was asked");
+    assert.deepEqual((await runCommand(listCommand, alice, {}))[0]?.banned, ["bob"]);
+    const { bans: [ban] } = await runCommand(showCommand, alice, { key: "f" });
+    assert.deepEqual([ban?.signer, ban?.code, ban?.reason], ["bob", "CHEATED", "its share is wrong"]);
+  }
+  values(await cluster.all(["alice", "carol"], (party) => sign(party, ["alice", "carol"])));
+  {
+    await using alice = await cluster.open("alice");
+    const request = { key: "f", signer: "bob" };
+    assert.deepEqual(await runCommand(unbanCommand, alice, request), { ...request, unbanned: true });
+    assert.deepEqual(await runCommand(unbanCommand, alice, request), { ...request, unbanned: false });
+  }
+  values(await cluster.all(["alice", "bob"], (party) => sign(party, ["alice", "bob"])));
+  const { directory } = partyConfig(cluster.config, "alice").audit;
+  const records = [...readRecords(listSegments(directory), "alice")].map(({ line }) => decodeRecord(line));
+  const bans = records.filter(({ type }) => type.includes("banned"));
+  assert.deepEqual(bans.map(({ type, remote }) => [type, remote]), [["signer_banned", "bob"], [
+    "signer_unbanned",
+    "bob",
+  ]]);
 });
 
 Deno.test("Party refuses signers whose signatures failed three times with nobody to name, in this epoch alone", async () => {
@@ -35,7 +128,10 @@ Deno.test("Party refuses signers whose signatures failed three times with nobody
     "FAILURE_BUDGET",
     /3 signatures of these signers failed/,
   );
+  store.banSigner({ keyId, epoch, party: 2, code: "CHEATED", reason: "its share is wrong" });
+  await rejects(alice.sign({ name: "k", digest: DIGEST, signers }), "SIGNER_BANNED", /with bob/);
   store.admitSigners({ keyId, epoch, signers: [1, 3] });
+  assert.ok(store.unbanSigner(keyId, 2));
   store.admitSigners({ keyId, epoch: epoch + 1, signers: [1, 2] });
   await alice.close();
   const others = values(

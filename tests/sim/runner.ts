@@ -10,6 +10,7 @@ import { type CurveName, CURVES } from "../../src/math/curve.ts";
 import { envelopeHead, openEnvelope } from "../../src/session/envelope.ts";
 import { RoundTable } from "../../src/session/envelope_store.ts";
 import { type Evidence, verifyEvidence } from "../../src/session/evidence.ts";
+import { noteUnattributed } from "../../src/node/signers.ts";
 import { SessionLimits } from "../../src/session/limits.ts";
 import { FrameType } from "../../src/session/links.ts";
 import {
@@ -54,6 +55,8 @@ export interface Verdict {
   readonly aborted: number;
   /** Whether an honest party named the corrupt one. */
   readonly named: boolean;
+  /** How many honest parties would not sign with the corrupt one any more. */
+  readonly bans: number;
   /** In words; empty where everything holds. */
   readonly violations: readonly string[];
   readonly trace: string;
@@ -265,6 +268,8 @@ function executeCrash(plan: Plan): Verdict {
   return { ...judged, violations, trace: world.trace };
 }
 
+const NO_KEY: Bytes = new Uint8Array(32);
+
 function startAll(
   world: World,
   scenario: Scenario,
@@ -289,7 +294,7 @@ function judge(
   const violations: string[] = [];
   const bound = startedAt + TIMEOUT_MS * (scenario.rounds.length + SessionLimits.extraRounds) + GRACE_MS;
   const isFaulty = (party: number) => party === faulty;
-  let finished = 0, aborted = 0, named = false;
+  let finished = 0, aborted = 0, named = false, bans = 0;
   const groups = Map.groupBy(units, (unit) => unit.participants.join());
   for (const group of groups.values()) {
     const values: unknown[] = [];
@@ -318,6 +323,11 @@ function judge(
         );
       violations.push(...faultsOf(unit, cause, evidence, world, isFaulty, hasLeft));
       named ||= namesFaulty(cause, isFaulty);
+      const banned = bannedAfter(plan, unit, error);
+      if (banned.length > 0) bans++;
+      if (!banned.every(isFaulty)) {
+        violations.push(`S4: party ${unit.party} bans ${banned}: ${error.message}`);
+      }
     }
     finished += values.length;
     aborted += failures.length;
@@ -333,7 +343,19 @@ function judge(
     }
   }
   violations.push(...aftermath(world, scenario, faulty));
-  return { finished, aborted, named, violations };
+  return { finished, aborted, named, bans, violations };
+}
+
+/** With whom a party signs nothing any more after such an end of a signature. */
+function bannedAfter({ protocol }: Plan, { participants: signers }: Unit, error: QuorateError): number[] {
+  if (!protocol.endsWith("-sign")) return [];
+  const banned: number[] = [];
+  const store = {
+    signersFailed: () => {},
+    banSigner: ({ party }: { readonly party: number }) => void banned.push(party),
+  };
+  noteUnattributed(store, { keyId: NO_KEY, epoch: 0, signers }, error);
+  return banned;
 }
 
 /** What an honest party must never say. */

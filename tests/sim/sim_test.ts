@@ -74,3 +74,22 @@ for (const protocol of PROTOCOLS.slice(PROTOCOLS.indexOf("refresh"))) {
     for (const corrupt of [2, 3]) check(plans.map((plan) => ({ ...plan, corrupt, target: 1 })));
   });
 }
+
+Deno.test("sim: who fails a check in signing is banned by those who saw it, with either kind of key", () => {
+  const bansOf = (filter: Filter) =>
+    [...everyPlan({ parties: 3, ...filter })].map((plan) => ({ plan, ...execute(plan) }))
+      .filter(({ named }) => named);
+  for (
+    const filter of [
+      { protocol: "ecdsa-sign", adversary: "flip" },
+      { protocol: "frost-sign", adversary: "flip" },
+    ] as const
+  ) {
+    const named = bansOf(filter);
+    assert.ok(named.length > 0, filter.protocol);
+    for (const { plan, bans } of named) {
+      // A failed check of oblivious transfer bans the pair, in this epoch.
+      if (plan.place.round > 1 || filter.protocol === "frost-sign") assert.ok(bans > 0, formatPlan(plan));
+    }
+  }
+});

@@ -19,6 +19,6 @@ function judged(plan: string): Verdict {
     return execute(parsePlan(plan));
   } catch (error) {
     const violations = [`an exception: ${error instanceof Error ? error.stack : String(error)}`];
-    return { finished: 0, aborted: 0, named: false, violations, trace: "" };
+    return { finished: 0, aborted: 0, named: false, bans: 0, violations, trace: "" };
   }
 }
