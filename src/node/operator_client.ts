@@ -12,14 +12,7 @@ import { LinkFault } from "../transport/faults.ts";
 import { LeafPolicy } from "../transport/peer_identity.ts";
 import { type Address, type Config, formatAddress, type PartyConfig } from "./config.ts";
 import { readPublicText, readSecretText } from "./local_party.ts";
-import {
-  decodeEvent,
-  decodeJson,
-  encodeJson,
-  errorFromJson,
-  type ErrorJson,
-  type OperatorEvent,
-} from "./operator_wire.ts";
+import { decodeEvent, decodeJson, encodeJson, errorFromText, type OperatorEvent } from "./operator_wire.ts";
 
 /** What is asked. */
 export interface Question {
@@ -31,6 +24,8 @@ export interface Question {
   readonly input?: unknown;
   /** Ends the question, and what the node does for it. */
   readonly signal?: AbortSignal;
+  /** For how long the node may say nothing. Default: 30,000; a node that works says every five seconds that it does. */
+  readonly silenceMs?: number;
 }
 
 /** Asks one node. */
@@ -83,15 +78,15 @@ export class OperatorClient implements Disposable {
 
   /** Asks for one answer. @throws QuorateError of the node; UsageError NODE_UNREACHABLE or IDENTITY_INVALID */
   async ask(question: Question): Promise<unknown> {
-    const response = await this.#send(question);
-    return decodeJson(await textOf(response));
+    const exchange = await this.#send(question);
+    return decodeJson(await this.#textOf(exchange));
   }
 
   /** Asks for something that goes on. @returns the result. @throws QuorateError of the node, or as {@linkcode ask} */
   async follow(question: Question, onEvent: (event: OperatorEvent) => void): Promise<unknown> {
-    const response = await this.#send(question);
+    const exchange = await this.#send(question);
     let ended: Extract<OperatorEvent, { readonly event: "result" | "error" }> | undefined;
-    for await (const line of linesOf(response)) {
+    for await (const line of linesOf(exchange.response)) {
       const event = decodeEvent(line);
       // Read to its end, the connection can be kept.
       if (event.event === "result" || event.event === "error") ended = event;
@@ -100,37 +95,61 @@ export class OperatorClient implements Disposable {
     if (ended?.event === "error") throw ended.error;
     if (ended !== undefined) return ended.value;
     if (question.signal?.aborted === true) throw stopped();
-    throw this.#unreachable("it ended the connection before the answer: it was stopped, or crashed");
+    throw this.#brokenOff(exchange);
   }
 
-  async #send({ method, path, input, signal }: Question): Promise<IncomingMessage> {
+  async #send(question: Question): Promise<Exchange> {
+    const { method, input, silenceMs = SILENCE_MS } = question;
     const body = method === "POST" ? encodeJson(input ?? {}) : undefined;
-    let isSecure = false;
+    let isSecure = false, isSilent = false;
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      const request = send({
-        ...this.#address,
-        ...this.#tls,
-        method,
-        path,
-        agent: this.#agent ?? false,
-        minVersion: "TLSv1.3",
-        rejectUnauthorized: true,
-        // An address has no server name; whose certificate it is is judged by its party.
-        checkServerIdentity: (_host: string, shown: PeerCertificate) => this.#judge(shown),
-        ...(body === undefined ? {} : { headers: { "content-type": "application/json" } }),
-        ...(signal === undefined ? {} : { signal }),
-      } as RequestOptions, resolve);
+      const request = send(this.#optionsFor(question), resolve);
       request.on("socket", (socket) => {
         if (request.reusedSocket) isSecure = true;
         else socket.once("secureConnect", () => isSecure = true);
       });
-      request.on("error", (error) => reject(this.#failure(error, isSecure)));
+      request.setTimeout(silenceMs, () => {
+        isSilent = true;
+        request.destroy();
+      });
+      request.on("error", (error) => {
+        reject(isSilent ? this.#silent(silenceMs) : this.#failure(error, isSecure));
+      });
       request.end(body);
     });
     response.on("error", () => {});
-    if (response.statusCode === 200) return response;
-    const { error } = decodeJson(await textOf(response)) as { readonly error: ErrorJson };
-    throw errorFromJson(error);
+    const exchange = { response, silentMs: () => isSilent ? silenceMs : undefined };
+    if (response.statusCode === 200) return exchange;
+    throw errorFromText(await this.#textOf(exchange));
+  }
+
+  #optionsFor({ method, path, signal }: Question): RequestOptions {
+    return {
+      ...this.#address,
+      ...this.#tls,
+      method,
+      path,
+      agent: this.#agent ?? false,
+      minVersion: "TLSv1.3",
+      rejectUnauthorized: true,
+      // An address has no server name; whose certificate it is is judged by its party.
+      checkServerIdentity: (_host: string, shown: PeerCertificate) => this.#judge(shown),
+      ...(method === "POST" ? { headers: { "content-type": "application/json" } } : {}),
+      ...(signal === undefined ? {} : { signal }),
+    } as RequestOptions;
+  }
+
+  async #textOf(exchange: Exchange): Promise<string> {
+    const decoder = new TextDecoder();
+    let text = "";
+    try {
+      for await (const part of exchange.response as AsyncIterable<Uint8Array>) {
+        text += decoder.decode(part, { stream: true });
+      }
+      return text;
+    } catch (cause) {
+      throw this.#brokenOff(exchange, cause);
+    }
   }
 
   #judge({ raw }: PeerCertificate): Error | undefined {
@@ -145,7 +164,8 @@ export class OperatorClient implements Disposable {
 
   #failure(error: Error, isSecure: boolean): UsageError {
     if (error.name === "AbortError") return stopped();
-    if (error instanceof LinkFault) {
+    const { code = "" } = error as Error & { readonly code?: string };
+    if (error instanceof LinkFault || UNTRUSTED.test(code)) {
       return new UsageError(
         "IDENTITY_INVALID",
         `what answers at ${formatAddress(this.#address)} is not ${this.#party.name}: ${error.message}`,
@@ -160,7 +180,17 @@ export class OperatorClient implements Disposable {
         { party: this.#party.name, cause: error },
       );
     }
-    return this.#unreachable("start it with node run", error);
+    return this.#unreachable(code === "ECONNREFUSED" ? "start it with node run" : error.message, error);
+  }
+
+  #brokenOff({ silentMs }: Exchange, cause?: unknown): UsageError {
+    const silence = silentMs();
+    if (silence !== undefined) return this.#silent(silence);
+    return this.#unreachable("it ended the connection before the answer: it was stopped, or crashed", cause);
+  }
+
+  #silent(silenceMs: number): UsageError {
+    return this.#unreachable(`it said nothing for ${silenceMs / 1000} s: look at its process and its log`);
   }
 
   #unreachable(why: string, cause?: unknown): UsageError {
@@ -171,6 +201,13 @@ export class OperatorClient implements Disposable {
       { party: name, cause },
     );
   }
+}
+
+/** An answer that is being read. */
+interface Exchange {
+  readonly response: IncomingMessage;
+  /** For how long the node said nothing, where that ended it. */
+  readonly silentMs: () => number | undefined;
 }
 
 function stopped(): UsageError {
@@ -187,7 +224,8 @@ async function* linesOf(response: AsyncIterable<Uint8Array>): AsyncGenerator<str
     for await (const part of response) {
       const lines = (rest + decoder.decode(part, { stream: true })).split("\n");
       rest = lines.pop() as string;
-      yield* lines;
+      // Empty lines only say that the node is there.
+      yield* lines.filter((line) => line !== "");
       if (rest.length > LINE_MAX) return;
     }
   } catch {
@@ -195,15 +233,11 @@ async function* linesOf(response: AsyncIterable<Uint8Array>): AsyncGenerator<str
   }
 }
 
-async function textOf(response: AsyncIterable<Uint8Array>): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const part of response) text += decoder.decode(part, { stream: true });
-  return text;
-}
-
 function isAnywhere(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
 }
 
 const LINE_MAX = 64 << 20;
+const SILENCE_MS = 30_000;
+/** Codes of the runtime: what answers there is not TLS, or shows a certificate of somebody else. */
+const UNTRUSTED = /^(?:ERR_SSL_|ERR_TLS_|UNABLE_TO_|CERT_|SELF_SIGNED_|DEPTH_ZERO_)/;

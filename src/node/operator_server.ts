@@ -50,6 +50,8 @@ export interface OperatorServerOptions {
   readonly material: MeshMaterial;
   /** What can be asked for. */
   readonly routes: OperatorRoutes;
+  /** How often an answer that takes long says that it is still to come. Default 5,000. */
+  readonly aliveMs?: number;
   /** Called for who is turned away. */
   readonly refused?: (fault: LinkFault, address: string) => void;
 }
@@ -133,7 +135,8 @@ export class OperatorServer implements AsyncDisposable {
       const operator = this.#operatorOf(request);
       const route = this.#routeOf(request);
       const input = request.method === "POST" ? decodeJson(await bodyOf(request)) : undefined;
-      await answer(response, route, { operator, input, signal: call.signal });
+      const { aliveMs = ALIVE_MS } = this.#options;
+      await answer(response, route, { operator, input, signal: call.signal }, aliveMs);
     } catch (error) {
       refuse(response, error);
     } finally {
@@ -191,6 +194,7 @@ async function answer(
   response: ServerResponse,
   { streams = false, serve }: OperatorRoute,
   call: Omit<OperatorCall, "emit">,
+  aliveMs: number,
 ): Promise<void> {
   if (!streams) {
     const value = await serve({ ...call, emit: () => {} });
@@ -206,10 +210,15 @@ async function answer(
     // Who does not read what it asked for is not waited for, and fills no memory.
     if (response.writableLength > UNREAD_BYTES_MAX) response.destroy();
   };
+  const sayAlive = () => void response.write("\n");
+  sayAlive();
+  const alive = setInterval(sayAlive, aliveMs);
   try {
     emit({ event: "result", value: await serve({ ...call, emit }) });
   } catch (error) {
     emit({ event: "error", error: asQuorateError(error) });
+  } finally {
+    clearInterval(alive);
   }
   response.end();
 }
@@ -275,6 +284,7 @@ function tlsOf(
 
 const JSON_HEADERS = { "content-type": "application/json", "cache-control": "no-store" };
 const STREAM_HEADERS = { "content-type": "application/x-ndjson", "cache-control": "no-store" };
+const ALIVE_MS = 5_000;
 const HANDSHAKE_MS = 5_000;
 const BODY_MS = 30_000;
 const CLOSE_MS = 500;

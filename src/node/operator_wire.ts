@@ -87,6 +87,13 @@ export function errorFromJson({ code, message, party, parties }: ErrorJson): Quo
   return new TransportError(known, message, { ...details, parties });
 }
 
+/** The error of an answer that is none of what was asked for. */
+export function errorFromText(text: string): QuorateError {
+  const parsed = REFUSED.safeParse(decodeJson(text));
+  if (parsed.success) return errorFromJson(parsed.data.error);
+  return new UsageError("USAGE", "the node says something that this version does not know");
+}
+
 /** Class and place only: what an error that is not ours says might be anything. */
 export function whereabouts(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
@@ -102,6 +109,8 @@ const ERROR = z.object({
   party: z.string().optional(),
   parties: z.array(z.int()).optional(),
 });
+
+const REFUSED = z.object({ error: ERROR });
 
 /** An error as JSON. */
 export type ErrorJson = z.infer<typeof ERROR>;
