@@ -6,17 +6,20 @@
 
 import type { PartyId } from "../base/brands.ts";
 import { type Bytes, equal } from "../base/bytes.ts";
+import { DecodeError } from "../base/codec.ts";
 import { sha256 } from "../base/crypto.ts";
+import { CURVES } from "../math/curve.ts";
 import { deriveKey, formatPath } from "../protocols/ecdsa/derive.ts";
 import { encodeDer } from "../protocols/ecdsa/signature.ts";
 import { frostQuorumOf } from "../protocols/frost/key.ts";
+import { FROST_SUITES } from "../protocols/frost/suite.ts";
 import type { KeyPurpose } from "../protocols/key_purpose.ts";
 import { type Member, policyHashOf, quorumOf } from "../protocols/key_share.ts";
 import type { KeyEntry } from "../storage/local_store.ts";
 import type { Approval } from "../voting/approval.ts";
 import { isFrostInfo } from "./frost_keys.ts";
 import type { LocalParty } from "./local_party.ts";
-import { type KeyInfo, keyInfo } from "./party.ts";
+import type { KeyInfo } from "./party.ts";
 
 /** What an approval says of its key and of what is signed. */
 export type ApprovedInput = Pick<Approval, "scheme" | "path" | "mode" | "input" | "lowS">;
@@ -62,15 +65,30 @@ export function outsideSignature(scheme: Approval["scheme"], signature: Bytes): 
   return isEcdsa(scheme) ? encodeDer(signature.slice(0, 32), signature.slice(32)) : signature;
 }
 
+/**
+ * Whether a signature is one of what was approved, for whoever has no record of the key: an approval holds its public key. Children
+ * need the chain code, which only the members have.
+ */
+export function verifiesAlone(approval: Approval, signature: Bytes): boolean {
+  const { scheme, publicKey, lowS } = approval;
+  if (approval.path.length > 0 || signature.length !== 64) return false;
+  try {
+    if (!isEcdsa(scheme)) {
+      const suite = FROST_SUITES[scheme];
+      return suite.verify(suite.group.decodePoint(publicKey), approvedMessage(approval), signature);
+    }
+    const curve = CURVES[scheme === "ecdsa-p256" ? "p256" : "secp256k1"];
+    const digest = approvedMessage(approval);
+    return curve.verifyEcdsa({ publicKey: curve.decodePoint(publicKey), digest, signature, lowS });
+  } catch (error) {
+    if (error instanceof DecodeError) return false;
+    throw error;
+  }
+}
+
 /** Whether it is one of the two schemes of ECDSA. */
 export function isEcdsa(scheme: Approval["scheme"]): scheme is "ecdsa-secp256k1" | "ecdsa-p256" {
   return scheme === "ecdsa-secp256k1" || scheme === "ecdsa-p256";
-}
-
-/** The active key of an id; undefined where this party has no share of it. */
-export function approvalKeyOf(local: LocalParty, keyId: Bytes): ApprovalKey | undefined {
-  const entry = activeEntry(local, keyId);
-  return entry === undefined ? undefined : approvalKey(keyInfo(local, entry.name));
 }
 
 /** The newest active epoch of the key of an id. */

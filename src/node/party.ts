@@ -39,6 +39,7 @@ import type { KeyEntry } from "../storage/local_store.ts";
 import { printable } from "../session/messages.ts";
 import type { Turn } from "../session/turn.ts";
 import type { MeshMaterial, PeerStatus } from "../transport/mesh.ts";
+import { type ApprovedRequest, signApproved } from "./approved_signing.ts";
 import { messageDigest, type PartyAudit } from "./audit.ts";
 import { systemClock } from "./clock.ts";
 import { type Config, formatAddress } from "./config.ts";
@@ -318,6 +319,20 @@ export class Party {
     store.resolvePayload(share.record.keyId, payload);
     this.#audit.noteSigned(asked, signers);
     return { ...key, signature };
+  }
+
+  /**
+   * Signs what was approved, together with the other signers, each of whom has checked it: see `Approvals`. The key is one that signs
+   * nothing else.
+   *
+   * @returns 64 bytes: r ‖ s for ECDSA.
+   */
+  async signApproved(request: ApprovedRequest): Promise<Bytes> {
+    return await signApproved(this.#local, {
+      start: (definition, input, options) => this.#start(definition, input, options),
+      ecdsaInput: (share, quorum, digest) => this.#signInput(share, quorum, digest),
+      setUpPair: (share, peer) => this.#setUpPair(share, peer),
+    }, request);
   }
 
   /**

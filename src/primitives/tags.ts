@@ -127,6 +127,8 @@ export const Tag = {
   voteOffence: "vote/offence",
   voteCore: "vote/core",
   voteApproval: "vote/approval",
+  voteDecision: "vote/decision",
+  signApproved: "sign/approved",
   // Storage (DESIGN 6).
   storeSeal: "store/seal",
   storeItem: "store/item",

@@ -1,0 +1,183 @@
+/**
+ * What a node knows when it is asked to sign what was approved: its keys, its clock, its votes.
+ *
+ * @module
+ */
+
+import type { PartyId } from "../base/brands.ts";
+import { type Bytes, equal } from "../base/bytes.ts";
+import { DecodeError } from "../base/codec.ts";
+import type { Outbox } from "../storage/outbox.ts";
+import { type Approval, decodeApproval } from "../voting/approval.ts";
+import type { QuorumCertificate } from "../voting/certificate.ts";
+import { type Membership, voterAt } from "../voting/membership.ts";
+import type { TxStatus } from "../voting/node.ts";
+import { approvalOf, type Proposal } from "../voting/proposal.ts";
+import { ballotOf } from "../voting/vote.ts";
+import { type ApprovalCheck, approvesByItself } from "./approval_checks.ts";
+import { activeEntry, type ApprovalKey, approvalKey, verifiesAlone } from "./approval_key.ts";
+import type { Invitation } from "./approval_wire.ts";
+import { keyInfo, type Party } from "./party.ts";
+import type { PolicyConfig } from "./policy_config.ts";
+import type { SignLocks } from "./sign_locks.ts";
+
+/** What approvals ask of voting. */
+export interface ApprovalVotes {
+  /** Who votes now. */
+  readonly membership: Membership;
+  /** Why this node does not vote. */
+  readonly alarm?: string | undefined;
+  /** The decision of a transaction. */
+  certificate(txId: string): QuorumCertificate | undefined;
+  /** How a transaction stands: the votes on each value, and the proposals. */
+  status(txId: string): Pick<TxStatus, "state" | "tally" | "proposals"> | undefined;
+  /** Takes a certificate that came with a request. */
+  learn?(certificate: QuorumCertificate): void;
+}
+
+/** What a view is made of. */
+export interface ViewOptions {
+  /** The party. */
+  readonly party: Party;
+  /** The votes of this node. */
+  readonly votes: ApprovalVotes;
+  /** What this party signs. */
+  readonly policy: PolicyConfig;
+  /** Where records for others go. */
+  readonly outbox: Outbox | undefined;
+  /** What is locked. */
+  readonly locks: SignLocks;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** What a node knows. */
+export class ApprovalView {
+  readonly #options: ViewOptions;
+
+  /** Reads what it is made of when it is asked. */
+  constructor(options: ViewOptions) {
+    this.#options = options;
+  }
+
+  /** This party. */
+  get self(): PartyId {
+    return this.#options.party.local.party.index;
+  }
+
+  /** Its name. */
+  get name(): string {
+    return this.#options.party.local.party.name;
+  }
+
+  /** The name of a party. */
+  nameOf(party: PartyId): string {
+    return this.#options.party.local.config.roster.nameOf(party);
+  }
+
+  /** Own times: the clock, and the latest that was ever seen. */
+  clocks(): bigint[] {
+    return [this.time(), BigInt(this.#options.locks.highWater)];
+  }
+
+  /** The clock: milliseconds since 1970. */
+  time(): bigint {
+    return BigInt(Math.floor(this.#options.now()));
+  }
+
+  /** The active key of an id. */
+  keyOf(keyId: Bytes): ApprovalKey | undefined {
+    const { local } = this.#options.party;
+    const entry = activeEntry(local, keyId);
+    return entry === undefined ? undefined : approvalKey(keyInfo(local, entry.name));
+  }
+
+  /** Whether the pair with a party is banned in the key's epoch. */
+  isBurned({ keyId, epoch }: Pick<ApprovalKey, "keyId" | "epoch">, peer: PartyId): boolean {
+    const { status, state } = this.#options.party.local.store.pair({ keyId, epoch, peer });
+    state?.[Symbol.dispose]();
+    return status === "burned";
+  }
+
+  /** What a transaction would sign: as decided, or else the proposal that ends last. */
+  approvalOf(txId: string): Approval | undefined {
+    const { votes } = this.#options;
+    const decided = votes.certificate(txId);
+    if (decided !== undefined) return approvalOf(decided);
+    const proposed = (votes.status(txId)?.proposals ?? []).map(approvalOf).filter((one) => one !== undefined);
+    return proposed.sort((a, b) => a.notAfter < b.notAfter ? 1 : -1)[0];
+  }
+
+  /** Whether a signature is one of what was approved. */
+  verifies(approval: Approval, signature: Bytes): boolean {
+    if (signature.length !== 64) return false;
+    const key = this.keyOf(approval.keyId);
+    return key === undefined ? verifiesAlone(approval, signature) : key.verifies(approval, signature);
+  }
+
+  /** Whether this node votes for a proposal by itself. */
+  approves(proposal: Proposal): boolean {
+    const { policy, votes } = this.#options;
+    const approval = approvalOf(proposal);
+    const proposer = voterAt(votes.membership, proposal.proposer)?.name;
+    if (approval === undefined || proposer === undefined) return false;
+    const keyOf = (keyId: Bytes) => this.keyOf(keyId);
+    return approvesByItself({ node: this.name, keyOf, clocks: [this.time()], policy, approval, proposer });
+  }
+
+  /** Everything for the checks. @param asked what came with the request; nothing where this node asks others. */
+  check(
+    certificate: QuorumCertificate,
+    asked: Partial<Pick<Invitation, "signers" | "digest" | "superseded">> = {},
+  ): ApprovalCheck {
+    const { votes, policy, outbox, locks } = this.#options;
+    const { txId } = certificate;
+    const status = votes.status(txId);
+    const ballot = ballotOf(certificate);
+    const same = status?.tally.find(({ value }) => equal(value, certificate.value));
+    const proposal = status?.proposals.find((one) => equal(ballotOf(one), ballot));
+    return {
+      node: this.name,
+      condition: {
+        pausedSince: locks.pausedSince,
+        unwritable: outbox?.hasRoom === false ? `${outbox.waiting} records wait for their store` : undefined,
+        alarm: votes.alarm ?? (status?.state === "violated" ? "SAFETY_VIOLATION" : undefined),
+        clockOffsetMs: this.#clockOffset(),
+      },
+      membership: votes.membership,
+      certificate,
+      held: votes.certificate(txId),
+      keyOf: (keyId) => this.keyOf(keyId),
+      digest: asked.digest,
+      signers: asked.signers,
+      burned: (key, peer) => this.isBurned(key, peer),
+      clocks: this.clocks(),
+      policy,
+      voters: same?.voters ?? [],
+      proposer: proposal === undefined ? undefined : voterAt(votes.membership, proposal.proposer)?.name,
+      superseded: (former) => this.approvalOf(former) ?? decodedApproval(asked.superseded, former),
+    };
+  }
+
+  /** This node's clock less the median of those of its peers. */
+  #clockOffset(): number | undefined {
+    const offsets = (this.#options.party.network?.mesh.status() ?? [])
+      .flatMap(({ state, clockOffsetMs }) =>
+        state === "up" && clockOffsetMs !== undefined ? [clockOffsetMs] : []
+      )
+      .sort((a, b) => a - b);
+    const median = offsets[Math.floor((offsets.length - 1) / 2)];
+    return median === undefined ? undefined : 0 - median;
+  }
+}
+
+function decodedApproval(encoded: Bytes | undefined, txId: string): Approval | undefined {
+  if (encoded === undefined || encoded.length === 0) return undefined;
+  try {
+    const approval = decodeApproval(encoded);
+    return approval.txId === txId ? approval : undefined;
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,622 @@
+/**
+ * Signing on approval at a node (VOTING 8): what a quorum has approved is signed, and nothing else is.
+ *
+ * Each node that has a share of the key works on what it has decided. The one with the lowest index that can be reached asks those who
+ * are to sign; each of them checks for itself, locks, and takes part. One that refuses says why and is left out, as long as enough
+ * others remain. A node that learns of a signature verifies it and keeps it, and begins no session of its own.
+ *
+ * @module
+ */
+
+import type { PartyId } from "../base/brands.ts";
+import { type Bytes, EMPTY, equal, hex } from "../base/bytes.ts";
+import { UsageError } from "../base/errors.ts";
+import { type Rng, systemRng } from "../base/rng.ts";
+import type { Clock } from "../session/links.ts";
+import { printable } from "../session/messages.ts";
+import type { Outbox } from "../storage/outbox.ts";
+import { NodeMessageType } from "../transport/message_types.ts";
+import { type Approval, encodeApproval } from "../voting/approval.ts";
+import type { QuorumCertificate } from "../voting/certificate.ts";
+import { approvalOf, type Proposal } from "../voting/proposal.ts";
+import { ballotOf } from "../voting/vote.ts";
+import { checkApproval, type CheckedApproval } from "./approval_checks.ts";
+import { type ApprovalKey, approvedDigest, outsideSignature } from "./approval_key.ts";
+import { ApprovalPost } from "./approval_post.ts";
+import { ApprovalSessions, errorOf } from "./approval_sessions.ts";
+import { ApprovalTask, type Refusal } from "./approval_task.ts";
+import { ApprovalView, type ApprovalVotes } from "./approval_view.ts";
+import type { ApprovalMessage, Invitation } from "./approval_wire.ts";
+import { systemClock } from "./clock.ts";
+import type { KeyTurns } from "./key_turns.ts";
+import type { Party } from "./party.ts";
+import type { PolicyConfig } from "./policy_config.ts";
+import { SignLocks, type SignState } from "./sign_locks.ts";
+
+/** What happens to approvals. */
+export type ApprovalEvent =
+  /** A signature is here: made here, or by others. */
+  | { readonly kind: "signed"; readonly txId: string; readonly key: string; readonly own: boolean }
+  /** A node does not sign. */
+  | { readonly kind: "refused"; readonly txId: string; readonly refusal: Refusal }
+  /** Nobody signs, for now. */
+  | {
+    readonly kind: "failed";
+    readonly txId: string;
+    readonly outcome: ApprovalState["outcome"];
+    readonly reason: string;
+  }
+  /** An operator has to look. */
+  | { readonly kind: "alarm"; readonly txId: string; readonly code: string; readonly reason: string };
+
+/** How an approval stands (VOTING 8.3). */
+export interface ApprovalState {
+  /** Name of the transaction. */
+  readonly txId: string;
+  /** How far it is at this node. */
+  readonly state: SignState | "none";
+  /**
+   * `pending`: it is worked on. `failed`: no share has left at any node that took part, as far as they say. `unknown`: a valid
+   * signature may exist. `signed`: it is here.
+   */
+  readonly outcome: "pending" | "failed" | "unknown" | "signed";
+  /** Name of the key here; undefined where this party has no share of it. */
+  readonly key: string | undefined;
+  /** Why it was not signed the last time. */
+  readonly reason: string | undefined;
+  /** Who did not sign, and why. */
+  readonly refusals: readonly Refusal[];
+  /** Where there is one: in the form that other programs read. */
+  readonly signature: Bytes | undefined;
+}
+
+/** A signature that is here. */
+export interface ApprovedSignature {
+  /** Name of the transaction. */
+  readonly txId: string;
+  /** Which signature. */
+  readonly scheme: Approval["scheme"];
+  /** DER for ECDSA, 64 bytes otherwise. */
+  readonly signature: Bytes;
+  /** 64 bytes. */
+  readonly compact: Bytes;
+}
+
+/** What signing on approval is made of. */
+export interface ApprovalsOptions {
+  /** The party whose links are there. */
+  readonly party: Party;
+  /** The votes of this node. */
+  readonly votes: ApprovalVotes;
+  /** What this party signs. Default: as configured. */
+  readonly policy?: PolicyConfig;
+  /** Where records for others go. */
+  readonly outbox?: Outbox;
+  /** Requests about one key take turns. */
+  readonly turns?: KeyTurns;
+  /** Told of what happens. */
+  readonly on?: (event: ApprovalEvent) => void;
+  /** Milliseconds since 1970. Default: the system's clock. */
+  readonly now?: () => number;
+  /** A clock that never goes back. Default: the system's. */
+  readonly clock?: Clock;
+  /** Names attempts. Default: the system's. */
+  readonly rng?: Rng;
+  /** First and longest wait before those who refused are asked again. Default: 5 s and 60 s. */
+  readonly retryMs?: { readonly first: number; readonly max: number };
+}
+
+/** Signs what was approved. */
+export class Approvals implements AsyncDisposable {
+  /** What may be signed under which name, and whether signing is paused. */
+  readonly locks: SignLocks;
+  readonly #votes: ApprovalVotes;
+  readonly #policy: PolicyConfig;
+  readonly #clock: Clock;
+  readonly #rng: Rng;
+  readonly #retryMs: { readonly first: number; readonly max: number };
+  readonly #on: (event: ApprovalEvent) => void;
+  readonly #view: ApprovalView;
+  readonly #post: ApprovalPost;
+  readonly #sessions: ApprovalSessions;
+  readonly #tasks = new Map<string, ApprovalTask>();
+  readonly #running = new Set<Promise<void>>();
+  /** Sessions that this node asks for, one at a time per key. */
+  readonly #asking = new Map<string, Promise<unknown>>();
+  readonly #watchers = new Set<() => void>();
+  #isClosed = false;
+
+  /** Listens, and takes up what was open when the last process ended. @throws UsageError USAGE before links are there */
+  constructor(options: ApprovalsOptions) {
+    const { party, votes, policy = party.local.config.policy, outbox, now = Date.now } = options;
+    const { local: { store }, network } = party;
+    if (network === undefined) throw new UsageError("USAGE", "approvals are signed when links are there");
+    this.#votes = votes;
+    this.#policy = policy;
+    this.#clock = options.clock ?? systemClock;
+    this.#rng = options.rng ?? systemRng;
+    this.#retryMs = options.retryMs ?? { first: 5_000, max: 60_000 };
+    this.#on = options.on ?? (() => {});
+    this.locks = new SignLocks({ ledger: store.ledger, outbox, now });
+    this.locks.recover();
+    this.#view = new ApprovalView({ party, votes, policy, outbox, locks: this.locks, now });
+    this.#sessions = new ApprovalSessions({
+      party,
+      votes,
+      policy,
+      turns: options.turns,
+      locks: this.locks,
+      view: this.#view,
+      clock: this.#clock,
+      taskOf: (txId) => this.#tasks.get(txId),
+      signed: (task, signature, own) => this.#keep(task, signature, own),
+      changed: () => this.#changed(),
+    });
+    this.#post = new ApprovalPost(network.board.channel(NodeMessageType.APPROVAL), {
+      link: (peer, isUp) => this.#linked(peer, isUp),
+      message: (peer, message) => this.#receive(peer, message),
+    });
+    for (const { txId, state } of this.locks.all()) {
+      const certificate = state === "signed" ? undefined : votes.certificate(txId);
+      if (certificate !== undefined) this.decided(certificate);
+    }
+  }
+
+  /** A transaction was decided: if that approves a signature, this node does its part of it. Again: it tries again. */
+  decided(certificate: QuorumCertificate): void {
+    const task = this.#taskOf(certificate);
+    if (task === undefined || this.#isClosed) return;
+    if (task.phase !== "ended") {
+      task.refusals.clear();
+      return task.wake(true);
+    }
+    task.phase = "working";
+    task.heardAt = this.#clock.now();
+    const running: Promise<void> = this.#drive(task).catch((error) => {
+      const { code, message: reason } = errorOf(error);
+      task.reason = reason;
+      this.#on({ kind: "alarm", txId: task.payload.txId, code, reason });
+    }).finally(() => {
+      task.phase = "ended";
+      this.#running.delete(running);
+      this.#changed();
+    });
+    this.#running.add(running);
+  }
+
+  /** How an approval stands; undefined where nothing is known of it. */
+  state(txId: string): ApprovalState | undefined {
+    const task = this.#tasks.get(txId);
+    const lock = task === undefined ? this.locks.all({ txId })[0] : this.locks.get(task.payload);
+    if (task === undefined && lock === undefined) return undefined;
+    const state = lock?.state ?? "none";
+    const reason = task?.reason ?? lock?.reason ?? "";
+    return {
+      txId,
+      state,
+      outcome: this.#outcome(task, state),
+      key: lock === undefined && task === undefined
+        ? undefined
+        : this.#view.keyOf(task?.payload.keyId ?? lock?.keyId ?? EMPTY)?.name,
+      reason: state === "signed" || reason === "" ? undefined : reason,
+      refusals: [...task?.refusals.values() ?? []],
+      signature: this.signature(txId)?.signature,
+    };
+  }
+
+  /** The signature of a transaction, where it is here. */
+  signature(txId: string): ApprovedSignature | undefined {
+    const compact = this.locks.all({ txId }).find(({ signature }) => signature !== undefined)?.signature;
+    const approval = this.#tasks.get(txId)?.approval ?? this.#view.approvalOf(txId);
+    if (compact === undefined || approval === undefined) return undefined;
+    const { scheme } = approval;
+    return { txId, scheme, signature: outsideSignature(scheme, compact), compact };
+  }
+
+  /** Waits until an approval is signed, or nothing can be done for it for now; at most so long, or until the signal. */
+  async settled(txId: string, waitMs: number, signal?: AbortSignal): Promise<ApprovalState | undefined> {
+    const ended = Promise.withResolvers<void>();
+    const look = () => {
+      const outcome = this.state(txId)?.outcome;
+      if (outcome !== undefined && outcome !== "pending") ended.resolve();
+    };
+    const cancel = this.#clock.timer(waitMs, ended.resolve);
+    if (signal?.aborted === true) ended.resolve();
+    signal?.addEventListener("abort", () => ended.resolve());
+    this.#watchers.add(look);
+    look();
+    await ended.promise;
+    cancel();
+    this.#watchers.delete(look);
+    return this.state(txId);
+  }
+
+  /** Whether this node votes for a proposal by itself: its policy names the proposer and allows the payload. */
+  approves(proposal: Proposal): boolean {
+    return this.#view.approves(proposal);
+  }
+
+  /** Since when signing is paused here: milliseconds since 1970. */
+  get pausedSince(): number | undefined {
+    return this.locks.pausedSince;
+  }
+
+  /** When this returns, no share leaves this node any more, whatever runs. It holds until {@linkcode resume}, over restarts too. */
+  pause(): void {
+    this.locks.pause();
+    this.#stop();
+  }
+
+  /** Signing may go on. It starts nothing by itself: what waits is signed when it is asked for again, after all checks. */
+  resume(): void {
+    this.locks.resume();
+  }
+
+  /**
+   * Takes a signature from elsewhere, as an operator has found it.
+   *
+   * @param signature 64 bytes.
+   * @throws UsageError SIGNATURE_INVALID, or APPROVAL_INVALID where no approval of that name is decided here.
+   */
+  adopt(txId: string, signature: Bytes): void {
+    const certificate = this.#votes.certificate(txId);
+    const task = certificate === undefined ? undefined : this.#taskOf(certificate);
+    if (task === undefined) throw new UsageError("APPROVAL_INVALID", `no approval ${txId} is decided here`);
+    if (!this.#view.verifies(task.approval, signature)) {
+      throw new UsageError("SIGNATURE_INVALID", `this is no signature of what ${txId} approves`);
+    }
+    this.#keep(task, signature, false);
+  }
+
+  /** Ends what runs, here and at the others. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    this.#stop();
+    await Promise.allSettled(this.#running);
+  }
+
+  #stop(): void {
+    for (const task of this.#tasks.values()) {
+      task.attempt?.cancel();
+      task.wake(true);
+    }
+  }
+
+  /** Works on an approval until it is signed, or its time is over, or this node has nothing to do with it. */
+  async #drive(task: ApprovalTask): Promise<void> {
+    const { sessionLimitMs } = this.#policy;
+    await this.#askAround(task);
+    for (let retryMs = this.#retryMs.first; this.#isOpen(task);) {
+      const key = this.#view.keyOf(task.payload.keyId);
+      if (key === undefined || this.locks.pausedSince !== undefined) return this.#standAside(task, key);
+      const rank = this.#able(task, key).indexOf(this.#view.self);
+      if (task.attempt !== undefined || rank > 0) {
+        const leftMs = task.heardAt + rank * sessionLimitMs - this.#clock.now();
+        if (task.attempt !== undefined || leftMs > 0) {
+          await task.wait(task.attempt === undefined ? leftMs : sessionLimitMs);
+          continue;
+        }
+      }
+      task.phase = "working";
+      if (rank >= 0 && await this.#inTurn(task, () => this.#ask(task))) continue;
+      if (!this.#isOpen(task)) return;
+      await this.#giveUp(task);
+      await task.wait(retryMs, { onlyChances: true });
+      retryMs = Math.min(retryMs * 2, this.#retryMs.max);
+      task.refusals.clear();
+    }
+  }
+
+  /** Whether there is anything left to do. */
+  #isOpen(task: ApprovalTask): boolean {
+    if (this.#isClosed) return false;
+    const lock = this.locks.get(task.payload);
+    if (lock?.state === "signed" || lock?.state === "superseded") return false;
+    if (this.#view.time() <= task.approval.notAfter) return true;
+    task.reason = `the time of the approval is over${
+      task.reason === undefined ? "" : `; before: ${task.reason}`
+    }`;
+    return false;
+  }
+
+  /** This node begins no session: others may. */
+  #standAside(task: ApprovalTask, key: ApprovalKey | undefined): void {
+    if (key === undefined) {
+      task.reason = "this party has no share of the key: others sign";
+      return;
+    }
+    const { txId } = task.payload;
+    const reason = `check 1 (node) at ${this.#view.name}: signing is paused here by an operator`;
+    this.#refuse(task, { node: this.#view.name, code: "SIGNING_PAUSED", reason });
+    this.#post.refuse(this.#post.up, { txId, code: "SIGNING_PAUSED", reason });
+  }
+
+  /** Nobody signs, for now: the others need not wait for this node. */
+  async #giveUp(task: ApprovalTask): Promise<void> {
+    await this.#askAround(task);
+    if (!this.#isOpen(task)) return;
+    task.phase = "idle";
+    const { txId } = task.payload;
+    const reason = task.reason ?? "nothing can be done for now";
+    this.#post.refuse(this.#post.up, { txId, code: "NOT_QUALIFIED", reason });
+    const state = this.locks.get(task.payload)?.state ?? "none";
+    this.#on({ kind: "failed", txId, outcome: this.#outcome(task, state), reason });
+    this.#changed();
+  }
+
+  /** Asks those whom it takes for a session, and has one with them. @returns false where there are too few. */
+  async #ask(task: ApprovalTask): Promise<boolean> {
+    if (!this.#isOpen(task) || task.attempt !== undefined || this.locks.pausedSince !== undefined) {
+      return true;
+    }
+    let checked: CheckedApproval;
+    try {
+      checked = checkApproval(this.#view.check(task.certificate));
+    } catch (error) {
+      this.#refused(task, error, {});
+      return false;
+    }
+    const { key } = checked;
+    const able = this.#able(task, key);
+    const signers = key.quorum(able);
+    if (signers === undefined) {
+      task.reason = `too few can sign with ${key.name}: ${this.#missing(task, key, able)}`;
+      return false;
+    }
+    const others = signers.filter((party) => party !== this.#view.self);
+    const former = task.approval.supersedes === ""
+      ? undefined
+      : this.#view.approvalOf(task.approval.supersedes);
+    const invitation: Invitation = {
+      kind: "invite",
+      request: this.#rng.bytes(32),
+      certificate: task.certificate,
+      signers,
+      digest: approvedDigest(task.approval),
+      superseded: former === undefined ? EMPTY : encodeApproval(former),
+    };
+    const invite = () => {
+      for (const party of others) this.#post.send(party, invitation);
+    };
+    const known = new Set(task.refusals.keys());
+    try {
+      if (others.length === signers.length) await this.#watch(task, invite, signers);
+      else await this.#sessions.run(task, checked, { ...invitation, begun: invite });
+    } catch (error) {
+      this.#ended(task, error, { signers, known });
+      const { txId } = task.payload;
+      this.#post.refuse(others, { txId, request: invitation.request, code: "CANCELLED", reason: "" });
+    }
+    return true;
+  }
+
+  /** Others sign, and this node is not needed: it waits for what becomes of it. */
+  async #watch(task: ApprovalTask, invite: () => void, signers: readonly PartyId[]): Promise<void> {
+    invite();
+    const until = this.#clock.now() + this.#policy.sessionLimitMs;
+    while (this.#isOpen(task) && !signers.some((party) => task.refusals.has(party))) {
+      const leftMs = until - this.#clock.now();
+      if (leftMs <= 0) throw new UsageError("NOT_QUALIFIED", "those who were asked have not signed in time");
+      await task.wait(leftMs);
+    }
+  }
+
+  /** Why a session ended: who is named is left out the next time, and where nobody is, this node steps back. */
+  #ended(
+    task: ApprovalTask,
+    error: unknown,
+    { signers, known }: { readonly signers: readonly PartyId[]; readonly known: ReadonlySet<PartyId> },
+  ): void {
+    const { code, message, parties } = errorOf(error);
+    if (code === "REQUEST_CONFLICT") {
+      this.#on({ kind: "alarm", txId: task.payload.txId, code, reason: message });
+    }
+    for (const party of signers) {
+      if (party === this.#view.self || !parties.includes(party) || task.refusals.has(party)) continue;
+      task.refusals.set(party, { node: this.#view.nameOf(party), code, reason: message });
+    }
+    const isExplained = [...task.refusals.keys()].some((party) => !known.has(party));
+    if (!isExplained) task.refusals.set(this.#view.self, { node: this.#view.name, code, reason: message });
+    task.reason = [...task.refusals.values()].map(({ node, reason }) => `${node}: ${reason}`).join("; ");
+  }
+
+  // What others say.
+
+  #linked(peer: PartyId, isUp: boolean): void {
+    for (const task of this.#tasks.values()) {
+      // Another process may think otherwise.
+      if (isUp) task.refusals.delete(peer);
+      task.wake(isUp);
+    }
+  }
+
+  #receive(peer: PartyId, message: ApprovalMessage): void {
+    if (this.#isClosed) return;
+    switch (message.kind) {
+      case "invite": {
+        const running: Promise<void> = this.#invited(peer, message).finally(() =>
+          this.#running.delete(running)
+        );
+        this.#running.add(running);
+        return;
+      }
+      case "refused":
+        return this.#heardRefusal(peer, message);
+      case "ask":
+        return this.#post.tell([peer], message, this.locks.get(message));
+      case "told":
+        return this.#heardState(peer, message);
+    }
+  }
+
+  /** Somebody asks for a session: whoever has a share of the key may. Everything is checked here, and again before a share leaves. */
+  async #invited(peer: PartyId, invitation: Invitation): Promise<void> {
+    const { certificate, request, signers } = invitation;
+    const { txId } = certificate;
+    try {
+      const checked = checkApproval(this.#view.check(certificate, invitation));
+      if (!checked.key.members.some(({ index }) => index === peer) || !signers.includes(this.#view.self)) {
+        throw new UsageError(
+          "APPROVAL_SIGNERS",
+          `check 7 (signers) at ${this.#view.name}: ${this.#view.nameOf(peer)} asks, and ${
+            signers.map((party) => this.#view.nameOf(party)).join(", ")
+          } are to sign`,
+        );
+      }
+      if (this.#votes.certificate(txId) === undefined) this.#votes.learn?.(certificate);
+      const task = this.#taskOf(certificate);
+      if (task === undefined || this.#isClosed) return;
+      const lock = this.locks.get(task.payload);
+      if (lock?.signature !== undefined) return this.#post.tell([peer], task.payload, lock);
+      if (task.attempt !== undefined) {
+        throw new UsageError("PARTY_BUSY", `${this.#view.name} is signing ${txId} with others just now`);
+      }
+      task.refusals.delete(this.#view.self);
+      await this.#sessions.run(task, checked, { ...invitation, begun: () => {} });
+    } catch (error) {
+      this.#refused(this.#tasks.get(txId), error, { txId, request, peers: [peer] });
+    }
+  }
+
+  #heardRefusal(peer: PartyId, said: Extract<ApprovalMessage, { kind: "refused" }>): void {
+    const task = this.#tasks.get(said.txId);
+    if (task === undefined) return;
+    const node = this.#view.nameOf(peer);
+    const refusal = { node, code: printable(said.code, 64), reason: printable(said.reason, 1024) };
+    const { attempt } = task;
+    const isOurs = attempt !== undefined && equal(attempt.request, said.request) &&
+      attempt.signers.includes(peer);
+    if (refusal.code === "NOT_QUALIFIED") {
+      // It has asked everybody, and has nothing against it itself.
+      task.reason = `${node}: ${refusal.reason}`;
+      if (task.phase === "working" && attempt === undefined) task.phase = "idle";
+    } else if (refusal.code !== "CANCELLED") {
+      task.refusals.set(peer, refusal);
+      if (refusal.code !== "PARTY_BUSY") this.#on({ kind: "refused", txId: said.txId, refusal });
+    }
+    if (isOurs) attempt.cancel();
+    task.wake(false);
+    this.#changed();
+  }
+
+  #heardState(peer: PartyId, said: Extract<ApprovalMessage, { kind: "told" }>): void {
+    const certificate = this.#votes.certificate(said.txId);
+    const task = this.#tasks.get(said.txId) ??
+      (certificate === undefined ? undefined : this.#taskOf(certificate));
+    if (task === undefined || !equal(task.payload.keyId, said.keyId)) return;
+    task.told.set(peer, said.state);
+    const isNew = said.signature.length > 0 && this.locks.get(task.payload)?.signature === undefined;
+    if (isNew && this.#view.verifies(task.approval, said.signature)) this.#keep(task, said.signature, false);
+    task.wake(false);
+    this.#changed();
+  }
+
+  /** Stores a signature that was verified, and tells others of it once. */
+  #keep(task: ApprovalTask, signature: Bytes, own: boolean): void {
+    const { txId, keyId } = task.payload;
+    const isFirst = this.locks.get(task.payload)?.signature === undefined;
+    this.locks.sign(task.payload, signature);
+    if (isFirst) {
+      const key = this.#view.keyOf(keyId)?.name ?? hex(keyId).slice(0, 16);
+      this.#on({ kind: "signed", txId, key, own });
+      this.#post.tell(this.#post.up, task.payload, this.locks.get(task.payload));
+    }
+    task.wake(true);
+    this.#changed();
+  }
+
+  /** Asks who is there how it stands, and waits a moment for the answers. */
+  async #askAround(task: ApprovalTask): Promise<void> {
+    const { keyId, txId } = task.payload;
+    const asked = this.#post.up.filter((peer) => this.#post.send(peer, { kind: "ask", keyId, txId }));
+    for (const peer of asked) task.told.delete(peer);
+    const until = this.#clock.now() + ASK_MS;
+    while (this.#isOpen(task) && asked.some((peer) => this.#post.reaches(peer) && !task.told.has(peer))) {
+      const leftMs = until - this.#clock.now();
+      if (leftMs <= 0) return;
+      await task.wait(leftMs);
+    }
+  }
+
+  /** This node does not take part, and says so. */
+  #refused(
+    task: ApprovalTask | undefined,
+    error: unknown,
+    said: { readonly txId?: string; readonly request?: Bytes; readonly peers?: readonly PartyId[] },
+  ): void {
+    const { code, message: reason } = errorOf(error);
+    const { txId = task?.payload.txId ?? "", request, peers = this.#post.up } = said;
+    if (code === "REQUEST_CONFLICT") this.#on({ kind: "alarm", txId, code, reason });
+    if (task !== undefined) {
+      if (code === "CANCELLED" || code === "PARTY_BUSY") task.reason ??= reason;
+      else this.#refuse(task, { node: this.#view.name, code, reason });
+    }
+    this.#post.refuse(peers, { txId, code, reason, ...(request === undefined ? {} : { request }) });
+  }
+
+  #refuse(task: ApprovalTask, refusal: Refusal): void {
+    task.reason = refusal.reason;
+    task.refusals.set(this.#view.self, refusal);
+    this.#on({ kind: "refused", txId: task.payload.txId, refusal });
+    task.wake(false);
+    this.#changed();
+  }
+
+  #taskOf(certificate: QuorumCertificate): ApprovalTask | undefined {
+    const known = this.#tasks.get(certificate.txId);
+    if (known !== undefined) return equal(known.payload.ballot, ballotOf(certificate)) ? known : undefined;
+    const approval = approvalOf(certificate);
+    if (approval?.kind !== "approve") return undefined;
+    const task = new ApprovalTask(certificate, approval, this.#clock);
+    this.#tasks.set(certificate.txId, task);
+    return task;
+  }
+
+  /** Members of the key that can be reached and have not refused, this node among them, ascending. */
+  #able({ refusals }: ApprovalTask, key: ApprovalKey): PartyId[] {
+    const { self } = this.#view;
+    return key.members.map(({ index }) => index).filter((index) =>
+      !refusals.has(index) &&
+      (index === self || (this.#post.reaches(index) && !this.#view.isBurned(key, index)))
+    );
+  }
+
+  #missing({ refusals }: ApprovalTask, key: ApprovalKey, able: readonly PartyId[]): string {
+    return key.members.filter(({ index }) => !able.includes(index)).map(({ index, name }) => {
+      const refusal = refusals.get(index);
+      if (refusal !== undefined) return `${name} refuses (${refusal.reason})`;
+      return this.#post.reaches(index) ? `the pair with ${name} is banned` : `${name} cannot be reached`;
+    }).join("; ");
+  }
+
+  #outcome(task: ApprovalTask | undefined, state: SignState | "none"): ApprovalState["outcome"] {
+    if (state === "signed") return "signed";
+    if (task?.phase === "working" || task?.attempt !== undefined) return "pending";
+    if (state === "released") return "unknown";
+    // What others have let out only they know.
+    const isSafe = [...task?.asked ?? []].every((party) => {
+      const told = task?.told.get(party);
+      return told !== undefined && told !== "released" && told !== "signed";
+    });
+    return isSafe ? "failed" : "unknown";
+  }
+
+  async #inTurn<T>(task: ApprovalTask, work: () => Promise<T>): Promise<T> {
+    const key = hex(task.payload.keyId);
+    const mine = (this.#asking.get(key) ?? Promise.resolve()).then(work);
+    const settled = mine.catch(() => {});
+    this.#asking.set(key, settled);
+    try {
+      return await mine;
+    } finally {
+      if (this.#asking.get(key) === settled) this.#asking.delete(key);
+    }
+  }
+
+  #changed(): void {
+    for (const changed of [...this.#watchers]) changed();
+  }
+}
+
+/** How long others are given to say how something stands. */
+const ASK_MS = 1_000;
