@@ -215,9 +215,6 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "quorate vote --party alice --tx-id pay_7 --approve 5e0f21aa",
   ],
   "propose": [
-    'quorate propose --party alice --tx-id pay-17 --key treasury \\\n  --message-file payment.txt --context amount="12 BTC"',
-  ],
-  "propose": [
     "quorate propose --party alice --key payments --tx-id pay_7 \\\n" +
     '  --message "pay 5 to dave" --context amount=5 --context to=dave',
   ],
