@@ -114,6 +114,16 @@ const CODECS: Codecs = {
   suspicion: struct({ epoch: U32, suspicion: suspicionCodec }),
   locked: struct({ page: storedPageCodec }),
   decision: struct({ certificate: certificateCodec }),
+  dissent: struct({
+    dissent: struct({
+      id: fixed(32),
+      kind: text(32) as Codec<"minority">,
+      subject: voterCodec,
+      txId: text(TX_ID_BYTES_MAX),
+      epoch: U32,
+      time: MILLISECONDS,
+    }),
+  }),
   offence: struct({
     offence: struct({
       id: fixed(32),

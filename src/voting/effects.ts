@@ -8,6 +8,7 @@ import type { PartyId } from "../base/brands.ts";
 import { type Bytes, hex } from "../base/bytes.ts";
 import { type Presence, presenceOf } from "./availability.ts";
 import type { QuorumCertificate } from "./certificate.ts";
+import type { StoredDissent } from "./dissent.ts";
 import type { Membership } from "./membership.ts";
 import type { Proposal } from "./proposal.ts";
 import type { StoredOffence } from "./store.ts";
@@ -28,6 +29,8 @@ export type Effect =
   | { readonly kind: "decided"; readonly certificate: QuorumCertificate }
   /** An offence was proven. */
   | { readonly kind: "offence"; readonly offence: StoredOffence }
+  /** A member has voted for something else than what was decided. */
+  | { readonly kind: "dissent"; readonly dissent: StoredDissent }
   /** A member has become silent in a transaction, or has answered late. */
   | { readonly kind: "silence"; readonly txId: string; readonly subject: PartyId; readonly isLate: boolean }
   /** The members have changed: from now on this node votes under another membership, if it is one of them. */

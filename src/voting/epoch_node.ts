@@ -22,6 +22,7 @@ import {
   type Suspicion,
 } from "./availability.ts";
 import { certificateFault, certificateOf, type QuorumCertificate } from "./certificate.ts";
+import { dissentOf, type StoredDissent } from "./dissent.ts";
 import { type Alarm, type Effect, statusOf, type TxStatus } from "./effects.ts";
 import type { GossipEnvelope } from "./gossip.ts";
 import { decodeItem, type Digest, digestPage, type Item, PREFIX_BYTES } from "./items.ts";
@@ -98,6 +99,7 @@ export class EpochNode {
   readonly #peers: readonly PartyId[];
   readonly #transactions: Transactions;
   readonly #offences = new Map<string, StoredOffence>();
+  readonly #dissents = new Map<string, StoredDissent>();
   /** Who is no member has nothing to say. */
   readonly #watch: Watch | undefined;
   readonly #senders = new Senders();
@@ -131,6 +133,16 @@ export class EpochNode {
   /** Offences with their proofs. */
   get offences(): readonly StoredOffence[] {
     return [...this.#offences.values()];
+  }
+
+  /** Votes for something else than what was decided, but for those of members who voted twice. */
+  get dissents(): readonly StoredDissent[] {
+    return [...this.#dissents.values()].filter(({ txId, subject }) => !this.#hasVotedTwice(txId, subject));
+  }
+
+  /** The votes that are stored in a transaction. */
+  votes(txId: string): readonly Vote[] {
+    return [...this.#transactions.get(txId)?.votes.values() ?? []].flat();
   }
 
   /** The certificate of a decision. */
@@ -311,6 +323,9 @@ export class EpochNode {
         if (this.#keepCertificate(certificate) > 1) this.#shared.alarm = "SAFETY_VIOLATION";
         return;
       }
+      case "dissent":
+        this.#dissents.set(hex(record.dissent.id), record.dissent);
+        return;
       case "offence": {
         const { offence } = record;
         this.#offences.set(hex(offence.id), offence);
@@ -638,6 +653,7 @@ export class EpochNode {
       this.#stop("SELF_EQUIVOCATION", `a vote of our own key in ${txId} that this node has not made`);
     }
     this.#decide(transaction);
+    this.#noteDissent(transaction, now);
   }
 
   /** Stores a valid proposal that is new, tells everybody, and votes for it where this node does that by itself. */
@@ -725,7 +741,31 @@ export class EpochNode {
     this.#begun(this.#transactions.open(txId, this.#payer(certificate)), now);
     this.#sendAll([{ kind: "certificate", certificate }]);
     if (count === 1) this.#told.push({ kind: "decided", certificate });
+    if (count === 1) this.#noteDissent(this.#transactions.open(txId, this.#payer(certificate)), now);
     else this.#stop("SAFETY_VIOLATION", `two certificates for ${txId}`);
+  }
+
+  /** Stores who voted for something else than what was decided. */
+  #noteDissent({ txId, votes, certificates }: Transaction, now: number): void {
+    const [certificate] = certificates;
+    if (certificate === undefined) return;
+    for (const [voter, [vote, second]] of votes) {
+      if (vote === undefined || second !== undefined || equal(vote.value, certificate.value)) continue;
+      const shown = this.#hasVotedTwice(txId, voter)
+        ? undefined
+        : dissentOf(this.membership, vote, certificate);
+      if (shown === undefined || this.#dissents.has(hex(shown.id))) continue;
+      const dissent: StoredDissent = { ...shown, epoch: this.membership.epoch, time: now };
+      this.#shared.store.commit([{ kind: "dissent", dissent }]);
+      this.#dissents.set(hex(dissent.id), dissent);
+      this.#told.push({ kind: "dissent", dissent });
+    }
+  }
+
+  #hasVotedTwice(txId: string, member: PartyId): boolean {
+    return this.offences.some(({ kind, subject, txId: where }) =>
+      kind === "double-vote" && subject === member && where === txId
+    );
   }
 
   /** Stores an offence that is new, and tells everybody. */

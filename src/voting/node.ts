@@ -15,6 +15,7 @@ import { invariant, UsageError } from "../base/errors.ts";
 import { type Approval, encodeApproval } from "./approval.ts";
 import type { Availability } from "./availability.ts";
 import type { QuorumCertificate } from "./certificate.ts";
+import type { StoredDissent } from "./dissent.ts";
 import type { Alarm, Effect, TxStatus } from "./effects.ts";
 import { EpochNode, type Shared } from "./epoch_node.ts";
 import { gossipCodec, type GossipEnvelope, isGossipValid } from "./gossip.ts";
@@ -30,6 +31,7 @@ import {
 import { type Membership, voterAt } from "./membership.ts";
 import { epochOf } from "./offence.ts";
 import { approvalOf, type Proposal } from "./proposal.ts";
+import { type Score, scoresOf, verifiedLog, type Weights } from "./reputation.ts";
 import { continuing, type NextRoster, rosterTxId, rosterValue } from "./roster.ts";
 import type { StoredOffence, VoteRecord, VoteStore } from "./store.ts";
 import { decodeValue, encodeValue, formatValue, ROSTER_PREFIX, txIdFault, type Value } from "./value.ts";
@@ -155,6 +157,31 @@ export class VotingNode {
   /** Offences with their proofs. Their subjects are places in the membership under which they were done. */
   get offences(): readonly StoredOffence[] {
     return this.#epochs.flatMap((epoch) => epoch.offences);
+  }
+
+  /** Votes for something else than what was decided, but for those of members who voted twice. No offences. */
+  get dissents(): readonly StoredDissent[] {
+    return this.#epochs.flatMap((epoch) => epoch.dissents);
+  }
+
+  /** How the current members stand: a number for people. */
+  reputation(now: number, weights: Weights = {}): readonly Score[] {
+    return scoresOf(this, now, weights);
+  }
+
+  /** The same from the bottom: every proof is checked again. @returns also the ids of what is stored and not proven. */
+  recompute(
+    now: number,
+    weights: Weights = {},
+  ): { readonly scores: readonly Score[]; readonly unproven: readonly Bytes[] } {
+    const { log, unproven } = verifiedLog(this, ({ epoch: number, txId }) => {
+      const epoch = this.#epochs.find(({ membership }) => membership.epoch === number);
+      const certificate = epoch?.certificate(txId);
+      return epoch === undefined || certificate === undefined
+        ? undefined
+        : { votes: epoch.votes(txId), certificate };
+    });
+    return { scores: scoresOf(log, now, weights), unproven };
   }
 
   /** Memberships so far, in their order. */
@@ -453,6 +480,8 @@ function epochOfRecord(record: Exclude<VoteRecord, { readonly kind: "lock" }>): 
       return record.certificate.epoch;
     case "locked":
       return record.page.epoch;
+    case "dissent":
+      return record.dissent.epoch;
     case "offence":
       return epochOf(record.offence.proof);
     default:

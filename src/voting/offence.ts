@@ -57,6 +57,32 @@ export function doubleVote(a: Vote, b: Vote): OffenceProof | undefined {
 }
 
 /**
+ * `H("vote/offence"; u8 kind, clusterId, u32 epoch, membershipHash, txId, u16 subject, envelope)`.
+ *
+ * @param of `kind`: the number of its kind; `envelope`: the hash of the envelope that proves it, or empty.
+ */
+export function offenceId(
+  { cluster, epoch, hash: membershipHash }: Membership,
+  { kind, subject, txId, envelope }: {
+    readonly kind: number;
+    readonly subject: PartyId;
+    readonly txId: string;
+    readonly envelope: Bytes;
+  },
+): Bytes {
+  return hash(
+    Tag.voteOffence,
+    u8(kind),
+    utf8(cluster),
+    u32(epoch),
+    membershipHash,
+    utf8(txId),
+    u16(subject),
+    envelope,
+  );
+}
+
+/**
  * Checks a proof under a membership, with nothing else.
  *
  * @returns the offence; undefined where nothing is proven.
@@ -102,25 +128,19 @@ function isSameMembership(a: Vote, b: Vote): boolean {
   return a.cluster === b.cluster && a.epoch === b.epoch && equal(a.membershipHash, b.membershipHash);
 }
 
-/** `H("vote/offence"; u8 kind, clusterId, u32 epoch, membershipHash, txId, u16 subject, envelope)`. */
 function offence(
-  { cluster, epoch, hash: membershipHash }: Membership,
+  membership: Membership,
   kind: OffenceProof["kind"],
   subject: PartyId,
   txId: string,
   envelope: Bytes,
 ): Offence {
-  const id = hash(
-    Tag.voteOffence,
-    u8(OFFENCES[kind]),
-    utf8(cluster),
-    u32(epoch),
-    membershipHash,
-    utf8(txId),
-    u16(subject),
-    envelope,
-  );
-  return { id, kind, subject, txId };
+  return {
+    id: offenceId(membership, { kind: OFFENCES[kind], subject, txId, envelope }),
+    kind,
+    subject,
+    txId,
+  };
 }
 
 const doubleVoteCodec = struct({ first: voteCodec, second: voteCodec });

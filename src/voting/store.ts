@@ -8,6 +8,7 @@ import type { Bytes } from "../base/bytes.ts";
 import type { PartyId } from "../base/brands.ts";
 import type { Receipt, Suspicion } from "./availability.ts";
 import type { QuorumCertificate } from "./certificate.ts";
+import type { StoredDissent } from "./dissent.ts";
 import type { StoredPage } from "./locked.ts";
 import type { Offence, OffenceProof } from "./offence.ts";
 import type { Proposal } from "./proposal.ts";
@@ -50,7 +51,8 @@ export type VoteRecord =
   | { readonly kind: "locked"; readonly page: StoredPage }
   /** A decision on `roster/` closes its epoch, and begins the next one. */
   | { readonly kind: "decision"; readonly certificate: QuorumCertificate }
-  | { readonly kind: "offence"; readonly offence: StoredOffence };
+  | { readonly kind: "offence"; readonly offence: StoredOffence }
+  | { readonly kind: "dissent"; readonly dissent: StoredDissent };
 
 /** The store of one node. */
 export interface VoteStore {
