@@ -209,6 +209,8 @@ async function keys(typist: Typist, at: (name: string) => string): Promise<void>
   assert.equal(pending.state, "pending");
   const discarded = await typist.alice("key discard", "--key-id", pending.keyId, "--epoch", "0");
   assert.equal(discarded.discarded, true);
+  const unbanned = await typist.alice("key unban", ...named, "--signer", "bob");
+  assert.deepEqual(unbanned, { key, signer: "bob", unbanned: false });
   const shown = await typist.anybody("demo agree-random");
   assert.match(shown.value, /^[0-9a-f]{64}$/);
 }

@@ -111,6 +111,46 @@ Deno.test("quorate key list shows what is pending, and key discard erases it, bu
   const refused = await quorate("key", "discard", "--key-id", active.keyId, "--epoch", "0", ...here);
   assert.equal(refused.code, CODES.KEY_EXISTS.exit);
   assert.match(refused.stderr, /the key treasury is active in epoch 0: only a pending share is discarded/);
-  const bob = JSON.parse((await quorate("key", "list", ...here.with(3, "bob"), "--json")).stdout);
-  assert.deepEqual(bob.map(({ state }: { state: string }) => state).toSorted(), ["active", "pending"]);
+  const listed = async (...options: readonly string[]) =>
+    JSON.parse((await quorate("key", "list", ...here.with(3, "bob"), "--json", ...options)).stdout);
+  assert.deepEqual((await listed()).map(({ state }: { state: string }) => state), ["active"]);
+  const all = await listed("--all");
+  const isOld = ({ superseded = false }: { superseded?: boolean }) => superseded;
+  assert.deepEqual(all.filter(isOld).map(({ state }: { state: string }) => state), ["pending"]);
+  assert.equal(all.length, 2);
+  const text = await quorate("key", "list", "--all", ...here.with(3, "bob"));
+  assert.match(text.stdout, /^treasury +p256 +superseded +epoch 0 /m);
+  const { keyId } = all.find(isOld);
+  const gone = await quorate("key", "discard", "--key-id", keyId, "--epoch", "0", ...here.with(3, "bob"));
+  assert.equal(gone.code, 0);
+  assert.equal((await listed("--all")).length, 1);
+});
+
+Deno.test("quorate key list and key show name who is banned, and key unban lets it sign again", async () => {
+  using cluster = await Cluster.make(["alice", "bob"]);
+  const policy = parsePolicy("2 of (alice, bob)");
+  const request = { name: "seal", scheme: "ed25519", policy } as const;
+  values(await cluster.all(["alice", "bob"], (party) => party.generateFrostKey(request)));
+  {
+    await using alice = await cluster.open("alice");
+    const { keyId, epoch } = alice.local.store.active("seal");
+    const ban = { keyId, epoch, party: 2, code: "CHEATED", reason: "its share does not fit" };
+    alice.local.store.banSigner(ban);
+  }
+  const here = ["--config", cluster.configPath, "--party", "alice"];
+  assert.match((await quorate("key", "list", ...here)).stdout, /not backed up +banned: bob$/m);
+  const show = await quorate("key", "show", "--key", "seal", ...here);
+  assert.match(show.stdout, /^banned +bob: its share does not fit \(20/m);
+  const unban = (signer: string) => quorate("key", "unban", "--key", "seal", "--signer", signer, ...here);
+  assert.deepEqual((await unban("bob")).stdout, "bob may sign with seal again\n");
+  assert.deepEqual((await unban("bob")).stdout, "bob was not banned\n");
+  assert.equal((await unban("mallory")).code, CODES.NOT_A_MEMBER.exit);
+  assert.doesNotMatch((await quorate("key", "list", ...here)).stdout, /banned/);
+  // It has no pair states that could be turned over.
+  const refused = await quorate("key", "refresh", "--key", "seal", "--pairs", "renew", ...here);
+  assert.equal(refused.code, CODES.USAGE.exit);
+  assert.match(
+    refused.stderr,
+    /seal is a key for ed25519, which has no pair states: refresh it without --pairs/,
+  );
 });
