@@ -13,7 +13,7 @@ import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
 import type { Coordination, Entry } from "../storage/coordination.ts";
 import type { Ledger } from "../storage/ledger.ts";
-import { HAND_OFFS } from "../storage/tables.ts";
+import { HAND_OFFS, type HandOffRow } from "../storage/tables.ts";
 import { certificateCodec, certificateFault, type QuorumCertificate } from "../voting/certificate.ts";
 import type { Membership } from "../voting/membership.ts";
 import { ballotOf } from "../voting/vote.ts";
@@ -54,6 +54,8 @@ export function decisionKey(cluster: string, txId: string): string {
 export class HandOff {
   readonly #options: HandOffOptions;
   readonly #waiting = new Map<string, QuorumCertificate>();
+  /** What the store has and the file does not say yet. */
+  #unmarked: HandOffRow[] = [];
   #added = Promise.withResolvers<void>();
 
   /** Hands nothing off before it runs. */
@@ -83,6 +85,7 @@ export class HandOff {
     while (!signal.aborted) {
       const { promise } = this.#added;
       const next = this.#waiting.values().next();
+      if (next.done === true || this.#unmarked.length >= MARKS_MAX) this.#mark();
       if (next.done === true) {
         await Promise.race([promise, stopped]);
         continue;
@@ -98,6 +101,17 @@ export class HandOff {
         await pause(waitMs, undefined, { signal }).catch(() => {});
       }
     }
+    this.#mark();
+  }
+
+  /** Remembers what the store has: it is asked again, and finds the same, where that is lost. */
+  #mark(): void {
+    const rows = this.#unmarked;
+    this.#unmarked = [];
+    if (rows.length === 0) return;
+    this.#options.ledger.transact((transaction) => {
+      for (const row of rows) transaction.put(HAND_OFFS, row);
+    });
   }
 
   /** Creates the entry, or finds that an equal one is there. */
@@ -134,14 +148,16 @@ export class HandOff {
   }
 
   #compare(own: QuorumCertificate, held: QuorumCertificate): void {
-    const { ledger, on } = this.#options;
+    const { on } = this.#options;
     const ballot: Bytes = ballotOf(own);
     if (!equal(ballot, ballotOf(held))) return on({ kind: "conflict", certificate: held });
     const { txId } = own;
-    ledger.transact((transaction) => transaction.put(HAND_OFFS, { txId, ballot }));
+    this.#unmarked.push({ txId, ballot });
     on({ kind: "done", txId });
   }
 }
 
+/** Decisions that are marked at once. */
+const MARKS_MAX = 64;
 /** How often something else than a certificate is replaced. */
 const REPLACED_MAX = 3;

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { type Bytes, copy, equal, u64, utf8 } from "../base/bytes.ts";
 import { BOOL, type Codec, decode, DecodeError, encode, list, U8 } from "../base/codec.ts";
 import { invariant, QuorateError, UsageError } from "../base/errors.ts";
@@ -362,7 +362,7 @@ function readMeta(handle: DatabaseSync, path: string): Meta {
 
 function writeState(handle: DatabaseSync, state: State, sealer: Sealer): void {
   guarded("the store", () => {
-    handle.prepare("UPDATE meta SET generation = ?, tag = ?").run(state.generation, tagOf(state, sealer));
+    prepared(handle, "UPDATE meta SET generation = ?, tag = ?").run(state.generation, tagOf(state, sealer));
   });
 }
 
@@ -384,7 +384,10 @@ function select<R extends object>(
     limit === undefined ? "" : "LIMIT ?",
   ].join(" ");
   const values = [...valuesOf(where), ...[above, limit].filter((value) => value !== undefined)];
-  return guarded(table.name, () => handle.prepare(statement).all(...values).map((row) => ({ ...row }) as R));
+  return guarded(
+    table.name,
+    () => prepared(handle, statement).all(...values).map((row) => ({ ...row }) as R),
+  );
 }
 
 function replaceRow<R extends object>(handle: DatabaseSync, table: Table<R>, row: R): void {
@@ -393,7 +396,7 @@ function replaceRow<R extends object>(handle: DatabaseSync, table: Table<R>, row
     names.map(() => "?").join(", ")
   })`;
   guarded(table.name, () => {
-    handle.prepare(statement).run(...names.map((name) => row[name as keyof R] as SQLInputValue));
+    prepared(handle, statement).run(...names.map((name) => row[name as keyof R] as SQLInputValue));
   });
 }
 
@@ -402,8 +405,19 @@ function deleteRow<R extends object>(handle: DatabaseSync, table: Table<R>, key:
     keyOf(table).map((name) => `${String(name)} = ?`).join(" AND ")
   }`;
   guarded(table.name, () => {
-    handle.prepare(statement).run(...valuesOf(key));
+    prepared(handle, statement).run(...valuesOf(key));
   });
+}
+
+/** Statements of a database that is open: there are few, and each is prepared once. */
+const STATEMENTS = new WeakMap<DatabaseSync, Map<string, StatementSync>>();
+
+function prepared(handle: DatabaseSync, text: string): StatementSync {
+  const known = STATEMENTS.get(handle) ?? new Map<string, StatementSync>();
+  STATEMENTS.set(handle, known);
+  const statement = known.get(text) ?? handle.prepare(text);
+  known.set(text, statement);
+  return statement;
 }
 
 function valuesOf(row: object): SQLInputValue[] {

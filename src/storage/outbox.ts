@@ -137,6 +137,8 @@ export interface SendOptions {
   readonly on?: (event: OutboxEvent) => void;
   /** First and longest wait after a failure. Default: 200 ms and 10 s. */
   readonly retryMs?: { readonly first: number; readonly max: number };
+  /** How long a record waits for company before it is sent. Default: 100 ms. */
+  readonly gatherMs?: number;
   /** How often the store's place is looked at when nothing is new: it may have fallen back. Default: 60 s. */
   readonly lookMs?: number;
 }
@@ -150,13 +152,17 @@ export interface SendOptions {
  */
 export async function sendOutbox(outbox: Outbox, records: Records, options: SendOptions): Promise<void> {
   const { signal, on = () => {}, retryMs = { first: 200, max: 10_000 }, lookMs = 60_000 } = options;
+  const { gatherMs = 100 } = options;
   let failures = 0;
   while (!signal.aborted) {
     const { written } = outbox;
     try {
       const more = await sendBatch(outbox, records, on);
       failures = 0;
-      if (!more) await Promise.race([written, sleep(lookMs, signal)]);
+      if (!more) {
+        await Promise.race([written, sleep(lookMs, signal)]);
+        await sleep(gatherMs, signal);
+      }
     } catch (error) {
       if (!(error instanceof QuorateError) || error.code !== "STORE_UNAVAILABLE") throw error;
       on({ kind: "waiting", reason: error.message });
