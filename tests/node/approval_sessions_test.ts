@@ -1,0 +1,269 @@
+import assert from "node:assert/strict";
+import { type KeyId, partyId } from "../../src/base/brands.ts";
+import { type Bytes, EMPTY, utf8 } from "../../src/base/bytes.ts";
+import { DecodeError } from "../../src/base/codec.ts";
+import { sha256 } from "../../src/base/crypto.ts";
+import { TransportError, UsageError } from "../../src/base/errors.ts";
+import { systemRng } from "../../src/base/rng.ts";
+import { Secret } from "../../src/base/secret.ts";
+import { ApprovalSessions, errorOf, type SessionsOptions } from "../../src/node/approval_sessions.ts";
+import { ApprovalTask } from "../../src/node/approval_task.ts";
+import {
+  type ApprovalMessage,
+  decodeApprovalMessage,
+  encodeApprovalMessage,
+} from "../../src/node/approval_wire.ts";
+import { SignLocks } from "../../src/node/sign_locks.ts";
+import { Ledger } from "../../src/storage/ledger.ts";
+import type { ReleaseGate } from "../../src/storage/local_store.ts";
+import { type KeyRow, KEYS } from "../../src/storage/tables.ts";
+import { type Approval, encodeApproval } from "../../src/voting/approval.ts";
+import { certificateOf, type QuorumCertificate } from "../../src/voting/certificate.ts";
+import { encodeValue } from "../../src/voting/value.ts";
+import { questionOf, signVote } from "../../src/voting/vote.ts";
+import { council } from "../voting/support.ts";
+
+const NOW = 1_800_000_000_000;
+const COUNCIL = council(5, 4);
+const KEY_ID = sha256(utf8("key")) as KeyId;
+
+const APPROVAL: Approval = {
+  kind: "approve",
+  cluster: "demo",
+  txId: "tx",
+  keyId: KEY_ID,
+  publicKey: new Uint8Array(33).fill(2),
+  policyHash: new Uint8Array(32),
+  scheme: "ecdsa-secp256k1",
+  path: [],
+  mode: "message",
+  input: utf8("pay 5"),
+  context: [],
+  supersedes: "",
+  notBefore: BigInt(NOW),
+  notAfter: BigInt(NOW + 1000),
+  lowS: true,
+};
+
+function certificate(changes: Partial<Approval> = {}): QuorumCertificate {
+  const value = encodeValue({ schema: "approval", bytes: encodeApproval({ ...APPROVAL, ...changes }) });
+  const question = questionOf(COUNCIL.membership, "tx", value);
+  const votes = [1, 2, 3, 4].map((voter) =>
+    signVote(question, partyId(voter), (message) => COUNCIL.signers[voter - 1]!.sign(message))
+  );
+  return certificateOf(COUNCIL.membership, votes)!;
+}
+
+const KEY_ROW: KeyRow = {
+  keyId: KEY_ID,
+  epoch: 3,
+  name: "treasury",
+  curve: "secp256k1",
+  state: "active",
+  settled: 1,
+  sealed: EMPTY,
+  certificate: EMPTY,
+  time: 0,
+};
+
+/** A party whose lock for the approval is prepared, and a session of it that runs; `gate` is what its last message passes. */
+class Last implements Disposable {
+  readonly #directory = Deno.makeTempDirSync();
+  readonly #ledger: Ledger;
+  readonly locks: SignLocks;
+  readonly task: ApprovalTask;
+  monotonic = 50;
+  wall: number = NOW;
+  votes: { alarm?: string; certificate: QuorumCertificate | undefined; state: "decided" | "violated" } = {
+    certificate: certificate(),
+    state: "decided",
+  };
+  #gate: ReleaseGate = () => assert.fail("there is no gate");
+
+  constructor() {
+    Deno.chmodSync(this.#directory, 0o700);
+    this.#ledger = Ledger.open({
+      directory: this.#directory,
+      owner: { cluster: "demo", party: "bob", index: 2 },
+      sealing: { kind: "key", key: new Secret(systemRng.bytes(32)) },
+      rng: systemRng,
+    });
+    this.locks = new SignLocks({ ledger: this.#ledger, now: () => this.wall });
+    const clock = { now: () => this.monotonic, timer: () => () => {} };
+    this.task = new ApprovalTask(certificate(), APPROVAL, clock);
+    const attempt = { wall: BigInt(NOW), monotonic: this.monotonic };
+    this.task.attempt = {
+      request: new Uint8Array(32),
+      signers: [1, 2, 3].map(partyId),
+      epoch: 3,
+      time: attempt,
+      cancel: () => {},
+    };
+    const rates = { perHour: undefined, perDay: undefined };
+    this.locks.prepare({ payload: this.task.payload, clock: NOW, rates });
+    new ApprovalSessions(
+      {
+        party: { local: { store: { guardReleases: (gate: ReleaseGate) => this.#gate = gate } } },
+        votes: {
+          membership: COUNCIL.membership,
+          certificate: () => this.votes.certificate,
+          status: () => ({ state: this.votes.state, tally: [], proposals: [] }),
+          get alarm() {
+            return undefined;
+          },
+        },
+        locks: this.locks,
+        clock,
+        taskOf: (txId: string) => txId === "tx" ? this.task : undefined,
+        view: { name: "bob", clocks: () => [BigInt(this.wall), BigInt(this.locks.highWater)] },
+      } as unknown as SessionsOptions,
+    );
+  }
+
+  pass(
+    changes: Partial<{ keyId: Bytes; epoch: number; txId: string; core: Bytes }> = {},
+    row: KeyRow | null = KEY_ROW,
+  ): void {
+    this.#ledger.transact((transaction) => {
+      if (row !== null) transaction.put(KEYS, row);
+      this.#gate(transaction, {
+        keyId: KEY_ID,
+        epoch: 3,
+        txId: "tx",
+        core: this.task.payload.core,
+        ...changes,
+      });
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#ledger[Symbol.dispose]();
+    Deno.removeSync(this.#directory, { recursive: true });
+  }
+}
+
+Deno.test("the last message passes while everything is as it was, and the lock says that it left", () => {
+  using last = new Last();
+  last.monotonic += 999.5;
+  last.pass();
+  assert.equal(last.locks.get(last.task.payload)?.state, "released");
+  assert.equal(last.locks.highWater, NOW + 1000);
+});
+
+for (
+  const [what, change, code, message] of [
+    [
+      "nothing runs",
+      (last) => last.task.attempt = undefined,
+      "APPROVAL_REQUIRED",
+      /nothing of tx is signed here now/,
+    ],
+    ["signing was paused", (last) => last.locks.pause(), "SIGNING_PAUSED", /paused/],
+    [
+      "the node has two decisions",
+      (last) => last.votes.state = "violated",
+      "VOTING_STOPPED",
+      /SAFETY_VIOLATION/,
+    ],
+    [
+      "another decision came",
+      (last) => last.votes.certificate = certificate({ input: utf8("pay 6") }),
+      "CERTIFICATE_INVALID",
+      /tx is decided otherwise/,
+    ],
+    [
+      "the wall clock is after the end",
+      (last) => last.wall = NOW + 1001,
+      "APPROVAL_EXPIRED",
+      /the time of tx is over/,
+    ],
+    [
+      "it took too long, whatever the wall clock says",
+      (last) => last.monotonic += 1001,
+      "APPROVAL_EXPIRED",
+      /the time of tx is over/,
+    ],
+    [
+      "the lock is for something else",
+      (last) => last.locks.fail(last.task.payload, "why"),
+      "REQUEST_CONFLICT",
+      /tx is failed here/,
+    ],
+  ] as readonly (readonly [string, (last: Last) => unknown, string, RegExp])[]
+) {
+  Deno.test(`the last message stays where ${what}`, () => {
+    using last = new Last();
+    change(last);
+    assert.throws(() => last.pass(), (error: unknown) => {
+      assert.ok(error instanceof UsageError);
+      assert.equal(error.code, code, error.message);
+      assert.match(error.message, message);
+      return true;
+    });
+    assert.notEqual(last.locks.get(last.task.payload)?.state, "released");
+  });
+}
+
+Deno.test("the last message stays where the key or the payload is another one", () => {
+  for (
+    const [changes, row, code] of [
+      [{ txId: "other" }, KEY_ROW, "APPROVAL_REQUIRED"],
+      [{ keyId: sha256(utf8("other")) }, KEY_ROW, "APPROVAL_REQUIRED"],
+      [{ core: sha256(utf8("other")) }, KEY_ROW, "REQUEST_CONFLICT"],
+      [{}, null, "APPROVAL_KEY"],
+      [{}, { ...KEY_ROW, state: "left" }, "APPROVAL_KEY"],
+      [{ epoch: 4 }, { ...KEY_ROW, epoch: 4 }, "APPROVAL_KEY"],
+    ] as const
+  ) {
+    using last = new Last();
+    assert.throws(
+      () => last.pass(changes, row),
+      (error: unknown) => error instanceof UsageError && error.code === code,
+    );
+    assert.equal(last.locks.get(last.task.payload)?.state, "prepared");
+  }
+});
+
+Deno.test("errorOf() says of a failure of this program nothing that it may hold", () => {
+  assert.deepEqual(errorOf(new Error("secret")), {
+    code: "INVARIANT",
+    message: "a bug in this program",
+    parties: [],
+  });
+  const late = new TransportError("TIMEOUT", "carol did not answer", { parties: [3] });
+  assert.deepEqual(errorOf(late), { code: "TIMEOUT", message: "carol did not answer", parties: [3] });
+});
+
+Deno.test("messages about approvals have one encoding, and what no encoder writes is refused", () => {
+  const place = { keyId: KEY_ID as Bytes, txId: "tx" };
+  const messages: ApprovalMessage[] = [
+    {
+      kind: "invite",
+      request: new Uint8Array(32).fill(1),
+      certificate: certificate(),
+      signers: [1, 2, 3].map(partyId),
+      digest: new Uint8Array(32).fill(2),
+      superseded: encodeApproval(APPROVAL),
+    },
+    { kind: "refused", request: new Uint8Array(32), txId: "tx", code: "SIGNING_PAUSED", reason: "why" },
+    { kind: "ask", ...place },
+    ...(["none", "prepared", "failed", "released", "signed", "superseded"] as const).map((state) => ({
+      kind: "told" as const,
+      ...place,
+      state,
+      signature: state === "signed" ? new Uint8Array(64).fill(3) : EMPTY,
+    })),
+  ];
+  for (const message of messages) {
+    const encoded = encodeApprovalMessage(message);
+    assert.deepEqual(decodeApprovalMessage(encoded), message);
+    const wrong = encoded.slice();
+    wrong[0] = 9;
+    for (const bytes of [encoded.slice(0, -1), new Uint8Array([...encoded, 0]), wrong, EMPTY]) {
+      assert.throws(() => decodeApprovalMessage(bytes), DecodeError);
+    }
+  }
+  const told = encodeApprovalMessage(messages[3]!);
+  told[told.indexOf(0x74, 33) + 2] = 6;
+  assert.throws(() => decodeApprovalMessage(told), DecodeError);
+});
