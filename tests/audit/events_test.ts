@@ -44,6 +44,12 @@ Deno.test("the events of a transport's audit log all have a type", () => {
   for (const type of types) assert.ok(type in AUDIT_EVENTS);
 });
 
+Deno.test("docs/audit.md says of every type of event when it is recorded", () => {
+  const page = Deno.readTextFileSync(new URL("../../docs/audit.md", import.meta.url));
+  const rows = page.split("\n").filter((line) => line.startsWith("| `")).join("\n");
+  for (const type of Object.keys(AUDIT_EVENTS)) assert.ok(rows.includes(`\`${type}\``), type);
+});
+
 Deno.test("decodeRecord() refuses every record in which one thing is not as it should be", () => {
   const right: Record<string, Json> = {
     v: 1,
