@@ -1,13 +1,14 @@
 /**
  * `deno task faults [ROW...]`: runs the tests that are named after a row of the fault matrix, and prints the row, the test and what
- * came of it.
+ * came of it. `--write` puts both tables where people read them.
  *
  * @module
  */
 
 import { parseArgs } from "node:util";
 
-const ROWS: Readonly<Record<string, string>> = {
+/** What is injected, by row. */
+export const ROWS: Readonly<Record<string, string>> = {
   N1: "partition",
   N2: "one-way partition",
   N3: "non-transitive connections",
@@ -33,12 +34,18 @@ const ROWS: Readonly<Record<string, string>> = {
   X1: "audit log",
 };
 const FOLDERS = ["tests/faults", "tests/transport", "tests/audit", "tests/pki", "tests/node"];
-const USAGE = `deno task faults [--json] [ROW...]
+const USAGE = `deno task faults [--json | --summary | --write] [ROW...]
 
-  ROW     N1 to N7, F1 to F6, T1 to T7, R1, K1, X1; default: all
-  --json  one JSON object per test`;
+  ROW        N1 to N7, F1 to F6, T1 to T7, R1, K1, X1; default: all
+  --json     one JSON object per test
+  --summary  one line per row
+  --write    puts the tables into README.md and docs/faults.md, where all rows passed`;
+/** The documents, and the comments between which a table stands. */
+const PAGES = { long: "docs/faults.md", short: "README.md" } as const;
+const MARKS = ["<!-- deno task faults -->", "<!-- /deno task faults -->"] as const;
 
-interface Result {
+/** What came of one test. */
+export interface Result {
   readonly row: string;
   readonly test: string;
   readonly result: "passed" | "failed" | "ignored";
@@ -48,22 +55,67 @@ interface Result {
 async function main(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
-    options: { json: { type: "boolean", default: false } },
+    options: {
+      json: { type: "boolean", default: false },
+      summary: { type: "boolean", default: false },
+      write: { type: "boolean", default: false },
+    },
     allowPositionals: true,
   });
   const rows = positionals.length > 0 ? positionals : Object.keys(ROWS);
-  if (rows.some((row) => ROWS[row] === undefined)) {
+  if (rows.some((row) => ROWS[row] === undefined) || (values.write && positionals.length > 0)) {
     console.error(USAGE);
     return 64;
   }
   const { results, output } = await run(rows);
   if (values.json) { for (const result of results) console.log(JSON.stringify(result)); }
-  else print(rows, results);
+  else console.log((values.summary ? shortTable : longTable)(rows, results));
   const without = rows.filter((row) => !results.some((result) => result.row === row));
   const failed = results.filter(({ result }) => result === "failed");
   if (without.length > 0) console.error(`without a test: ${without.join(", ")}`);
-  if (failed.length > 0) console.error(output);
-  return without.length + failed.length > 0 ? 1 : 0;
+  if (failed.length > 0 || results.length === 0) console.error(output);
+  if (without.length + failed.length > 0) return 1;
+  if (values.write) {
+    await writeTable(PAGES.long, longTable(rows, results));
+    await writeTable(PAGES.short, shortTable(rows, results));
+  }
+  return 0;
+}
+
+/** A row for every test. */
+export function longTable(rows: readonly string[], results: readonly Result[]): string {
+  const lines = rows.flatMap((row) => {
+    const own = results.filter((result) => result.row === row);
+    if (own.length === 0) return [`| ${row} | ${ROWS[row]} | none | missing |`];
+    return own.map(({ test, result }, i) =>
+      `${i === 0 ? `| ${row} | ${ROWS[row]}` : "| | "} | ${test.replaceAll("|", "\\|")} | ${result} |`
+    );
+  });
+  const end = `${passedOf(results)} of ${results.length} tests passed, ${rows.length} rows`;
+  return ["| row | fault | test | result |", "|---|---|---|---|", ...lines, "", end].join("\n");
+}
+
+/** A row for every fault. */
+export function shortTable(rows: readonly string[], results: readonly Result[]): string {
+  const lines = rows.map((row) => {
+    const own = results.filter((result) => result.row === row);
+    const passed = passedOf(own);
+    const verdict = own.length === 0 ? "missing" : passed === own.length ? "passed" : `${passed} passed`;
+    return `| ${row} | ${ROWS[row]} | ${own.length} | ${verdict} |`;
+  });
+  return ["| row | fault | tests | result |", "|---|---|---|---|", ...lines].join("\n");
+}
+
+async function writeTable(path: string, table: string): Promise<void> {
+  const text = await Deno.readTextFile(path);
+  const [start, end] = MARKS.map((mark) => text.indexOf(mark)) as [number, number];
+  if (start < 0 || end < start) throw new Error(`${path} has no place for the table`);
+  const until = start + MARKS[0].length;
+  await Deno.writeTextFile(path, `${text.slice(0, until)}\n\n${table}\n\n${text.slice(end)}`);
+}
+
+function passedOf(results: readonly Result[]): number {
+  return results.filter(({ result }) => result === "passed").length;
 }
 
 async function run(
@@ -121,18 +173,4 @@ function unescape(text: string): string {
   );
 }
 
-function print(rows: readonly string[], results: readonly Result[]): void {
-  console.log("| row | fault | test | result |\n|---|---|---|---|");
-  for (const row of rows) {
-    const own = results.filter((result) => result.row === row);
-    for (const [i, { test, result }] of own.entries()) {
-      const head = i === 0 ? `| ${row} | ${ROWS[row]}` : "| | ";
-      console.log(`${head} | ${test.replaceAll("|", "\\|")} | ${result} |`);
-    }
-    if (own.length === 0) console.log(`| ${row} | ${ROWS[row]} | none | missing |`);
-  }
-  const passed = results.filter(({ result }) => result === "passed").length;
-  console.log(`\n${passed} of ${results.length} tests passed, ${rows.length} rows`);
-}
-
-Deno.exit(await main(Deno.args));
+if (import.meta.main) Deno.exit(await main(Deno.args));
