@@ -7,6 +7,9 @@ import { readRecords } from "../../src/audit/records.ts";
 import { listSegments } from "../../src/audit/segments.ts";
 import { runCommand } from "../../src/node/command.ts";
 import { partyConfig } from "../../src/node/config.ts";
+import { NodeReport, type ReportOptions } from "../../src/node/daemon_report.ts";
+import { signWithFrost, type StartSession } from "../../src/node/frost_keys.ts";
+import { Secret } from "../../src/base/secret.ts";
 import { listCommand, showCommand, unbanCommand } from "../../src/node/key_commands.ts";
 import type { Party } from "../../src/node/party.ts";
 import { noteUnattributed } from "../../src/node/signers.ts";
@@ -73,6 +76,36 @@ Deno.test("noteUnattributed() bans nobody for a pair that is banned, for what a 
   }
 });
 
+/** The report of a node that reaches everybody. */
+function reportOf(party: Party): NodeReport {
+  const peers = [["bob", 2], ["carol", 3]].map(([name, peer]) => ({
+    name,
+    peer,
+    role: "dialler",
+    state: "up",
+    directions: { in: "up", out: "up" },
+  }));
+  return new NodeReport({
+    local: party.local,
+    links: () => ({ peers, counts: { peers: [] } }),
+  } as unknown as ReportOptions);
+}
+
+Deno.test("signWithFrost() bans who is named when it fails", async () => {
+  using cluster = await Cluster.make(["alice", "bob"]);
+  const asked = { name: "f", scheme: "ed25519", policy: parsePolicy("2 of (alice, bob)") } as const;
+  values(await cluster.all(["alice", "bob"], (party) => party.generateFrostKey(asked)));
+  await using alice = await cluster.open("alice");
+  const failing = () => Promise.resolve({ result: Promise.reject(cheater("CHEATED", 2)) });
+  const signing = signWithFrost(alice.local, failing as unknown as StartSession, {
+    name: "f",
+    message: DIGEST,
+  });
+  await rejects(signing, "CHEATED", /the sum is wrong/);
+  const { store } = alice.local;
+  assert.deepEqual(store.bans(store.active("f").keyId).map(({ party }) => party), [2]);
+});
+
 Deno.test("Party signs nothing with a banned signer, in any epoch, until an operator lifts the ban", async () => {
   const all = ["alice", "bob", "carol"];
   using cluster = await Cluster.make(all);
@@ -95,6 +128,8 @@ Deno.test("Party signs nothing with a banned signer, in any epoch, until an oper
     assert.deepEqual((await runCommand(listCommand, alice, {}))[0]?.banned, ["bob"]);
     const { bans: [ban] } = await runCommand(showCommand, alice, { key: "f" });
     assert.deepEqual([ban?.signer, ban?.code, ban?.reason], ["bob", "CHEATED", "its share is wrong"]);
+    const [standing] = reportOf(alice).keys();
+    assert.deepEqual([standing?.reachable, standing?.banned, standing?.margin], [all, ["bob"], 0]);
   }
   values(await cluster.all(["alice", "carol"], (party) => sign(party, ["alice", "carol"])));
   {
@@ -122,6 +157,20 @@ Deno.test("Party refuses signers whose signatures failed three times with nobody
   const { store } = alice.local;
   const { keyId, epoch } = store.active("k");
   const signers = ["alice", "bob"];
+  const bob = await cluster.open("bob");
+  // It signs with another share than its own.
+  const openKey = bob.local.openKey.bind(bob.local);
+  bob.local.openKey = (entry) => {
+    const { share, ...rest } = openKey(entry);
+    const other = new Secret(share.share.expose().map((byte, i) => i === 31 ? byte ^ 1 : byte));
+    return { ...rest, share: { ...share, share: other } };
+  };
+  const lied = [alice, bob].map((party) => party.sign({ name: "k", digest: DIGEST, signers }));
+  await Promise.allSettled(lied);
+  await rejects(lied[0] as Promise<unknown>, "CHEATED", /bob/);
+  await bob.close();
+  assert.deepEqual(store.bans(keyId).map(({ party, code }) => [party, code]), [[2, "CHEATED"]]);
+  assert.ok(store.unbanSigner(keyId, 2));
   for (let i = 0; i < 3; i++) store.signersFailed({ keyId, epoch, signers: [1, 2] });
   await rejects(
     alice.sign({ name: "k", digest: DIGEST, signers }),

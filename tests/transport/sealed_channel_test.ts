@@ -5,7 +5,7 @@ import { seededRng } from "../../src/base/rng.ts";
 import { FrameType } from "../../src/session/links.ts";
 import { encodePlainFrame, type FrameFields, FrameParser, type RawFrame } from "../../src/transport/frame.ts";
 import type { RotationLimits } from "../../src/transport/limits.ts";
-import { SealedChannel, type Suite, SUITES } from "../../src/transport/sealed_channel.ts";
+import { SealedChannel, sealedSize, type Suite, SUITES } from "../../src/transport/sealed_channel.ts";
 
 const rng = seededRng("sealed");
 const PRK = rng.bytes(32);
@@ -233,6 +233,46 @@ Deno.test("SealedChannel erases the key it was made from", () => {
   const channel = new SealedChannel({ suite: 1, role: "dialler", prk });
   assert.ok(prk.every((byte) => byte === 0));
   channel[Symbol.dispose]();
+});
+
+/** What is overwritten with zeros meanwhile: how long each is, and that it held something. */
+function erasedBy(action: () => void): number[] {
+  const lengths: number[] = [];
+  const { fill } = Uint8Array.prototype;
+  Uint8Array.prototype.fill = function (value, ...range) {
+    if (value === 0 && this.some((byte) => byte !== 0)) lengths.push(this.length);
+    return fill.call(this, value, ...range);
+  };
+  try {
+    action();
+  } finally {
+    Uint8Array.prototype.fill = fill;
+  }
+  return lengths.toSorted((a, b) => a - b);
+}
+
+Deno.test("SealedChannel erases what it derives keys from, and all keys when it is closed", () => {
+  const make = (role: "dialler" | "listener") => new SealedChannel({ suite: 2, role, prk: PRK.slice() });
+  // The key, the MAC key of data that is no frame, and per direction the two keys of a root.
+  assert.deepEqual(erasedBy(() => make("dialler")), [32, 32, 64, 64]);
+  const channel = make("dialler"), other = make("listener");
+  // Per direction root and encryption key; and of three MAC keys the outer and the inner pads, with the last input behind them.
+  const keys = [32, 32, 32, 32, 96, 96, 96, 1088, 1088, 1088];
+  assert.deepEqual(erasedBy(() => channel.close()), keys);
+  other.rotateKeys();
+  assert.deepEqual(erasedBy(() => void other.seal(fields(0), new Uint8Array(5))), [32, 32, 64, 96, 1088]);
+});
+
+Deno.test("SealedChannel.sealInto() writes what seal() gives, into as much memory as it takes", () => {
+  const plaintext = rng.bytes(300);
+  const out = new Uint8Array(500);
+  const [[first], [second]] = [pair(), pair()];
+  first.sealInto(out.subarray(7, 7 + sealedSize(300)), fields(4), plaintext);
+  assert.deepEqual(out.slice(7, 7 + sealedSize(300)), second.seal(fields(4), plaintext));
+  for (const size of [sealedSize(300) - 1, sealedSize(300) + 1]) {
+    const seal = () => second.sealInto(new Uint8Array(size), fields(5), plaintext);
+    assert.throws(seal, { code: "INVARIANT", message: /fills the memory/ });
+  }
 });
 
 Deno.test("SealedChannel is made from 32 bytes and opens sealed frames only", () => {
