@@ -11,6 +11,7 @@ import { addAudit } from "./audit.ts";
 import { addBackup } from "./backup.ts";
 import { addCert } from "./cert.ts";
 import { addCompletion } from "./completion.ts";
+import { addDecision } from "./decision.ts";
 import { addDemo } from "./demo.ts";
 import { addDoctor } from "./doctor.ts";
 import { addEvidence } from "./evidence.ts";
@@ -57,6 +58,7 @@ export function program(): Command {
   addMonitor(root);
   addVote(root);
   addPropose(root);
+  addDecision(root);
   addEvidence(root);
   addReputation(root);
   addTestByzantine(root);

@@ -67,7 +67,7 @@ export const CODES = {
   TX_CLOSED: { exit: 1, meaning: "the transaction was voted on under an earlier membership" },
   LISTS_MISSING: { exit: 1, meaning: "a new member does not know yet what was voted on before it came" },
   BALLOT_UNKNOWN: { exit: 64, meaning: "no proposal, or more than one, has a ballot that begins like this" },
-  EVIDENCE_INVALID: { exit: 1, meaning: "a file that is to prove an offence does not" },
+  EVIDENCE_INVALID: { exit: 1, meaning: "a file that is to prove an offence or a decision does not" },
   VOTING_STOPPED: { exit: 1, meaning: "this node has stopped voting until an operator has looked" },
   LOCKS_FULL: { exit: 1, meaning: "no more votes can be locked" },
   // Signing on approval.
