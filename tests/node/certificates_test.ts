@@ -233,6 +233,8 @@ Deno.test("T4 a running cluster renews every certificate, changes its authority 
     assert.deepEqual(running.map((one) => one.news()), [[], [], []]);
 
     // The older authority goes: links that were made with its certificates are made anew with those of the newer one.
+    const operator = ["--operator", "admin", "--out", `${cluster.root}/demo/certs/operator`, "--force"];
+    await json("cert", "issue", ...config, ...operator);
     await json("cert", "rotate-ca", ...config, "--finish");
     await Promise.all(running.map((one) => one.reloaded()));
     await until(() =>
