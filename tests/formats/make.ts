@@ -31,7 +31,6 @@ const STEPS: readonly Step[] = [
   step(["alice", "carol"], "key generate --key left --curve p256 --policy and(alice,carol)"),
   step(PARTIES, "key generate --key seal --curve ed25519 --policy 2~of~(alice,bob,carol)"),
   step(PARTIES, "key generate --key tap --curve secp256k1 --scheme bip340 --policy 2~of~(alice,bob,carol)"),
-  step(PARTIES, "key generate --key approved --purpose approved-signing --policy and(alice,bob)"),
   step(["alice", "bob"], "key refresh --key treasury"),
   step(PARTIES, "key reshare --key left --policy and(alice,bob) --dealers carol"),
   step(["alice", "bob"], "key sign --key treasury --message m --out {party}.sig"),
@@ -63,11 +62,14 @@ function step(parties: readonly string[], line: string): Step {
   return { parties, args: line.split(" ").map((arg) => arg.replaceAll("~", " ")) };
 }
 
+/** Runs a command line of the checkout. */
+type Run = (args: readonly string[]) => Promise<{ success: boolean; stdout: Uint8Array; why: string }>;
+
 async function makeStore(name: string, checkout: string): Promise<void> {
   const out = join(HERE, "stores", `${name}.json.gz`);
   requireNew(out);
   const directory = Deno.makeTempDirSync();
-  const run = async (args: readonly string[]) => {
+  const run: Run = async (args) => {
     const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: [
         "run",
@@ -104,10 +106,61 @@ async function makeStore(name: string, checkout: string): Promise<void> {
         Deno.writeFileSync(join(directory, output), ended[0]?.stdout as Uint8Array);
       }
     }
+    if (await canVote(directory, run)) await voteIn(directory, checkout, run);
     writeArchive(out, packed(directory, (path) => !path.startsWith("certs/") && !path.endsWith("/lock")));
     console.log(`${out} ${Deno.statSync(out).size} bytes`);
   } finally {
     Deno.removeSync(directory, { recursive: true });
+  }
+}
+
+/** Lets all members vote from now on, where the program knows that. */
+async function canVote(directory: string, run: Run): Promise<boolean> {
+  const path = join(directory, "quorate.toml");
+  const before = Deno.readTextFileSync(path);
+  Deno.writeTextFileSync(path, `${before}\n[voting]\nquorum = 3\nfaults = 0\n`);
+  const { success, why } = await run(["key", "list", "--config", "quorate.toml", "--party", "alice"]);
+  if (success) return true;
+  console.log(`left out: votes: ${why}`);
+  Deno.writeTextFileSync(path, before);
+  return false;
+}
+
+/** A decision, and a signature that was approved. */
+async function voteIn(directory: string, checkout: string, run: Run): Promise<void> {
+  const all = async (args: readonly string[]) => {
+    const ended = await Promise.all(
+      PARTIES.map((party) => run([...args, "--config", "quorate.toml", "--party", party])),
+    );
+    for (const { success, why } of ended) if (!success) throw new Error(`${args.join(" ")}: ${why}`);
+    return ended.map(({ stdout }) => new TextDecoder().decode(stdout));
+  };
+  const approved = ["key", "generate", "--key", "approved", "--curve", "ed25519"];
+  await all([...approved, "--purpose", "approved-signing", "--policy", "3 of (alice, bob, carol)"]);
+  const nodes = PARTIES.map((party) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "-A", "--config", join(checkout, "deno.json"), join(checkout, "cli/main.ts")]
+        .concat("node", "run", "--config", "quorate.toml", "--party", party),
+      cwd: directory,
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).spawn()
+  );
+  try {
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    await all(["vote", "--tx-id", "tx_001", "--value", "42", "--wait", "30"]);
+    const proposal = ["propose", "--key", "approved", "--tx-id", "pay_7", "--message", "m"];
+    const proposed = await run([...proposal, "--config", "quorate.toml", "--party", "alice", "--json"]);
+    if (!proposed.success) throw new Error(proposed.why);
+    const ballot = /"ballot":"([0-9a-f]+)"/.exec(new TextDecoder().decode(proposed.stdout))?.[1] ?? "";
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    await all(["vote", "--tx-id", "pay_7", "--approve", ballot, "--wait", "30"]);
+    // The signature follows by itself.
+    await new Promise((resolve) => setTimeout(resolve, 10_000));
+  } finally {
+    for (const node of nodes) node.kill("SIGTERM");
+    for (const node of nodes) await node.status;
   }
 }
 

@@ -19,6 +19,7 @@ import { recoverKeyBackup, verifyKeyBackup } from "../../src/node/backup.ts";
 import { type Config, loadConfig } from "../../src/node/config.ts";
 import { type LocalParty, openLocal } from "../../src/node/local_party.ts";
 import { PairStates } from "../../src/node/pair_states.ts";
+import { LedgerVoteStore } from "../../src/node/vote_store.ts";
 import { parsePublicRecord } from "../../src/node/public_record.ts";
 import { verifyCertificate } from "../../src/protocols/dkg/certificate.ts";
 import { sign } from "../../src/protocols/ecdsa/sign.ts";
@@ -29,6 +30,11 @@ import { type KeyShare, quorumOf } from "../../src/protocols/key_share.ts";
 import { runLocally } from "../../src/protocols/local.ts";
 import type { Session } from "../../src/protocols/protocol.ts";
 import { parseCustodianKey, parseCustodianPrivateKey } from "../../src/protocols/pve/custodian.ts";
+import { Outbox } from "../../src/storage/outbox.ts";
+import { SqliteStore } from "../../src/storage/sqlite_stores.ts";
+import { certificateFault } from "../../src/voting/certificate.ts";
+import { proposalFault } from "../../src/voting/proposal.ts";
+import { voteFault } from "../../src/voting/vote.ts";
 import type { KeyEntry } from "../../src/storage/local_store.ts";
 import { SCHEMA_VERSION } from "../../src/storage/tables.ts";
 import { type Files, readArchive, unpack } from "./archive.ts";
@@ -100,6 +106,31 @@ for (const name of NAMES) {
       assert.ok(report.size > 0 && report.checkpoints.length > 0);
     }
   });
+
+  if (versionIn(name) >= 4) {
+    Deno.test(`stores ${name}: votes, decisions and what was handed to other stores are read`, async () => {
+      using home = new Home(name);
+      const { membership } = home.config.voting ?? assert.fail("nobody votes");
+      using parties = await home.open();
+      for (const { store, party } of parties.all) {
+        const outbox = new Outbox(store.ledger, { cluster: home.config.cluster, stream: party.name });
+        const votes = new LedgerVoteStore({ ledger: store.ledger, outbox, membership, now: Date.now });
+        const records = [...votes.load()];
+        const decided = records.flatMap((record) => record.kind === "decision" ? [record.certificate] : []);
+        assert.deepEqual(decided.map(({ txId }) => txId).sort(), ["pay_7", "tx_001"]);
+        for (const certificate of decided) assert.equal(certificateFault(membership, certificate), undefined);
+        for (const record of records) {
+          if (record.kind === "vote") assert.equal(voteFault(membership, record.vote), undefined);
+          if (record.kind === "proposal") assert.equal(proposalFault(membership, record.proposal), undefined);
+        }
+        const kinds = new Set(records.map(({ kind }) => kind));
+        assert.ok(["lock", "vote", "proposal", "decision"].every((kind) => kinds.has(kind as never)));
+        await using shared = SqliteStore.open({ path: join(party.dataDirectory, "shared.sqlite") });
+        const { entries } = await shared.list("");
+        assert.ok(entries.length > 0);
+      }
+    });
+  }
 
   Deno.test(`stores ${name}: backups verify, and bring a share back`, async () => {
     using home = new Home(name);
