@@ -170,6 +170,8 @@ export function withoutOthers(checkpoint: string, log: NamedKey): string {
 }
 
 const COSIGNATURE_BYTES = 8 + 64;
+/** 9999-12-31T23:59:59Z. */
+const SECONDS_MAX = 253_402_300_799;
 
 function linesOfLog(note: Note, log: NamedKey): readonly NoteSignature[] {
   return signaturesBy(note, log.name, noteKeyId(log.name, SignatureType.ED25519, log.verifier.publicKey));
@@ -191,7 +193,7 @@ function cosignedAt(
   if (signature.length !== COSIGNATURE_BYTES) return undefined;
   const view = new DataView(signature.buffer, signature.byteOffset);
   const seconds = Number(view.getBigUint64(0));
-  // A time that a number cannot hold would not be written again as it was signed.
-  if (!Number.isSafeInteger(seconds)) return undefined;
+  // A time that a number cannot hold would not be written again as it was signed, and one after the year 9999 cannot be shown.
+  if (seconds > SECONDS_MAX) return undefined;
   return verifier.verify(cosignedMessage(text, seconds), signature.subarray(8)) ? seconds : undefined;
 }

@@ -29,15 +29,14 @@ export function cosignedPath(directory: string): string {
 
 /** A checkpoint that a peer has of the log, that the party signed, and that is not of what the log is now. */
 export function contradictionPath(directory: string, peer: string): string {
-  return `${directory}/${CONTRADICTION}${peer}`;
+  return `${directory}/contradiction.${peer}.checkpoint`;
 }
 
 /** All files of {@linkcode contradictionPath}, in order. @throws UsageError AUDIT_UNREADABLE */
 export function listContradictions(directory: string): string[] {
   try {
-    return [...Deno.readDirSync(directory)].map(({ name }) => name).filter((name) =>
-      name.startsWith(CONTRADICTION)
-    ).sort().map((name) => `${directory}/${name}`);
+    const names = [...Deno.readDirSync(directory)].map(({ name }) => name);
+    return names.filter((name) => CONTRADICTION.test(name)).sort().map((name) => `${directory}/${name}`);
   } catch (cause) {
     if (cause instanceof Deno.errors.NotFound) return [];
     throw new UsageError("AUDIT_UNREADABLE", `cannot read the directory ${directory}: ${reasonOf(cause)}`, {
@@ -78,4 +77,4 @@ export function writeCheckpoint(path: string, text: string): void {
   writeWhole(path, utf8(text), { code: "AUDIT_UNWRITABLE" });
 }
 
-const CONTRADICTION = "contradiction.";
+const CONTRADICTION = /^contradiction\..+\.checkpoint$/;

@@ -190,7 +190,9 @@ export class Witness {
   /** How much evidence there is: a log that misbehaves all the time does not fill the disk of its witnesses. */
   #evidenceOf(party: string): number {
     const names = [...Deno.readDirSync(this.#options.directory)].map(({ name }) => name);
-    return names.filter((name) => name.startsWith(`${party}.`) && name.endsWith(EVIDENCE_END)).length;
+    // The name of one party may be the beginning of another's.
+    return names.filter((name) => name.startsWith(`${party}.`) && EVIDENCE_END.test(name.slice(party.length)))
+      .length;
   }
 }
 
@@ -218,7 +220,7 @@ export function provesFork(evidence: Uint8Array, log: NamedKey): boolean {
 }
 
 const EVIDENCE_MAX = 32;
-const EVIDENCE_END = ".evidence.json";
+const EVIDENCE_END = /^\.[0-9a-f]{16}\.evidence\.json$/;
 
 function refused(reason: Refusal, kept: StoredCheckpoint | undefined): CheckpointAnswer {
   return { kind: "refused", reason, size: kept?.size ?? 0, checkpoint: kept?.text };
@@ -226,5 +228,5 @@ function refused(reason: Refusal, kept: StoredCheckpoint | undefined): Checkpoin
 
 function evidenceName({ party, kept, offered }: WitnessAlarm): string {
   const content = sha256(utf8(canonicalJson([kept, offered])));
-  return `${party}.${hex(content.subarray(0, 8))}${EVIDENCE_END}`;
+  return `${party}.${hex(content.subarray(0, 8))}.evidence.json`;
 }

@@ -373,7 +373,7 @@ Deno.test("X1 a node that was cut back is refused by all peers, who raise an ala
   ]);
   const [known] = alice.verify().findings;
   assert.equal(known?.index, 0);
-  assert.match(known?.what as string, /one of the records 0 to 4 was changed: .*contradiction\.bob /);
+  assert.match(known?.what as string, /one of the records 0 to 4 was changed: .*contradiction\.bob\.checkpoint /);
   // She asks seldom from now on.
   await world.clock.pass(30_000);
   assert.match(bob.metrics(), /alarms_total\{peer="alice",reason="rollback"\} 1$/m);
