@@ -5,7 +5,7 @@ import { canonicalJson, type Json } from "../../src/audit/canonical.ts";
 import { decodeRecord, encodeRecord } from "../../src/audit/events.ts";
 import { formatNote } from "../../src/audit/note.ts";
 import { formatProof, parseProof, proofToJson } from "../../src/audit/proof.ts";
-import { CHECKPOINT_ANSWER, CHECKPOINT_REQUEST } from "../../src/audit/witness_messages.ts";
+import { CHECKPOINT_ANSWER, CHECKPOINT_REQUEST, WITNESS_MESSAGE } from "../../src/audit/witness_messages.ts";
 import { fromUtf8, utf8 } from "../../src/base/bytes.ts";
 import { type Codec, decode, DecodeError, encode } from "../../src/base/codec.ts";
 import { ed25519Signer } from "../../src/base/crypto.ts";
@@ -55,6 +55,7 @@ export function auditTargets(rng: Rng): Target[] {
         DOES_NOT_DECODE(error) || (error instanceof UsageError && error.code === "AUDIT_PROOF_INVALID"),
     },
     message("witness request", CHECKPOINT_REQUEST, [{ from: 3, proof: [rng.bytes(32)], checkpoint: note }]),
+    message("witness message", WITNESS_MESSAGE, [{ id: 7, isAnswer: true, body: rng.bytes(40) }]),
     message("witness answer", CHECKPOINT_ANSWER, [
       { kind: "cosigned", line },
       { kind: "refused", reason: "fork", size: 9, checkpoint },
