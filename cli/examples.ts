@@ -222,6 +222,13 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "quorate test-byzantine --test-type double-vote",
     "quorate test-byzantine --test-type silent --json",
   ],
+  "signature": ["quorate signature show --party alice --tx-id pay-17 --wait 30"],
+  "signature show": [
+    "quorate signature show --party alice --tx-id pay-17 --wait 30 --format der --out payment.sig",
+  ],
+  "signature adopt": ["quorate signature adopt --party alice --tx-id pay-17 --in payment.compact"],
+  "pause": ['quorate pause --party alice --reason "incident 12"'],
+  "resume": ['quorate resume --party alice --reason "incident 12 is over"'],
   "decision": ["quorate decision show tx_001 --party alice"],
   "decision show": ["quorate decision show tx_001 --party alice --out tx_001.certificate"],
   "decision verify": ["quorate decision verify tx_001.certificate"],

@@ -6,6 +6,7 @@
 
 import type { Command } from "commander";
 import { type Code, UsageError } from "../src/base/errors.ts";
+import type { SigningReport } from "../src/node/approval_routes.ts";
 import type { ProposalReport, TxReport } from "../src/node/voting_report.ts";
 import { operatorClientOf } from "./access.ts";
 import { type GlobalOptions, optionsOf, wholeNumber } from "./options.ts";
@@ -53,7 +54,7 @@ export function waitMsOf({ wait }: { readonly wait?: string }): number {
 
 /** Prints how a transaction stands. */
 export function showTransaction({ json }: GlobalOptions, report: TxReport): void {
-  const { txId, state, value, tally, missing, quorum, proposals, own, until } = report;
+  const { txId, state, value, tally, missing, quorum, proposals, own, until, signing } = report;
   const rows = tally.map(({ value, ballot, voters }) => [
     `  ${value}`,
     `${voters.length}/${quorum}`,
@@ -65,10 +66,18 @@ export function showTransaction({ json }: GlobalOptions, report: TxReport): void
     ["state", value === null ? state : `${state}: ${value}`],
     ...(own === null ? [] : [["our vote", own]]),
     ...(missing.length === 0 ? [] : [["no vote of", missing.join(", ")]]),
+    ...(signing === null ? [] : signatureLines(signing)),
     ...(until === null ? [] : [["votes until", until]]),
     ...proposals.flatMap(linesOf),
   ]);
   print(json, report, rows.length === 0 ? head : head + table(rows));
+}
+
+function signatureLines({ outcome, key, reason, refusals }: SigningReport): string[][] {
+  return [
+    ["signature", `${outcome}${key === null ? "" : ` with ${key}`}${reason === null ? "" : `: ${reason}`}`],
+    ...refusals.map(({ node, code, reason }) => ["  refused by", `${node} ${code}: ${reason}`]),
+  ];
 }
 
 function linesOf({ ballot, proposer, approval }: ProposalReport): string[][] {

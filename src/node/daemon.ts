@@ -22,6 +22,7 @@ import { NodeCollector } from "./daemon_metrics.ts";
 import { ReadinessLog } from "./daemon_readiness.ts";
 import { NodeReport } from "./daemon_report.ts";
 import { NodeRequests } from "./daemon_requests.ts";
+import type { KeyTurns } from "./key_turns.ts";
 import type { LocalOptions } from "./local_party.ts";
 import {
   type OperatorCall,
@@ -49,6 +50,8 @@ export interface ModuleContext {
   readonly metrics: Metrics;
   /** Where lines go. */
   readonly log: Log;
+  /** Requests about one key take turns. */
+  readonly turns: KeyTurns;
 }
 
 /** How a node is started. */
@@ -115,7 +118,9 @@ export class Daemon {
     };
     const material = loadCertificates(config, party.local.party);
     await party.connect();
-    const made = (await modules?.({ party, metrics, log }) ?? []).map((module) => parts.use(module));
+    const made = (await modules?.({ party, metrics, log, turns: requests.turns }) ?? []).map((module) =>
+      parts.use(module)
+    );
     const report: NodeReport = new NodeReport({
       local: party.local,
       links: () => {

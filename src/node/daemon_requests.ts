@@ -51,6 +51,11 @@ export class NodeRequests {
     );
   }
 
+  /** Where requests about one key take turns. */
+  get turns(): KeyTurns {
+    return this.#turns;
+  }
+
   /** Paths of the operator API: one per command. */
   get routes(): OperatorRoutes {
     return new Map(

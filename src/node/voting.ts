@@ -17,6 +17,7 @@ import { NodeMessageType } from "../transport/message_types.ts";
 import type { Approval } from "../voting/approval.ts";
 import type { Availability } from "../voting/availability.ts";
 import type { QuorumCertificate } from "../voting/certificate.ts";
+import type { Membership } from "../voting/membership.ts";
 import { type Effect, type TxStatus, VotingNode, type VotingOptions } from "../voting/node.ts";
 import type { Proposal } from "../voting/proposal.ts";
 import type { StoredOffence } from "../voting/store.ts";
@@ -94,6 +95,11 @@ export class VotingService implements Disposable {
     ];
     // Not from inside the call that makes this: who is told may not be there yet.
     queueMicrotask(() => this.#do((node) => node.resume(options.now())));
+  }
+
+  /** Who votes now. */
+  get membership(): Membership {
+    return this.#node.membership;
   }
 
   /** Why this node does not vote, if it does not. */

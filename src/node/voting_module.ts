@@ -14,10 +14,14 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import type { Unreadiness } from "../telemetry/server.ts";
 import { NodeMessageType } from "../transport/message_types.ts";
 import { describeFaults } from "../voting/membership.ts";
+import { approvalOf } from "../voting/proposal.ts";
 import { encodeValue, type Value } from "../voting/value.ts";
+import { approvalRoutes, signingReport } from "./approval_routes.ts";
 import { approvalFor, PROPOSAL } from "./approval_request.ts";
+import { type ApprovalEvent, Approvals } from "./approvals.ts";
 import type { NodeModule } from "./daemon.ts";
 import { HandOff, type HandOffEvent } from "./hand_off.ts";
+import type { KeyTurns } from "./key_turns.ts";
 import type { OperatorCall, OperatorRoute, OperatorRoutes } from "./operator_server.ts";
 import type { Party } from "./party.ts";
 import { openStores, type Stores } from "./stores.ts";
@@ -37,6 +41,8 @@ export interface VotingModuleOptions {
   readonly log: Log;
   /** What is counted. */
   readonly metrics: Metrics;
+  /** Requests about one key take turns. */
+  readonly turns: KeyTurns;
 }
 
 /** Voting in a node. */
@@ -46,6 +52,7 @@ export class VotingModule implements NodeModule {
   readonly #outbox: Outbox;
   readonly #handOff: HandOff;
   readonly #service: VotingService;
+  readonly #approvals: Approvals;
   readonly #reports: VotingReports;
   readonly #abort = new AbortController();
   readonly #running: Promise<unknown>[] = [];
@@ -90,9 +97,18 @@ export class VotingModule implements NodeModule {
       links: network.board.channel(NodeMessageType.VOTE),
       rng: systemRng,
       now: Date.now,
+      approves: (proposal) => this.#approvals.approves(proposal),
       on: (event) => this.#happened(event),
     });
-    this.#reports = new VotingReports(this.#service, voting.membership, local.party.name);
+    this.#reports = new VotingReports(this.#service, local.party.name);
+    this.#approvals = new Approvals({
+      party: options.party,
+      votes: this.#service,
+      outbox: this.#outbox,
+      turns: options.turns,
+      on: (event) => this.#signing(event),
+    });
+    this.#takeUp();
     const { signal } = this.#abort;
     this.#running.push(this.#handOff.run(signal), this.#send(signal));
     options.log.write(
@@ -131,6 +147,11 @@ export class VotingModule implements NodeModule {
       ["GET /v1/voting/evidence", { serve: () => reports.offences() }],
       ["POST /v1/voting/proof", { serve: ({ input }) => reports.proof(parsed(OFFENCE, input).id) }],
       ["GET /v1/voting/reputation", { serve: () => reports.reputation(Date.now()) }],
+      ...approvalRoutes({
+        approvals: this.#approvals,
+        audit: this.#options.party.local.audit,
+        log: this.#options.log,
+      }),
     ]);
   }
 
@@ -150,6 +171,7 @@ export class VotingModule implements NodeModule {
     const { voting: { membership }, party } = this.#options;
     const { counts, open, reachable, alarm, offences } = this.#service;
     const { stored, mismatch, invalid, overQuota } = counts;
+    metrics.replace("paused", [[{ what: "signing" }, this.#approvals.pausedSince === undefined ? 0 : 1]]);
     collectVoting(metrics, {
       membership,
       votes: { cast: this.#votes.cast, stored, mismatch, invalid, over_quota: overQuota },
@@ -167,6 +189,7 @@ export class VotingModule implements NodeModule {
   /** Ends what runs, and closes the stores. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#abort.abort();
+    await this.#approvals[Symbol.asyncDispose]();
     this.#service[Symbol.dispose]();
     await Promise.allSettled(this.#running);
     await this.#stores[Symbol.asyncDispose]();
@@ -191,7 +214,7 @@ export class VotingModule implements NodeModule {
     const { txId } = approval;
     this.#options.log.write("info", `operator ${operator} proposes ${txId}`, { code: "PROPOSED" });
     this.#service.propose(approval);
-    return this.#reports.transaction(txId);
+    return this.#report(txId);
   }
 
   async #status({ input, signal }: OperatorCall): Promise<TxReport> {
@@ -201,7 +224,51 @@ export class VotingModule implements NodeModule {
 
   async #after(txId: string, waitMs: number, signal: AbortSignal): Promise<TxReport> {
     if (waitMs > 0) await this.#service.decision(txId, waitMs, signal);
-    return this.#reports.transaction(txId);
+    return this.#report(txId);
+  }
+
+  #report(txId: string): TxReport {
+    return { ...this.#reports.transaction(txId), signing: signingReport(this.#approvals, txId) ?? null };
+  }
+
+  /** What was decided before this process began, and may still be signed. */
+  #takeUp(): void {
+    const now = Date.now();
+    for (const { txId, state } of this.#service.transactions()) {
+      const certificate = state === "decided" ? this.#service.certificate(txId) : undefined;
+      const approval = certificate === undefined ? undefined : approvalOf(certificate);
+      if (certificate !== undefined && approval !== undefined && now <= Number(approval.notAfter)) {
+        this.#approvals.decided(certificate);
+      }
+    }
+  }
+
+  #signing(event: ApprovalEvent): void {
+    const { log, metrics, party: { local: { audit } } } = this.#options;
+    const { txId } = event;
+    switch (event.kind) {
+      case "signed":
+        metrics.add("approval_total", { outcome: "signed", reason: "" });
+        return log.write("info", `${txId} is signed with ${event.key}${event.own ? "" : ", by others"}`, {
+          code: "APPROVAL_SIGNED",
+          key: event.key,
+        });
+      case "refused": {
+        const { node, code, reason } = event.refusal;
+        metrics.add("approval_total", { outcome: "refused", reason: code });
+        return log.write("warn", `${node} does not sign ${txId}: ${reason}`, { code, peer: node });
+      }
+      case "failed":
+        metrics.add("approval_total", { outcome: event.outcome, reason: "" });
+        return log.write("warn", `${txId} is not signed: ${event.reason}`, { code: "APPROVAL_FAILED" });
+      case "alarm":
+        audit.note({
+          type: "security_event",
+          outcome: "failed",
+          details: { what: `${event.code} in ${txId}: ${event.reason}` },
+        });
+        return log.write("error", `${txId}: ${event.reason}`, { code: event.code });
+    }
   }
 
   #happened(event: VotingEvent): void {
@@ -227,6 +294,7 @@ export class VotingModule implements NodeModule {
         });
         log.write("info", `${certificate.txId} is decided: ${value}`, { code: "TX_DECIDED" });
         this.#handOff.add(certificate);
+        this.#approvals.decided(certificate);
         return;
       }
       case "proposal": {

@@ -18,6 +18,7 @@ import type { StoredOffence } from "../voting/store.ts";
 import { decodeValue, formatValue } from "../voting/value.ts";
 import { ballotOf, questionOf } from "../voting/vote.ts";
 import { formatPath } from "../protocols/ecdsa/derive.ts";
+import type { SigningReport } from "./approval_routes.ts";
 import type { VotingService } from "./voting.ts";
 
 /** A transaction, as it is shown. */
@@ -44,6 +45,8 @@ export interface TxReport {
   readonly quorum: number;
   /** Until when this node votes; null where there is no end. */
   readonly until: string | null;
+  /** How the signature that it approves stands; null where it approves none, or is not decided. */
+  readonly signing: SigningReport | null;
 }
 
 /** A proposal, as it is shown to those who are asked. */
@@ -117,14 +120,16 @@ export interface MemberReport {
 /** Reports of one node. */
 export class VotingReports {
   readonly #service: VotingService;
-  readonly #membership: Membership;
   readonly #view: string;
 
   /** Reads when it is asked. @param view name of the node. */
-  constructor(service: VotingService, membership: Membership, view: string) {
+  constructor(service: VotingService, view: string) {
     this.#service = service;
-    this.#membership = membership;
     this.#view = view;
+  }
+
+  get #membership(): Membership {
+    return this.#service.membership;
   }
 
   /** How a transaction stands. */
@@ -142,6 +147,7 @@ export class VotingReports {
       missing: voters.map(({ name }) => name),
       quorum,
       until: null,
+      signing: null,
     };
   }
 
@@ -223,6 +229,7 @@ export class VotingReports {
       missing,
       quorum: this.#membership.quorum,
       until: Number.isFinite(until) ? new Date(until).toISOString() : null,
+      signing: null,
     };
   }
 
