@@ -233,6 +233,12 @@ export const HelloCodec: Codec<Hello> = struct({
   eph: fixed(32),
 }) satisfies Codec<ValueOf<Codec<Hello>>>;
 
+/** `the peer's clock is 3 s ahead of ours`. */
+export function skewText(offsetMs: number): string {
+  const seconds = Math.round(Math.abs(offsetMs) / 100) / 10;
+  return `the peer's clock is ${seconds} s ${offsetMs > 0 ? "ahead of" : "behind"} ours`;
+}
+
 function decodeHello(bytes: Bytes): Hello {
   try {
     return decode(HelloCodec, bytes);

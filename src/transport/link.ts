@@ -12,97 +12,23 @@
 import type { TLSSocket } from "node:tls";
 import type { PartyId } from "../base/brands.ts";
 import { type Bytes, copy, EMPTY } from "../base/bytes.ts";
-import type { Ed25519Signer, Ed25519Verifier } from "../base/crypto.ts";
 import { invariant } from "../base/errors.ts";
-import type { Rng } from "../base/rng.ts";
 import { FrameType, type SessionFrame } from "../session/links.ts";
 import { decodeBatch } from "./batch.ts";
-import type { TrafficCounter } from "./counters.ts";
+import { readBinding } from "./channel_binding.ts";
 import { type LinkCode, LinkFault } from "./faults.ts";
 import { encodePlainFrame, NO_SESSION, payloadOf, type RawFrame, sessionOf } from "./frame.ts";
-import { type Directions, Heartbeat } from "./heartbeat.ts";
-import { type AgreedHello, type ChannelBinding, type HelloContext, HelloExchange } from "./hello.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { type AgreedHello, type ChannelBinding, HelloExchange, skewText } from "./hello.ts";
 import { Intake } from "./intake.ts";
-import { isUserType, payloadCap, type TransportLimits } from "./limits.ts";
+import { isUserType, payloadCap } from "./limits.ts";
+import { isAllowed, type LinkStage } from "./link_stage.ts";
+import type { LinkFigures, LinkOptions } from "./link_types.ts";
 import { Outbox } from "./outbox.ts";
-import type { PeerLimiter } from "./rate.ts";
 import { type LinkRole, SealedChannel, sealedSize, type Suite } from "./sealed_channel.ts";
+import { Timers } from "./timers.ts";
 
-/** What the owner of a link decides and hears. */
-export interface LinkOwner {
-  /** The peer's process is known and authenticated: the owner calls {@linkcode Link.confirm}, now or later, or closes. */
-  authenticated(link: Link): void;
-  /** Frames may be sent and will be delivered. */
-  up(link: Link): void;
-  /** A frame for the user. The owner calls {@linkcode Link.delivered} when it was handed over. */
-  frame(link: Link, frame: SessionFrame): void;
-  /** The peer sends more than it may, and is made to wait. Called often. */
-  limited(link: Link): void;
-  /** Frames in one direction are sealed under other keys from now on. The peer decides how often that is for what it sends. */
-  rotated(link: Link, direction: "in" | "out", epoch: number): void;
-  /** Called exactly once. */
-  closed(link: Link, code: string, text: string): void;
-}
-
-/** What a link is made of. */
-export interface LinkOptions {
-  /** After its TLS handshake and our checks of the certificate. */
-  readonly socket: TLSSocket;
-  /** Which end this side is. */
-  readonly role: LinkRole;
-  /** Own index. */
-  readonly self: PartyId;
-  /** The party at the other end. */
-  readonly peer: PartyId;
-  /** Verifies the peer's HELLO_ACK. */
-  readonly peerIdentity: Ed25519Verifier;
-  /** Signs our HELLO_ACK. */
-  readonly identity: Ed25519Signer;
-  /** What our HELLO says besides the parties. */
-  readonly hello: Omit<HelloContext, "role" | "self" | "peer">;
-  /** Draws nonces, keys and ping tokens. */
-  readonly rng: Rng;
-  /** Deadlines, backlogs and rotation. */
-  readonly limits: TransportLimits;
-  /** `performance.now()` of the TCP connection. */
-  readonly connectedAt: number;
-  /** What the peer may send; it outlives the link, as the counters do. */
-  readonly limiter: PeerLimiter;
-  /** Counts what is sent. */
-  readonly sent: TrafficCounter;
-  /** Counts what is received. */
-  readonly received: TrafficCounter;
-  /** Decides and hears. */
-  readonly owner: LinkOwner;
-}
-
-/** Figures of a link for people. */
-export interface LinkFigures {
-  /** Frames of every type, HELLO included. */
-  readonly framesSent: number;
-  /** Frames of every type, HELLO included. */
-  readonly framesReceived: number;
-  /** Bytes inside TLS. */
-  readonly bytesSent: number;
-  /** Bytes inside TLS. */
-  readonly bytesReceived: number;
-  /** Key epoch of what we send. */
-  readonly sendEpoch: number;
-  /** Key epoch of what we receive. */
-  readonly receiveEpoch: number;
-  /** Time of the last PING to its PONG. */
-  readonly rttMs: number | undefined;
-  /** The same, averaged over about the last eight. */
-  readonly rttAverageMs: number | undefined;
-  /** Which directions work. */
-  readonly directions: Directions;
-  /** True while the peer says that it does not read, or much waits for it. */
-  readonly isSlow: boolean;
-  /** Bytes that wait to be sent. */
-  readonly waitingBytes: number;
-  /** The peer's clock less ours at HELLO, half a round trip included. */
-  readonly clockOffsetMs: number | undefined;
-}
+export type { LinkFigures, LinkOptions, LinkOwner } from "./link_types.ts";
 
 /** A connection to one party. */
 export class Link {
@@ -116,8 +42,8 @@ export class Link {
   readonly #intake: Intake;
   readonly #outbox: Outbox;
   readonly #heartbeat: Heartbeat;
-  readonly #timers = new Set<ReturnType<typeof setTimeout>>();
-  #stage: "hello" | "ack" | "sealed" | "up" | "closed" = "hello";
+  readonly #timers = new Timers();
+  #stage: LinkStage = "hello";
   #agreed: AgreedHello | undefined;
   #binding: ChannelBinding | undefined;
   #channel: SealedChannel | undefined;
@@ -140,14 +66,14 @@ export class Link {
     const { socket, limits, limiter, rng } = options;
     const guard = (action: () => void) => this.#guard(action);
     const after = (delayMs: number, callback: () => void) =>
-      this.#after(delayMs, () => this.#guard(callback));
+      this.#timers.after(delayMs, () => this.#guard(callback));
     this.#intake = new Intake({
       socket,
       limits,
       limiter,
       guard,
       after,
-      allowed: (type, sealed) => this.#isAllowed(type, sealed),
+      allowed: (type, sealed) => isAllowed(this.#stage, { type, sealed, peerIsSealed: this.#peerIsSealed }),
       limited: () => options.owner.limited(this),
       receive: (frame) => this.#receive(frame),
     });
@@ -239,10 +165,10 @@ export class Link {
     });
     socket.on("end", () => this.#peerClosed());
     socket.on("close", () => this.#peerClosed());
-    this.#after(limits.helloDeadlineMs, () => {
+    this.#timers.after(limits.helloDeadlineMs, () => {
       if (this.#stage === "hello" || this.#stage === "ack") this.close("DEADLINE_HELLO");
     });
-    this.#after(limits.upDeadlineMs - (performance.now() - connectedAt), () => {
+    this.#timers.after(limits.upDeadlineMs - (performance.now() - connectedAt), () => {
       if (this.#stage !== "up") this.close("DEADLINE_UP");
     });
     if (socket.destroyed) return this.#peerClosed();
@@ -319,7 +245,7 @@ export class Link {
   #end(code: string, text: string, finish: () => void): void {
     if (this.#stage === "closed") return;
     this.#stage = "closed";
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.stop();
     this.#intake.end();
     this.#outbox.end();
     this.#channel?.[Symbol.dispose]();
@@ -390,7 +316,7 @@ export class Link {
     this.#upAt = performance.now();
     const { limits, owner } = this.#options;
     this.#heartbeat.start();
-    this.#after(
+    this.#timers.after(
       limits.linkAgeMs,
       () => this.closeGently("AGE", "the link reached its greatest age and is made anew"),
     );
@@ -456,33 +382,9 @@ export class Link {
     };
   }
 
-  /** HELLO and HELLO_ACK only once and in order; the first sealed frame is a PING; nothing is unsealed afterwards. */
-  #isAllowed(type: number, sealed: boolean): boolean {
-    switch (this.#stage) {
-      case "hello":
-        return type === FrameType.HELLO && !sealed;
-      case "ack":
-        return type === FrameType.HELLO_ACK && !sealed;
-      case "sealed":
-        return type === FrameType.PING && sealed && !this.#peerIsSealed;
-      case "up":
-        return sealed && type !== FrameType.HELLO && type !== FrameType.HELLO_ACK;
-      case "closed":
-        return false;
-    }
-  }
-
   #bound(): ChannelBinding {
     invariant(this.#binding !== undefined, "a link is bound to its TLS connection when it starts");
     return this.#binding;
-  }
-
-  #after(delayMs: number, callback: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      callback();
-    }, Math.max(0, Math.min(delayMs, TIMER_MAX_MS)));
-    this.#timers.add(timer);
   }
 
   /** Nothing a peer sends may reach the event loop as an exception: that would end the process. */
@@ -499,27 +401,4 @@ export class Link {
   }
 }
 
-/** `the peer's clock is 3 s ahead of ours`. */
-export function skewText(offsetMs: number): string {
-  const seconds = Math.round(Math.abs(offsetMs) / 100) / 10;
-  return `the peer's clock is ${seconds} s ${offsetMs > 0 ? "ahead of" : "behind"} ours`;
-}
-
-/** The TLS exporter values of this connection (PLATFORM.md): without them a HELLO could be relayed. */
-function readBinding(socket: TLSSocket, role: LinkRole): ChannelBinding {
-  const own = socket.getFinished();
-  const peer = socket.getPeerFinished();
-  if (own?.length !== 32 || peer?.length !== 32) {
-    throw new LinkFault(
-      "TLS_FAILED",
-      "this runtime does not give the TLS exporter values that HELLO is bound to",
-    );
-  }
-  return role === "dialler"
-    ? { exporterClient: copy(own), exporterServer: copy(peer) }
-    : { exporterClient: copy(peer), exporterServer: copy(own) };
-}
-
 const TO_ALL = 0xffffffff;
-/** Longer delays overflow the runtime's timers and fire at once. */
-const TIMER_MAX_MS = 2 ** 31 - 1;

@@ -11,7 +11,7 @@ import type { Rng } from "../base/rng.ts";
 import type { Roster } from "../session/roster.ts";
 import type { TrafficByType } from "./counters.ts";
 import type { TransportLimits } from "./limits.ts";
-import type { LinkFigures } from "./link.ts";
+import type { LinkFigures } from "./link_types.ts";
 import type { RateStatistics } from "./rate.ts";
 import type { LinkRole, Suite } from "./sealed_channel.ts";
 import type { TlsMaterial } from "./tls_listener.ts";
