@@ -5,30 +5,30 @@
  */
 
 import type { PartyId } from "../base/brands.ts";
-import { type Bytes, equal } from "../base/bytes.ts";
+import type { Bytes } from "../base/bytes.ts";
 import { invariant } from "../base/errors.ts";
 import type { Links, SessionFrame } from "../session/links.ts";
-import { Backoff } from "./backoff.ts";
 import { type Credentials, makeCredentials } from "./credentials.ts";
-import { Tally, TrafficCounter } from "./counters.ts";
 import { EventQueue, type EventReceiver } from "./event_queue.ts";
-import { LINK_CODES, type LinkCode, LinkFault } from "./faults.ts";
+import { LINK_CODES, LinkFault } from "./faults.ts";
 import { DEFAULT_LIMITS, type TransportLimits } from "./limits.ts";
-import { Link, skewText } from "./link.ts";
-import { type LinkCertificates, LinkGuard } from "./link_guard.ts";
-import type {
-  MeshEvent,
-  MeshMaterial,
-  MeshMetrics,
-  MeshOptions,
-  PeerMetrics,
-  PeerStatus,
-} from "./mesh_types.ts";
+import { skewText } from "./hello.ts";
+import { Link } from "./link.ts";
+import { LinkGuard } from "./link_guard.ts";
+import { limitedEvent, MeshLog, rotatedEvent } from "./mesh_log.ts";
+import {
+  type Candidate,
+  isSameProcess,
+  metricsOf,
+  newPeer,
+  type Peer,
+  PEERS_FAULT,
+  statusOf,
+} from "./mesh_peer.ts";
+import type { MeshEvent, MeshMaterial, MeshMetrics, MeshOptions, PeerStatus } from "./mesh_types.ts";
 import type { CheckedLeaf } from "./peer_identity.ts";
-import { PeerLimiter } from "./rate.ts";
-import type { LinkRole } from "./sealed_channel.ts";
 import { selfTest } from "./self_test.ts";
-import { dial } from "./tls_dialler.ts";
+import { dialParty } from "./tls_dialler.ts";
 import { type AcceptedConnection, parseAddress, TlsListener, type TlsMaterial } from "./tls_listener.ts";
 
 export type * from "./mesh_types.ts";
@@ -49,8 +49,7 @@ export class Mesh implements Links {
   readonly #candidates = new Map<Link, Candidate>();
   readonly #ended = new Set<Promise<void>>();
   readonly #abort = new AbortController();
-  readonly #tally = new Tally();
-  readonly #loggedAt = new Map<string, number>();
+  readonly #log: MeshLog;
   #credentials: Credentials;
   #failedConnections = 0;
   #startedAt = 0;
@@ -67,6 +66,7 @@ export class Mesh implements Links {
     this.self = self;
     this.#options = options;
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#log = new MeshLog(options.log);
     this.#bootId = options.bootId ?? options.rng.bytes(16);
     this.#credentials = makeCredentials(options, options);
     this.#shown.set(this.#credentials.material, this.#credentials.own);
@@ -77,27 +77,14 @@ export class Mesh implements Links {
       refused: (address, fault) => {
         this.#failedConnections++;
         const event: MeshEvent = { code: fault.code, text: fault.message, direction: "in", address };
-        if (fault.code === "THROTTLED") this.#logSeldom("connections", event);
-        else this.#log(event);
+        if (fault.code === "THROTTLED") this.#log.seldom("connections", event);
+        else this.#log.write(event);
       },
     });
     const peers = options.peers ?? roster.parties.map((party) => party.index);
     this.#peers = new Map(
       peers.filter((peer) => peer !== self).map((id): [PartyId, Peer] => {
-        return [id, {
-          id,
-          name: roster.get(id).name,
-          link: undefined,
-          backoff: new Backoff(this.#limits, options.rng),
-          timer: undefined,
-          limiter: new PeerLimiter(this.#limits.rates, performance.now()),
-          sent: new TrafficCounter(),
-          received: new TrafficCounter(),
-          ups: 0,
-          downs: new Tally(),
-          failures: new Tally(),
-          failedDials: 0,
-        }];
+        return [id, newPeer(id, roster.get(id).name, { limits: this.#limits, rng: options.rng })];
       }),
     );
     this.#events = new EventQueue((error) => this.receiverFailed(error));
@@ -138,7 +125,7 @@ export class Mesh implements Links {
       await this.close();
       throw error;
     }
-    this.#log({
+    this.#log.write({
       code: "LISTENING",
       text: `listening on ${host}:${this.#port}`,
       address: `${host}:${this.#port}`,
@@ -156,7 +143,7 @@ export class Mesh implements Links {
     this.#credentials = makeCredentials(this.#options, material, this.#credentials);
     this.#shown.set(this.#credentials.material, this.#credentials.own);
     this.#listener.reload(this.#credentials);
-    this.#log({ code: "RELOADED", text: LINK_CODES.RELOADED });
+    this.#log.write({ code: "RELOADED", text: LINK_CODES.RELOADED });
     this.#guard.judge(this.#credentials.policy);
   }
 
@@ -221,7 +208,7 @@ export class Mesh implements Links {
 
   /** Logs what a receiver threw. */
   receiverFailed(error: unknown): void {
-    this.#log({
+    this.#log.write({
       code: "RECEIVER_FAILED",
       text: `the receiver of link events failed: ${error instanceof Error ? error.message : "unknown"}`,
     });
@@ -229,7 +216,14 @@ export class Mesh implements Links {
 
   /** One line per peer, ascending. */
   status(): readonly PeerStatus[] {
-    return [...this.#peers.values()].sort((a, b) => a.id - b.id).map((peer) => this.#statusOf(peer));
+    return [...this.#peers.values()].sort((a, b) => a.id - b.id).map((peer) =>
+      statusOf(peer, {
+        self: this.self,
+        dialAttemptsMax: this.#limits.dialAttemptsMax,
+        rosterHash: this.#options.roster.hash,
+        certificate: peer.link && this.#candidates.get(peer.link)?.certificates.peer,
+      })
+    );
   }
 
   /** Everything that was counted, for monitoring. */
@@ -240,36 +234,8 @@ export class Mesh implements Links {
       activeConnections: peers.filter((peer) => peer.link !== undefined).length,
       failedConnections: this.#failedConnections,
       strangers: this.#listener.strangers,
-      events: this.#tally.all,
+      events: this.#log.tally,
       peers: peers.map((peer) => metricsOf(peer)),
-    };
-  }
-
-  #statusOf({ id, name, link, lastFault, failedDials }: Peer): PeerStatus {
-    const role: LinkRole = id > this.self ? "dialler" : "listener";
-    const known = {
-      ...(lastFault === undefined ? {} : { lastFault }),
-      ...(failedDials >= this.#limits.dialAttemptsMax ? { gaveUp: true } : {}),
-    };
-    if (link === undefined) return { peer: id, name, role, state: "down", ...known };
-    const { bootId, suite, version, peerRosterHash } = link;
-    const certificate = this.#candidates.get(link)?.certificates.peer;
-    const differs = peerRosterHash !== undefined && !equal(peerRosterHash, this.#options.roster.hash);
-    return {
-      peer: id,
-      name,
-      role,
-      state: "up",
-      ...known,
-      ...link.figures,
-      upForMs: link.upForMs,
-      ...(bootId === undefined ? {} : { bootId }),
-      ...(suite === undefined ? {} : { suite }),
-      ...(version === undefined ? {} : { version }),
-      ...(certificate === undefined
-        ? {}
-        : { certificate: { pin: certificate.pin, notAfter: certificate.notAfter } }),
-      ...(differs ? { otherRosterHash: peerRosterHash } : {}),
     };
   }
 
@@ -299,7 +265,7 @@ export class Mesh implements Links {
   #dialLater(peer: Peer): void {
     if (this.#state !== "running") return;
     if (peer.failedDials >= this.#limits.dialAttemptsMax) {
-      return this.#log({
+      return this.#log.write({
         code: "GAVE_UP",
         peer: peer.name,
         direction: "out",
@@ -326,22 +292,10 @@ export class Mesh implements Links {
     const { host, port } = parseAddress(address);
     const { material, own } = this.#credentials;
     const policy = () => this.#credentials.policy;
-    const { socket, connectedAt, leaf } = await dial({
-      host,
-      port,
-      material,
-      limits: this.#limits,
-      signal: this.#abort.signal,
-    }, policy);
-    if (leaf.party !== peer.id || this.#abort.signal.aborted) {
-      socket.on("error", () => {});
-      socket.destroy();
-      if (this.#abort.signal.aborted) throw new LinkFault("SHUTDOWN");
-      throw new LinkFault(
-        "PEER_IDENTITY_MISMATCH",
-        `${this.#options.roster.nameOf(leaf.party)} answered at ${address} where ${peer.name} was dialled`,
-      );
-    }
+    const { roster } = this.#options;
+    const options = { host, port, material, limits: this.#limits, signal: this.#abort.signal };
+    const expected = { party: peer.id, nameOf: (party: PartyId) => roster.nameOf(party) };
+    const { socket, connectedAt, leaf } = await dialParty(options, policy, expected);
     this.#adopt(peer, {
       role: "dialler",
       socket,
@@ -378,22 +332,9 @@ export class Mesh implements Links {
       owner: {
         authenticated: (link) => this.#authenticated(peer, link),
         up: (link) => this.#up(peer, link),
-        limited: () =>
-          this.#logSeldom(peer.name, {
-            code: "RATE_LIMITED",
-            peer: peer.name,
-            text: `${peer.name} sends more than it may: it is made to wait`,
-          }),
+        limited: () => this.#log.seldom(peer.name, limitedEvent(peer.name)),
         rotated: (_, direction, epoch) =>
-          this.#logSeldom(`${peer.name} ${direction}`, {
-            code: "KEY_ROTATED",
-            peer: peer.name,
-            direction,
-            epoch,
-            text: `what ${
-              direction === "out" ? "goes to" : "comes from"
-            } ${peer.name} has new keys: epoch ${epoch}`,
-          }),
+          this.#log.seldom(`${peer.name} ${direction}`, rotatedEvent(peer.name, direction, epoch)),
         frame: (link, frame) =>
           this.#events.push({ kind: "frame", peer: peer.id, frame }, () => link.delivered(frame)),
         closed: (link, code, text) => this.#closed(peer, link, code, text),
@@ -437,7 +378,7 @@ export class Mesh implements Links {
     delete peer.lastFault;
     const { address, role } = this.#candidates.get(link) as Candidate;
     const direction = role === "dialler" ? "out" : "in";
-    this.#log({
+    this.#log.write({
       code: "LINK_UP",
       peer: peer.name,
       direction,
@@ -447,7 +388,7 @@ export class Mesh implements Links {
     const { clockOffsetMs = 0 } = link.figures;
     if (Math.abs(clockOffsetMs) > this.#limits.clockSkewWarnMs) {
       const text = `${skewText(clockOffsetMs)} or the network slow: set both by a time server`;
-      this.#log({ code: "CLOCK_SKEW", peer: peer.name, direction, text });
+      this.#log.write({ code: "CLOCK_SKEW", peer: peer.name, direction, text });
     }
     this.#events.push({ kind: "up", peer: peer.id, bootId: link.bootId as Bytes });
   }
@@ -481,7 +422,7 @@ export class Mesh implements Links {
     address?: string,
   ): void {
     peer.lastFault = { code: fault.code, text: fault.message };
-    this.#log({
+    this.#log.write({
       code: fault.code,
       peer: peer.name,
       direction,
@@ -489,82 +430,4 @@ export class Mesh implements Links {
       ...(address === undefined ? {} : { address }),
     });
   }
-
-  /** What comes as often as somebody else wants must not fill the log: one line a second of a kind, and a count of all. */
-  #logSeldom(kind: string, event: MeshEvent): void {
-    const now = performance.now();
-    if (now - (this.#loggedAt.get(kind) ?? -Infinity) < LOG_INTERVAL_MS) return this.#tally.add(event.code);
-    this.#loggedAt.set(kind, now);
-    this.#log(event);
-  }
-
-  #log(event: MeshEvent): void {
-    this.#tally.add(event.code);
-    try {
-      this.#options.log?.(event);
-    } catch {
-      // A log that fails must not end a link.
-    }
-  }
 }
-
-interface Peer {
-  readonly id: PartyId;
-  readonly name: string;
-  link: Link | undefined;
-  readonly backoff: Backoff;
-  timer: ReturnType<typeof setTimeout> | undefined;
-  lastFault?: { readonly code: string; readonly text: string };
-  readonly limiter: PeerLimiter;
-  readonly sent: TrafficCounter;
-  readonly received: TrafficCounter;
-  ups: number;
-  readonly downs: Tally;
-  readonly failures: Tally;
-  failedDials: number;
-}
-
-interface Candidate {
-  readonly role: LinkRole;
-  readonly socket: AcceptedConnection["socket"];
-  readonly certificates: LinkCertificates;
-  readonly address: string;
-  readonly connectedAt: number;
-  authenticated(): void;
-}
-
-function isSameProcess(a: Link, b: Link): boolean {
-  return a.bootId !== undefined && b.bootId !== undefined && equal(a.bootId, b.bootId);
-}
-
-function metricsOf(peer: Peer): PeerMetrics {
-  const rttMs = peer.link?.figures.rttAverageMs;
-  return {
-    peer: peer.id,
-    name: peer.name,
-    state: peer.link === undefined ? "down" : "up",
-    sent: peer.sent.byType,
-    received: peer.received.byType,
-    ups: peer.ups,
-    downs: peer.downs.all,
-    failures: peer.failures.all,
-    rate: peer.limiter.statistics,
-    ...(rttMs === undefined ? {} : { rttMs }),
-  };
-}
-
-const LOG_INTERVAL_MS = 1_000;
-
-/** Reasons for which an authenticated peer itself must have sent what is wrong: it may send less from then on. */
-const PEERS_FAULT: ReadonlySet<string> = new Set(
-  [
-    "FRAME_INVALID",
-    "FRAME_UNEXPECTED",
-    "FRAME_ADDRESS",
-    "SEQUENCE",
-    "SEAL_NONCE",
-    "SEAL_EPOCH",
-    "SEAL_MAC",
-    "SEAL_AEAD",
-  ] satisfies LinkCode[],
-);

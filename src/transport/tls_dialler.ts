@@ -6,11 +6,12 @@
 
 import net from "node:net";
 import tls from "node:tls";
+import type { PartyId } from "../base/brands.ts";
 import { LinkFault } from "./faults.ts";
 import { Gate, rememberGate } from "./gate.ts";
 import type { TransportLimits } from "./limits.ts";
 import type { CheckedLeaf, LeafPolicy } from "./peer_identity.ts";
-import { type TlsMaterial, tlsOptions } from "./tls_listener.ts";
+import { addressText, type TlsMaterial, tlsOptions } from "./tls_listener.ts";
 
 /** Where and as whom to dial. */
 export interface DialOptions {
@@ -56,6 +57,32 @@ export async function dial(
     socket.destroy();
     throw error;
   }
+}
+
+/**
+ * Connects to one party: who else answers is refused.
+ *
+ * @throws LinkFault
+ */
+export async function dialParty(
+  options: DialOptions,
+  policy: () => LeafPolicy,
+  expected: { readonly party: PartyId; readonly nameOf: (party: PartyId) => string },
+): Promise<DialledConnection & { leaf: CheckedLeaf }> {
+  const dialled = await dial(options, policy);
+  const { socket, leaf: { party } } = dialled;
+  const isCancelled = options.signal?.aborted === true;
+  if (party === expected.party && !isCancelled) return dialled;
+  socket.on("error", () => {});
+  socket.destroy();
+  if (isCancelled) throw new LinkFault("SHUTDOWN");
+  const { nameOf } = expected;
+  throw new LinkFault(
+    "PEER_IDENTITY_MISMATCH",
+    `${nameOf(party)} answered at ${addressText(options.host, options.port)} where ${
+      nameOf(expected.party)
+    } was dialled`,
+  );
 }
 
 /** Connects; the runtime checks the listener's chain, `dial` the rest. @throws LinkFault */
