@@ -109,8 +109,8 @@ export interface PostgresServer extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
   readonly client: Credentials;
-  /** Runs SQL as the superuser. */
-  sql(text: string): Promise<string>;
+  /** Runs SQL as the superuser, in the database `quorate` unless another one is named. */
+  sql(text: string, database?: string): Promise<string>;
   /** kill -9 of the server. */
   kill(): Promise<void>;
   /** Starts it again on its data. */
