@@ -56,37 +56,48 @@ Deno.test("compile() refuses a target for a script, a party that is none, and a 
   }
 });
 
-Deno.test("compile() says in one sentence how to provide the runtime of a binary that cannot be had", async () => {
+const PROVIDE =
+  /: take denort from denort-\S+\.zip of Deno's release v\d+\.\d+\.\d+, and name the file in DENORT_BIN; or use --format script, which needs only deno\n?$/;
+
+Deno.test("compile() says in one sentence that DENORT_BIN names no runtime, and leaves no file", async () => {
   using cluster = await Cluster.make();
-  const path = join(cluster.path, "quorate-alice");
-  const { DENORT_BIN: _, ...rest } = Deno.env.toObject();
-  const run = async (env: Record<string, string>, ...args: string[]) => {
-    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--frozen", "-A", join(root, "scripts/compile.ts")]
-        .concat("--config", cluster.options.config, "--party", "alice", "--out", path, ...args),
-      cwd: root,
-      clearEnv: true,
-      env: { ...rest, NO_COLOR: "1", ...env },
-    }).output();
-    assert.equal(code, 73);
-    assert.throws(() => Deno.statSync(path), Deno.errors.NotFound);
-    return new TextDecoder().decode(stderr);
+  const binary = { ...cluster.options, format: "binary", program: "" } as const;
+  const refuse = async (runtime: string, ...messages: RegExp[]) => {
+    using _ = new Variable("DENORT_BIN", runtime);
+    for (const message of messages) {
+      await assert.rejects(compile(binary), isError("FILE_UNWRITABLE", message));
+      assert.throws(() => Deno.statSync(binary.out as string), Deno.errors.NotFound);
+    }
   };
-  const provide =
-    /: take denort from denort-\S+\.zip of Deno's release v\d+\.\d+\.\d+, and name the file in DENORT_BIN; or use --format script, which needs only deno\n$/;
-  const missing = await run({ DENORT_BIN: join(cluster.path, "denort") });
-  assert.match(
-    missing,
-    /^error FILE_UNWRITABLE: cannot make a binary: DENORT_BIN names \S+, which is not there/,
-  );
-  assert.match(missing, provide);
-  // Nothing is at this address, and nobody keeps the runtime of another system.
-  const offline = await run({ HTTPS_PROXY: "http://127.0.0.1:1" }, "--target", "aarch64-apple-darwin");
-  assert.match(offline, /^error FILE_UNWRITABLE: .* denort is not on this machine and cannot be downloaded/);
-  assert.match(offline, provide);
+  await refuse(join(cluster.path, "denort"), /DENORT_BIN names \S+, which is not there/, PROVIDE);
   // The program deno makes a file too, which is only deno again.
-  const wrong = await run({ DENORT_BIN: Deno.execPath() });
-  assert.match(wrong, /^error FILE_UNWRITABLE: .*which is not the runtime denort of Deno \d.*\n$/);
+  await refuse(Deno.execPath(), /DENORT_BIN names \S+, which is not the runtime denort of Deno \d/);
+});
+
+Deno.test("deno task compile says in one sentence how to provide a runtime that cannot be downloaded", async () => {
+  using cluster = await Cluster.make();
+  const { DENORT_BIN: _, ...env } = Deno.env.toObject();
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--frozen", "-A", join(root, "scripts/compile.ts")]
+      .concat(
+        "--config",
+        cluster.options.config,
+        "--party",
+        "alice",
+        "--out",
+        join(cluster.path, "quorate-alice"),
+      )
+      // Nobody keeps the runtime of another system.
+      .concat("--target", "aarch64-apple-darwin"),
+    cwd: root,
+    clearEnv: true,
+    // Nothing is at this address.
+    env: { ...env, NO_COLOR: "1", HTTPS_PROXY: "http://127.0.0.1:1" },
+  }).output();
+  const sentence = new TextDecoder().decode(stderr);
+  assert.deepEqual([code, stdout.length], [73, 0], sentence);
+  assert.match(sentence, /^error FILE_UNWRITABLE: .* denort is not on this machine and cannot be downloaded/);
+  assert.match(sentence, PROVIDE);
 });
 
 function isError(code: string, message: RegExp): (error: unknown) => true {
@@ -95,6 +106,23 @@ function isError(code: string, message: RegExp): (error: unknown) => true {
     assert.match((error as UsageError).message, message);
     return true;
   };
+}
+
+/** An environment variable that has another value until it is disposed. */
+class Variable implements Disposable {
+  readonly #name: string;
+  readonly #before: string | undefined;
+
+  constructor(name: string, value: string) {
+    this.#name = name;
+    this.#before = Deno.env.get(name);
+    Deno.env.set(name, value);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#before === undefined) Deno.env.delete(this.#name);
+    else Deno.env.set(this.#name, this.#before);
+  }
 }
 
 /** A temporary directory, removed when disposed. */
