@@ -181,16 +181,6 @@ export class PartyAudit {
     this.log.commit({ type: "signer_unbanned", outcome: "ok", remote, details });
   }
 
-  /**
-   * Takes note, durably, that an operator has paused something here, or let it go on: it is recorded before it is done.
-   *
-   * @param what for example `signing`.
-   * @throws UsageError AUDIT_UNWRITABLE
-   */
-  notePause(type: "paused" | "resumed", what: string): void {
-    this.log.commit({ type, outcome: "ok", details: { reason: what } });
-  }
-
   /** Takes note of what happened to a link. What repeats within a minute is counted. */
   link(event: MeshEvent): void {
     // The address of a stranger has another port every time.

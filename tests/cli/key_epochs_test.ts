@@ -3,7 +3,7 @@ import { main } from "../../cli/main.ts";
 import { CODES, UsageError } from "../../src/base/errors.ts";
 import { p256 } from "../../src/math/curve.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
-import { Cluster, values } from "../node/fixture.ts";
+import { Cluster, recordedKeys, values } from "../node/fixture.ts";
 
 /** Runs one command line in this process and collects what it prints. */
 async function quorate(
@@ -103,6 +103,7 @@ Deno.test("quorate key list shows what is pending, and key discard erases it, bu
     ...here,
   );
   assert.deepEqual([discarded.code, discarded.stdout], [0, "discarded treasury\n"]);
+  assert.equal(recordedKeys(cluster.config, "alice").at(-1), "key_discarded treasury 0");
   assert.deepEqual(await list(), []);
   // Alice has nothing of that attempt any more, so that the parties make another key; bob keeps what he has of the first.
   values(await generate(false));

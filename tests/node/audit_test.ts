@@ -176,18 +176,6 @@ Deno.test("[audit] says where the log is, when files end, and whether messages a
   );
 });
 
-Deno.test("what an operator pauses or lets go on is on disk before it is done", async () => {
-  using cluster = await Cluster.make(NAMES);
-  const alice = await cluster.open("alice");
-  const { audit } = alice.local;
-  for (const type of ["paused", "resumed"] as const) {
-    audit.notePause(type, "signing");
-    const { type: last, outcome, details } = recordsIn(cluster.config, "alice").at(-1) ?? {};
-    assert.deepEqual([last, outcome, details], [type, "ok", { reason: "signing" }]);
-  }
-  await alice.close();
-});
-
 Deno.test("new keys of a link are recorded, in both directions", async () => {
   using cluster = await Cluster.make(NAMES);
   const rotation = { frames: 3, bytes: 2 ** 36, ms: 3_600_000 };

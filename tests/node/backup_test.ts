@@ -20,7 +20,7 @@ import { parsePolicy } from "../../src/primitives/access.ts";
 import { CURVES } from "../../src/math/curve.ts";
 import { encodeStoredKey, type StoredKey } from "../../src/protocols/dkg/stored_key.ts";
 import { type CustodianKey, generateCustodianKey } from "../../src/protocols/pve/custodian.ts";
-import { Cluster, rejects, values } from "./fixture.ts";
+import { Cluster, recordedKeys, rejects, values } from "./fixture.ts";
 
 const NAMES = ["alice", "bob"];
 
@@ -202,6 +202,10 @@ Deno.test("recoverKeyBackup() restores what is lost, and leaves alone what is th
     using back = local.openKey(local.store.active("treasury")).share.share;
     assert.deepEqual(back.expose(), stored.share.share.expose());
   }
+  const recovered = recordedKeys(scene.cluster.config, "alice").filter((event) =>
+    /^key_recovered/.test(event)
+  );
+  assert.deepEqual(recovered, ["key_recovered cold 0", "key_recovered treasury 0"]);
 });
 
 Deno.test("recoverKeyBackup() refuses another share of the same epoch, an older epoch, and strangers", async () => {
@@ -229,6 +233,7 @@ Deno.test("recoverKeyBackup() refuses another share of the same epoch, an older 
     noteKeyBackup(local, createKeyBackup(local, { to: custodian.publicKey }));
     assert.equal(backedUpEpoch(local.store, treasury.record.keyId), 1);
   }
+  assert.equal(recordedKeys(cluster.config, "alice").at(-1), "key_backed_up treasury 1");
   scene.loseStore();
   using local = await scene.local();
   const { record } = treasury;

@@ -8,7 +8,7 @@ import { secp256k1 } from "../../src/math/curve.ts";
 import { type Party, publicKeyInfo } from "../../src/node/party.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
 import { verifyCertificate } from "../../src/protocols/dkg/certificate.ts";
-import { Cluster, rejects, values } from "./fixture.ts";
+import { Cluster, recordedKeys, rejects, values } from "./fixture.ts";
 
 const DIGEST = sha256(new TextEncoder().encode("a message"));
 const TWO = ["alice", "bob"];
@@ -126,6 +126,11 @@ Deno.test("Party completes a refresh that ended between PENDING and ACTIVE, with
     ["synchronised", 2],
     ["unchanged", 2],
   ]);
+  for (const name of TWO) {
+    const recorded = recordedKeys(cluster.config, name);
+    assert.ok(recorded.includes("key_refreshed treasury 1"), recorded.join());
+    assert.equal(recorded.at(-1), "key_synchronised treasury 2");
+  }
   await signs(cluster, TWO, publicKey);
 });
 
@@ -149,6 +154,9 @@ Deno.test("Party reshares a key: a new member joins, and an old one that took no
     /left the key treasury in epoch 1/,
   );
   await carol.close();
+  for (const name of all) {
+    assert.equal(recordedKeys(cluster.config, name).at(-1), "key_reshared treasury 1", name);
+  }
   await signs(cluster, ["bob", "dave"], publicKey);
 });
 
@@ -160,6 +168,9 @@ Deno.test("Party repairs a lost share, and the repaired party signs", async () =
   const request = { name: NAME, lost: "carol", helpers: TWO };
   const results = values(await cluster.all(THREE, (party) => party.repairKey(request)));
   assert.deepEqual(results.map(({ outcome }) => outcome), ["helped", "helped", "restored"]);
+  for (const name of THREE) {
+    assert.equal(recordedKeys(cluster.config, name).at(-1), "key_repaired treasury 0", name);
+  }
   await signs(cluster, ["bob", "carol"], publicKey);
 });
 

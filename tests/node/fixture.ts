@@ -7,7 +7,9 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { QuorateError } from "../../src/base/errors.ts";
-import { type Config, loadConfig } from "../../src/node/config.ts";
+import { readRecords } from "../../src/audit/records.ts";
+import { listSegments } from "../../src/audit/segments.ts";
+import { type Config, loadConfig, partyConfig } from "../../src/node/config.ts";
 import { initCluster } from "../../src/node/init.ts";
 import { openParty, type Party, type PartyOptions } from "../../src/node/party.ts";
 
@@ -53,6 +55,15 @@ export class Cluster implements Disposable {
   [Symbol.dispose](): void {
     Deno.removeSync(this.root, { recursive: true });
   }
+}
+
+/** What the audit log of a party says of keys: type, name and epoch. */
+export function recordedKeys(config: Config, party: string): string[] {
+  const { audit } = partyConfig(config, party);
+  return [...readRecords(listSegments(audit.directory), party)].flatMap(({ record: { type, details } }) => {
+    const { key, epoch } = details as { readonly key?: string; readonly epoch?: number };
+    return type.startsWith("key_") ? [`${type} ${key} ${epoch}`] : [];
+  });
 }
 
 export function values<T>(results: readonly PromiseSettledResult<T>[]): T[] {

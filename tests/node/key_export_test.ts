@@ -12,7 +12,7 @@ import { parsePolicy } from "../../src/primitives/access.ts";
 import { ENDORSEMENT_BYTES } from "../../src/protocols/dkg/messages.ts";
 import { encodeStoredKey } from "../../src/protocols/dkg/stored_key.ts";
 import type { KeyShare } from "../../src/protocols/key_share.ts";
-import { Cluster, rejects } from "./fixture.ts";
+import { Cluster, recordedKeys, rejects } from "./fixture.ts";
 
 const NAMES = ["alice", "bob", "carol"] as const;
 const FORM = { name: "old", format: "pem" } as const;
@@ -227,4 +227,5 @@ Deno.test("exportPrivateKey() is on record at the parties whose own directories 
   const hasLog = (name: string) =>
     [...contentsOf(directoryOf(config, name)).keys()].some((path) => path.includes("audit"));
   assert.deepEqual(["alice", "carol"].map(hasLog), [true, false]);
+  assert.deepEqual(recordedKeys(config, "alice").map((event) => event.split(" ")[0]), ["key_exported"]);
 });

@@ -6,7 +6,7 @@ import type { ImportRequest } from "../../src/node/key_import.ts";
 import { parsePrivateKey, type PrivateKey } from "../../src/node/private_key.ts";
 import type { Party } from "../../src/node/party.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
-import { Cluster, rejects, values } from "./fixture.ts";
+import { Cluster, recordedKeys, rejects, values } from "./fixture.ts";
 
 const TWO = ["alice", "bob"] as const;
 
@@ -41,6 +41,9 @@ Deno.test("Party completes an import that ended before all had the certificate, 
   assert.deepEqual(failed.map(({ status }) => status), ["rejected", "rejected"]);
   const made = values(await cluster.all(TWO, (party, name) => party.importKey(requestOf(name, key))));
   assert.equal(made[0]?.record.epoch, made[1]?.record.epoch);
+  for (const name of TWO) {
+    assert.deepEqual(recordedKeys(cluster.config, name), [`key_imported old ${made[0]?.record.epoch}`]);
+  }
   const request = { name: "old", parties: TWO, format: "pem" } as const;
   const exported = await exportPrivateKey(cluster.config, request);
   using text = exported.text;
