@@ -128,6 +128,15 @@ export class NodeStage implements AsyncDisposable {
     }
   }
 
+  /** Ends all nodes at once and removes their files, where there is no time to wait. */
+  kill(): void {
+    for (const [name, process] of [...this.#processes]) {
+      this.#processes.delete(name);
+      process.kill();
+    }
+    Deno.removeSync(this.directory, { recursive: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.names.map((name) => this.killNode(name)));
     Deno.removeSync(this.directory, { recursive: true });

@@ -10,6 +10,7 @@ import { frostRows } from "./frost_rows.ts";
 import { pveRows } from "./pve_rows.ts";
 import { sessionRows } from "./session_rows.ts";
 import { transportRows } from "./transport_rows.ts";
+import { votingRows } from "./voting_rows.ts";
 import type { BenchRow } from "./row.ts";
 
 /** The registry: add the rows of a new file here. */
@@ -20,4 +21,5 @@ export const rows: readonly BenchRow[] = [
   ...pveRows,
   ...sessionRows,
   ...transportRows,
+  ...votingRows,
 ];
