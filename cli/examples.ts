@@ -224,7 +224,8 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   "signature": ["quorate signature show --party alice --tx-id pay-17 --wait 30"],
   "signature show": [
-    "quorate signature show --party alice --tx-id pay-17 --wait 30 --format der --out payment.sig",
+    "quorate signature show --party alice --tx-id pay-17 --wait 30 \\\n" +
+    "  --format der --out payment.sig",
   ],
   "signature adopt": ["quorate signature adopt --party alice --tx-id pay-17 --in payment.compact"],
   "pause": ['quorate pause --party alice --reason "incident 12"'],
