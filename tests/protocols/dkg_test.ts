@@ -51,11 +51,11 @@ const [ALICE, BOB, CAROL] = [partyId(1), partyId(2), partyId(3)];
 /** Hash of all messages and the certificate, and the key id, per curve. */
 const GOLDEN = [
   [
-    "a52cac5252ec98c4268191b6a44c4700f16168b24fa1b579c4a55420bb5d2761",
+    "ffe932014efbbd62efdab7e18080b84140e1b75911c5ae366b6379bcb39b5fb7",
     "7d4525f05799664d5027faf70569c69e50df5aa4e859d9fc23e7f9d2f76a9e22",
   ],
   [
-    "6eab0fc6d1a9846189250101a7f62629e92108a211ed58430698b5c94b465c3b",
+    "45b5df9ffb83a2ef5b8f316b5cbf3a298ad350c231e599bb33415fd2cc7c5a56",
     "5943c2f283063a020b4a24fc88bd0f7f13c61a624bfca15d42260b8d08ee8888",
   ],
 ];

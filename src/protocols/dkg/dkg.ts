@@ -32,6 +32,7 @@ import {
   type Session,
   type Step,
 } from "../protocol.ts";
+import { hedgedRng } from "../ecdsa/hedge.ts";
 import { encodeCertificate, endorse, endorsementFault } from "./certificate.ts";
 import { dkgRounds, type Endorsement, endorsementCodec } from "./messages.ts";
 import { combine, commitTo, dealingFault, dealOwn, type DkgContext, transcriptOf } from "./steps.ts";
@@ -193,8 +194,10 @@ function* generate(session: Session, input: DkgInput): Generator<Step, StoredKey
     const commitments = new Map([...committed.broadcast].map(([party, m]) => [party, m.commitment]));
     const transcript = transcriptOf(context, commitments.set(self, ownCommitment), openings);
     const endorsed = { record: share.record, sid, transcript };
+    // The proof's nonce would give the share away if the generator failed: it is hedged with the share.
+    const rng = hedgedRng(session, share);
     const endorsement = yield* compute(
-      () => endorse(endorsed, share, (message) => session.sign(message), session.rng),
+      () => endorse(endorsed, share, (message) => session.sign(message), rng),
       undefined,
     );
     const key: StoredKey = {

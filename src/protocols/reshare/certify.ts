@@ -26,6 +26,7 @@ import {
   type StoredDeparture,
   type StoredKey,
 } from "../dkg/stored_key.ts";
+import { hedgedRng } from "../ecdsa/hedge.ts";
 import type { KeyShare, PublicKeyRecord } from "../key_share.ts";
 import { compute, exchange, type Inbox, persist, type Round, type Session, type Step } from "../protocol.ts";
 import type { EpochEndorsement } from "./messages.ts";
@@ -67,7 +68,9 @@ export function* storePending(
     return departure;
   }
   const share: KeyShare = { record, self, share: made.share };
-  const endorsement = yield* compute(() => endorse(endorsed, share, sign, session.rng), undefined);
+  // The proof's nonce would give the share away if the generator failed: it is hedged with the share.
+  const rng = hedgedRng(session, share);
+  const endorsement = yield* compute(() => endorse(endorsed, share, sign, rng), undefined);
   const encoded = encode(endorsementCodec(record.curve), endorsement);
   const key: StoredKey = { keyName, share, sid, transcript, lineage, endorsement: encoded };
   using bytes = encodeStoredKey(key);

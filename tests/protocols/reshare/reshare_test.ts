@@ -281,8 +281,8 @@ Deno.test("a reshare that some certified is completed by the same command, also 
 
 /** Hash of all messages of a refresh, a reshare in which two leave, a repair and a sync, and of the certificate. */
 const GOLDEN: Readonly<Record<string, string>> = {
-  secp256k1: "8276872578458c6c4443f6df845675e9e62966e1411fcd2d3df5754ed4299ef3",
-  p256: "b2699dfe2c77f6decb825b7ae55e858708b115b396fee199d20889dfc00d1ff3",
+  secp256k1: "f1e7f95b38e0a1d5bf356f366d17b552c4d33cd2931a35e419e8c1e273a7c343",
+  p256: "220a8ee945304402462f6d6c030f071440772e71c4e75ae53aa457d7c3197c82",
 };
 
 Deno.test("refresh, reshare and repair send the golden messages: a change here is another version of a protocol", () => {
