@@ -423,6 +423,23 @@ Deno.test("X1 a log that was cut and went on learns from its witness that it was
   assert.ok(Deno.statSync(fileOf(world.folder.log)).isFile);
 });
 
+Deno.test("collectCosignatures() takes a refusal for what it is where the peer's checkpoint is of this log", async () => {
+  using world = new World();
+  fillOpen(world.log, 2);
+  const checkpoint = world.log.checkpoint() as string;
+  fillOpen(world.log, 2);
+  const ask: AskWitness = () =>
+    Promise.resolve(encode(CHECKPOINT_ANSWER, { kind: "refused", reason: "fork", size: 2, checkpoint }));
+  const [outcome] = await collectCosignatures(world.log, [bob], ask);
+  assert.deepEqual(outcome, {
+    peer: "bob",
+    kind: "refused",
+    reason: "fork",
+    size: 2,
+    contradiction: undefined,
+  });
+});
+
 Deno.test("collectCosignatures() believes no peer that shows a checkpoint which this party did not sign", async () => {
   using world = new World();
   fillOpen(world.log, 1);
@@ -445,9 +462,20 @@ Deno.test("collectCosignatures() takes from a witness no line in another's name:
   await collectCosignatures(world.log, [bob, carol], honest);
   const before = world.log.checkpoint() as string;
   // Bob has cosigned this very checkpoint. Then he answers with a line that looks like alice's own signature, or carol's.
-  const others = parseNote(before).signatures.filter(({ name }) => name !== bob.key.name);
-  for (const { name, keyId } of others) {
-    const text = formatNote({ text: "x\n", signatures: [{ name, keyId, signature: new Uint8Array(72) }] });
+  const { signatures } = parseNote(before);
+  const own = signatures.find(({ name }) => name === bob.key.name);
+  assert.ok(own !== undefined);
+  const lines = [
+    ...signatures.filter((signature) => signature !== own).map((signature) => ({
+      ...signature,
+      signature: new Uint8Array(72),
+    })),
+    // His own signature under the number of a key that nobody has: each such line would stay for good.
+    { ...own, keyId: new Uint8Array(4) },
+    { ...own, name: "bob" },
+  ];
+  for (const { name, keyId, signature } of lines) {
+    const text = formatNote({ text: "x\n", signatures: [{ name, keyId, signature }] });
     const line = text.slice(text.indexOf("\u2014"));
     const ask: AskWitness = () => Promise.resolve(encode(CHECKPOINT_ANSWER, { kind: "cosigned", line }));
     const [outcome] = await collectCosignatures(world.log, [bob], ask);
