@@ -55,6 +55,8 @@ const STEPS: readonly Step[] = [
     "backup create --key treasury --custodians 2~of~(c1,c2) --custodian c1=c1.pub --custodian c2=c2.pub --out quorum.pve",
   ),
   step(["alice"], "backup open --backup quorum.pve --custodian-key c1.key --out c1.part"),
+  step(["alice"], "backup drill --custodian c1.pub --out drill.pve"),
+  step(["alice"], "audit prove --index 0 --out record.proof"),
 ];
 
 /** A command line whose arguments have `~` where they have a space. */
@@ -156,6 +158,7 @@ async function voteIn(directory: string, checkout: string, run: Run): Promise<vo
     const ballot = /"ballot":"([0-9a-f]+)"/.exec(new TextDecoder().decode(proposed.stdout))?.[1] ?? "";
     await new Promise((resolve) => setTimeout(resolve, 5_000));
     await all(["vote", "--tx-id", "pay_7", "--approve", ballot, "--wait", "30"]);
+    await all(["decision", "show", "tx_001", "--out", "tx_001.decision"]);
     // The signature follows by itself.
     await new Promise((resolve) => setTimeout(resolve, 10_000));
   } finally {

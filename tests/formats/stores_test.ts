@@ -10,10 +10,12 @@ import { join } from "node:path";
 import { keysOf } from "../../cli/audit_options.ts";
 import { originOf } from "../../src/audit/checkpoint.ts";
 import type { NamedKey } from "../../src/audit/checkpoint.ts";
+import { checkProof, parseProof } from "../../src/audit/proof.ts";
 import { verifyLog } from "../../src/audit/verify.ts";
 import { type PartyId, partyId } from "../../src/base/brands.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { sha256 } from "../../src/base/crypto.ts";
+import { decode } from "../../src/base/codec.ts";
 import { systemRng } from "../../src/base/rng.ts";
 import { recoverKeyBackup, verifyKeyBackup } from "../../src/node/backup.ts";
 import { type Config, loadConfig } from "../../src/node/config.ts";
@@ -29,10 +31,12 @@ import { frostSign } from "../../src/protocols/frost/sign.ts";
 import { type KeyShare, quorumOf } from "../../src/protocols/key_share.ts";
 import { runLocally } from "../../src/protocols/local.ts";
 import type { Session } from "../../src/protocols/protocol.ts";
+import { describeBackup } from "../../src/protocols/pve/backup.ts";
+import { answerDrill, checkDrill } from "../../src/protocols/pve/drill.ts";
 import { parseCustodianKey, parseCustodianPrivateKey } from "../../src/protocols/pve/custodian.ts";
 import { Outbox } from "../../src/storage/outbox.ts";
 import { SqliteStore } from "../../src/storage/sqlite_stores.ts";
-import { certificateFault } from "../../src/voting/certificate.ts";
+import { certificateCodec, certificateFault } from "../../src/voting/certificate.ts";
 import { proposalFault } from "../../src/voting/proposal.ts";
 import { voteFault } from "../../src/voting/vote.ts";
 import type { KeyEntry } from "../../src/storage/local_store.ts";
@@ -90,6 +94,10 @@ for (const name of NAMES) {
       assert.equal(parsePublicRecord(home.text(`${key}.json`), key).name, key);
     }
     const keys = keysOf(home.config);
+    if (home.has("record.proof")) {
+      const proof = parseProof(home.text("record.proof"), "record.proof");
+      assert.equal(checkProof(proof, (origin) => keys.get(origin)).record.index, 0);
+    }
     for (const { name: party, audit } of home.config.parties) {
       if (!home.has(`data/${party}/audit/tree`)) continue;
       const origin = originOf(home.config.cluster, party);
@@ -125,6 +133,10 @@ for (const name of NAMES) {
         }
         const kinds = new Set(records.map(({ kind }) => kind));
         assert.ok(["lock", "vote", "proposal", "decision"].every((kind) => kinds.has(kind as never)));
+        if (home.has("tx_001.decision")) {
+          const decision = decode(certificateCodec, home.bytes("tx_001.decision"));
+          assert.equal(certificateFault(membership, decision), undefined);
+        }
         await using shared = SqliteStore.open({ path: join(party.dataDirectory, "shared.sqlite") });
         const { entries } = await shared.list("");
         assert.ok(entries.length > 0);
@@ -146,6 +158,11 @@ for (const name of NAMES) {
     for (const { file, to, records } of cases) {
       const { party } = verifyKeyBackup(home.bytes(file), { to: custodian(`${to}.pub`), records });
       assert.equal(party, "alice");
+    }
+    if (home.has("drill.pve")) {
+      using key = parseCustodianPrivateKey(home.text("c1.key"), "c1");
+      const [share] = describeBackup(home.bytes("drill.pve")).shares;
+      assert.ok(share !== undefined && checkDrill(share, answerDrill(home.bytes("drill.pve"), key)));
     }
     if (!home.has("quorum.pve")) return assert.equal(name, "v1.json.gz");
 
