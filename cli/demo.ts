@@ -10,6 +10,7 @@ import { UsageError } from "../src/base/errors.ts";
 import { backupDemo, type BackupDemoOptions } from "./demo_backup.ts";
 import { DEMO_MESSAGE, type DemoOptions, withCluster } from "./demo_stage.ts";
 import { generate, refresh, signAndVerify } from "./demo_steps.ts";
+import { votingDemo } from "./demo_voting.ts";
 import { optionsOf } from "./options.ts";
 
 /** What two parties sign where no message is given. */
@@ -32,6 +33,8 @@ export function addDemo(program: Command): void {
     .description("four parties hold a key on P-256, back it up, lose a share, recover it and refresh the key")
     .option("--policy <text>", "who may sign (default: all four)")
     .option("--save-backup [directory]", "keep the backups, as hexadecimal digits, and what verifies them");
+  const voting = demo.command("voting").description("five nodes vote: four equal votes decide");
+  voting.action(() => votingDemo(demoOptions(voting)));
   backup.action(() => backupDemo(demoOptions<BackupDemoOptions>(backup)));
 }
 

@@ -245,6 +245,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   ],
   "demo agree-random": ["quorate demo agree-random --parties 5"],
   "demo ecdsa-2pc": ['quorate demo ecdsa-2pc --message "two words"'],
+  "demo voting": ["quorate demo voting"],
   "demo ecdsa-backup": [
     'quorate demo ecdsa-backup --policy "2 of (alice, bob, carol)" \\\n  --save-backup kept',
   ],

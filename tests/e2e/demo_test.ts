@@ -125,6 +125,14 @@ Deno.test("demo ecdsa-backup refuses policies, places and numbers of parties tha
   }
 });
 
+Deno.test("demo voting decides with four votes, over a kill of one node", async () => {
+  const { code, stdout, stderr } = await demo("voting", "--json");
+  assert.equal(code, 0, stderr);
+  const { values } = JSON.parse(stdout);
+  assert.deepEqual(new Set(Object.values(values)), new Set(["42"]));
+  assert.equal(Object.keys(values).length, 5);
+});
+
 Deno.test("a demo that is told to end ends its processes and removes its files", async () => {
   const directory = Deno.makeTempDirSync({ prefix: "quorate-test-" });
   try {
