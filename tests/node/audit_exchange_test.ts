@@ -304,8 +304,10 @@ Deno.test("X1 a witness that is down, silent or without room stops nothing, and 
   alice.sent = 0;
   await world.clock.pass(ROUND_MS);
   assert.deepEqual([alice.sent, alice.standing()], [1, [3, 3, 3]]);
+  await world.clock.pass(20_000);
+  assert.deepEqual(alice.codes(), ["AUDIT_NOT_COSIGNED"], "the same again is not said again");
   bob.change = (payload) => payload;
-  await world.clock.pass(12_000);
+  await world.clock.pass(16_000);
   assert.equal(alice.cosigners().length, 2);
   assert.deepEqual(alice.codes(), ["AUDIT_NOT_COSIGNED", "AUDIT_COSIGNED"]);
   assert.deepEqual(alice.verify([bob, carol]).findings, []);
@@ -373,7 +375,10 @@ Deno.test("X1 a node that was cut back is refused by all peers, who raise an ala
   ]);
   const [known] = alice.verify().findings;
   assert.equal(known?.index, 0);
-  assert.match(known?.what as string, /one of the records 0 to 4 was changed: .*contradiction\.bob\.checkpoint /);
+  assert.match(
+    known?.what as string,
+    /one of the records 0 to 4 was changed: .*contradiction\.bob\.checkpoint /,
+  );
   // She asks seldom from now on.
   await world.clock.pass(30_000);
   assert.match(bob.metrics(), /alarms_total\{peer="alice",reason="rollback"\} 1$/m);
@@ -417,6 +422,12 @@ Deno.test("X1 a witness that was restarted does not sign a fork: it has kept wha
     (details as { reason: string }).reason
   );
   assert.deepEqual(reasons, ["fork", "inconsistent"]);
+  // Each kind is said once, and counted.
+  alice.grow(1);
+  await world.clock.pass(62_000);
+  assert.deepEqual(carol.codes(), ["AUDIT_ALARM", "AUDIT_ALARM"]);
+  assert.match(carol.metrics(), /alarms_total\{peer="alice",reason="inconsistent"\} 2$/m);
+  assert.deepEqual(alice.codes().length, 4, "two kinds of refusal by two peers");
   assert.match(alice.verify().findings[0]?.what as string, /one of the records 0 to 3 was changed/);
 });
 
