@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { API_PATH, apiText, differences, packageExports } from "../../scripts/api.ts";
 import { utf8 } from "../../src/base/bytes.ts";
+import { VERSION } from "../../src/base/version.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -18,23 +19,19 @@ interface Ran {
   readonly asked: string;
 }
 
-for (const [path, module] of packageExports()) {
-  Deno.test(`importing the package's ${path} asks for nothing, prints nothing, and ends`, async () => {
-    using directory = new Directory();
-    const probe = join(directory.path, "probe.ts");
-    Deno.writeTextFileSync(probe, `import * as all from ${JSON.stringify(module)};\nvoid all;\n`);
-    assert.deepEqual(await run(probe, directory), { code: 0, stdout: "", stderr: "", asked: "" });
+for (const path of packageExports().keys()) {
+  const name = join("@quorate/quorate", path);
+  Deno.test(`importing ${name} asks for nothing, prints nothing, and ends`, async () => {
+    using project = new Project();
+    project.write("probe.ts", `import * as all from ${JSON.stringify(name)};\nvoid all;\n`);
+    assert.deepEqual(await project.run("probe.ts"), { code: 0, stdout: "", stderr: "", asked: "" });
   });
 }
 
 Deno.test("the check of imports sees a module that prints, and one that asks", async () => {
-  using directory = new Directory();
-  const probe = join(directory.path, "probe.ts");
-  Deno.writeTextFileSync(
-    probe,
-    `console.log("x"); try { Deno.env.get("HOME"); } catch { console.error("y"); }`,
-  );
-  const { stdout, stderr, asked } = await run(probe, directory);
+  using project = new Project();
+  project.write("probe.ts", `console.log("x"); try { Deno.env.get("HOME"); } catch { console.error("y"); }`);
+  const { stdout, stderr, asked } = await project.run("probe.ts");
   assert.deepEqual([stdout, stderr], ["x\n", "y\n"]);
   assert.match(asked, /"permission":"env","value":"HOME"/);
 });
@@ -75,13 +72,6 @@ Deno.test("examples/two_party imports the package by its name and makes a signat
   assert.ok(secp256k1.verify(der, utf8("pay 5 to dave"), key, { format: "der", lowS: true }), stdout);
 });
 
-async function run(module: string, { path }: Directory): Promise<Ran> {
-  const audit = join(path, "audit.jsonl");
-  const args = ["run", "--quiet", "--frozen", "--no-prompt", "--config", join(ROOT, "deno.json"), module];
-  const ran = await deno(args, ROOT, { DENO_AUDIT_PERMISSIONS: audit });
-  return { ...ran, asked: Deno.readTextFileSync(audit) };
-}
-
 async function deno(
   args: readonly string[],
   cwd = ROOT,
@@ -93,11 +83,28 @@ async function deno(
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** A temporary directory, removed when disposed. */
-class Directory implements Disposable {
-  readonly path = Deno.makeTempDirSync({ prefix: "quorate-test-" });
+/** A project elsewhere that imports the package, with this checkout in its place; removed when disposed. */
+class Project implements Disposable {
+  readonly #path = Deno.makeTempDirSync({ prefix: "quorate-test-" });
+
+  constructor() {
+    const imports = { "@quorate/quorate": `jsr:@quorate/quorate@${VERSION}` };
+    this.write("deno.json", JSON.stringify({ imports, links: [ROOT], lock: false }));
+  }
+
+  write(name: string, text: string): void {
+    Deno.writeTextFileSync(join(this.#path, name), text);
+  }
+
+  /** Runs a module without any permission. */
+  async run(module: string): Promise<Ran> {
+    const audit = join(this.#path, "audit.jsonl");
+    const args = ["run", "--quiet", "--no-prompt", module];
+    const ran = await deno(args, this.#path, { DENO_AUDIT_PERMISSIONS: audit });
+    return { ...ran, asked: Deno.readTextFileSync(audit) };
+  }
 
   [Symbol.dispose](): void {
-    Deno.removeSync(this.path, { recursive: true });
+    Deno.removeSync(this.#path, { recursive: true });
   }
 }
