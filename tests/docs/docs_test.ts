@@ -14,8 +14,9 @@ const ONLY = Deno.env.get("DOCUMENT");
 
 const DOCUMENTS = documents();
 
-/** `wait` of a shell forgets how its jobs ended; here a job that fails ends the document. */
-const PRELUDE = `wait() {
+/** `wait` of a shell forgets how its jobs ended; here a job that fails ends the document. Nodes that still run are ended with it. */
+const PRELUDE = `trap 'code=$?; kill $(jobs -p) 2>/dev/null || true; builtin wait || true; exit $code' EXIT
+wait() {
   local job failed=0
   for job in $(jobs -p); do builtin wait "$job" || failed=$?; done
   return $failed
@@ -151,11 +152,11 @@ async function copy(from: string, to: string): Promise<void> {
   assert.ok(success);
 }
 
-/** The first of four ports in a row that nothing listens on now, nor a hundred and two hundred above them. */
+/** The first of five ports in a row that nothing listens on now, nor a hundred and two hundred above them. */
 async function freeBasePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const base = 20_000 + (crypto.getRandomValues(new Uint16Array(1))[0] as number) % 10_000;
-    const ports = [0, 100, 200].flatMap((offset) => [0, 1, 2, 3].map((i) => base + offset + i));
+    const ports = [0, 100, 200].flatMap((offset) => [0, 1, 2, 3, 4].map((i) => base + offset + i));
     if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
   }
   throw new Error("no free ports in a row");
