@@ -111,6 +111,29 @@ Deno.test("the header of a party's script allows nothing that is not listed, wha
   assert.deepEqual(JSON.parse(stdout), { done: [], seen: [] });
 });
 
+Deno.test("a party's script reaches the server of records that the configuration names", async () => {
+  using server = await Stranger.listen();
+  using hosts = await Hosts.make(
+    ["alice", "bob"],
+    "script",
+    `
+[voting]
+quorum = 2
+faults = 0
+[storage]
+records = "postgres"
+postgres_address = "127.0.0.1:${server.port}"
+postgres_ca_path = "certs/ca.pem"
+postgres_cert_path = "certs/{party}/cert.pem"
+postgres_key_path = "certs/{party}/key.pem"
+`,
+  );
+  const nodes = await hosts.nodes(["alice"]);
+  await server.visited;
+  await nodes.stop();
+  assert.ok(!hosts.used("alice").unused.includes(`net 127.0.0.1:${server.port}`));
+});
+
 /** What only a node uses, and commands that ask it. */
 function nodeEntries(hosts: Hosts, party: string): string[] {
   const { operatorListen, telemetryListen } = partyConfig(hosts.config, party).node;

@@ -51,10 +51,19 @@ export class Hosts implements Disposable {
     this.config = loadConfig(this.path(cluster.names[0] as string, "quorate.toml"));
   }
 
-  /** Makes a cluster, and takes each party's part of it to its host. */
-  static async make(names: readonly string[], format: CompileOptions["format"]): Promise<Hosts> {
+  /**
+   * Makes a cluster, and takes each party's part of it to its host.
+   *
+   * @param more sections of the configuration.
+   */
+  static async make(
+    names: readonly string[],
+    format: CompileOptions["format"],
+    more = "",
+  ): Promise<Hosts> {
     const cluster = await Cluster.make(names);
     const from = join(cluster.directory, "cluster");
+    Deno.writeTextFileSync(join(from, "quorate.toml"), more, { append: true });
     const path = join(cluster.directory, "path");
     Deno.mkdirSync(path);
     Deno.symlinkSync(Deno.execPath(), join(path, "deno"));
@@ -183,12 +192,17 @@ export class Hosts implements Disposable {
 export class Stranger implements Disposable {
   /** How many came. */
   connections = 0;
+  /** When somebody did. */
+  readonly visited: Promise<void>;
   readonly #server: Server;
 
   private constructor(server: Server) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.visited = promise;
     this.#server = server;
     server.on("connection", (socket) => {
       this.connections++;
+      resolve();
       socket.destroy();
     });
   }
