@@ -18,8 +18,8 @@ export type Fault =
   | { readonly kind: "drop" }
   /** They are not taken: the sender's TCP waits. */
   | { readonly kind: "stall" }
-  /** They come later, in order; `jitterMs` more at random. */
-  | { readonly kind: "delay"; readonly ms: number; readonly jitterMs?: number }
+  /** They come later, in order; `jitterMs` more at random; `outlives`: also where the sender has gone meanwhile. */
+  | { readonly kind: "delay"; readonly ms: number; readonly jitterMs?: number; readonly outlives?: boolean }
   /** They come in small pieces, so many per second. */
   | { readonly kind: "throttle"; readonly bytesPerSecond: number }
   /** So many bytes come, then the connection is closed in good order. */
@@ -114,6 +114,7 @@ class Pipe {
     // Where bytes vanish, the news of the end does too.
     from.on("end", () => this.#fault.kind !== "drop" && this.#later(0, () => to.end()));
     from.on("close", () => {
+      if (this.#fault.kind === "delay" && this.#fault.outlives) return this.#later(0, () => to.end());
       clearTimeout(this.#timer);
       if (this.#fault.kind !== "drop") to.destroy();
     });

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { utf8 } from "../../../src/base/bytes.ts";
 import type { Coordination, Entry, Outcome, WatchEvent } from "../../../src/storage/coordination.ts";
+import { linesOf } from "../../faults/peer_process.ts";
 
 /** A place that several clients reach. */
 export interface Place extends AsyncDisposable {
@@ -160,6 +161,28 @@ const CHECKS: readonly (readonly [string, Check])[] = [
     known(await store.create("given-up", utf8("a"), given.id));
     await given[Symbol.asyncDispose]();
     assert.equal(await other.get("given-up"), undefined);
+  }],
+  ["15: a process that stands still loses its lease and its key, and learns of it", async (store, place) => {
+    const leaser = new URL("./leaser.ts", import.meta.url).pathname;
+    const args = ["run", "--quiet", "--frozen", "-A", leaser, "stopped", "1000", ...place.racer];
+    const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
+    const lines = linesOf(child.stdout);
+    assert.equal((await lines.next()).value, "held");
+    assert.equal((await lines.next()).value, "true");
+    child.kill("SIGSTOP");
+    try {
+      for (let tries = 0; await store.get("stopped") !== undefined; tries++) {
+        assert.ok(tries < 50, "the key outlives its lease");
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    } finally {
+      child.kill("SIGCONT");
+    }
+    let last: string | undefined;
+    for await (const line of lines) last = line;
+    assert.equal(last, "false");
+    assert.ok((await child.status).success);
+    assert.equal(await store.get("stopped"), undefined);
   }],
   ["18: values of all sizes and bytes, and prefixes that are exact", async (store) => {
     const all = Uint8Array.from({ length: 256 }, (_, i) => i);

@@ -1,19 +1,26 @@
 import assert from "node:assert/strict";
-import { PostgresStore } from "../../../src/storage/postgres.ts";
+import { type PostgresOptions, PostgresStore } from "../../../src/storage/postgres.ts";
 import { known } from "./coordination_contract.ts";
 import { recordsContract, rowOf, rowsOf } from "./records_contract.ts";
+import { FaultProxy } from "../../faults/proxy.ts";
+import { loseRecords, PATIENCE_MS } from "./lost_messages.ts";
 import { installed, postgresDirectories, type PostgresServer, startPostgres, until } from "./servers.ts";
 
 const program = installed("postgres", postgresDirectories());
 const ignore = program === undefined;
 
-function clientOf({ host, port, client }: PostgresServer, timeoutMs = 10_000): PostgresStore {
+function clientOf(
+  { host, port, client }: PostgresServer,
+  timeoutMs = 10_000,
+  more: Partial<PostgresOptions> = {},
+): PostgresStore {
   const [ca, cert, key] = [client.ca, client.cert, client.key].map((path) => Deno.readTextFileSync(path)) as [
     string,
     string,
     string,
   ];
-  return PostgresStore.create({ host, port, database: "quorate", user: "quorate", ca, cert, key, timeoutMs });
+  const role = { database: "quorate", user: "quorate", ca, cert, key };
+  return PostgresStore.create({ host, port, ...role, timeoutMs, ...more });
 }
 
 recordsContract("PostgresStore", ignore, async () => {
@@ -29,10 +36,18 @@ recordsContract("PostgresStore", ignore, async () => {
 });
 
 Deno.test({
-  name: "PostgresStore: a server that ends, refuses or is set up badly",
+  name: "PostgresStore: a server that ends, refuses or is set up badly, and a network that loses and delays",
   ignore,
   async fn(t) {
     await using server = await startPostgres(program as string);
+    await t.step("a network that loses and delays", async (t) => {
+      const proxy = await FaultProxy.open(server.port);
+      await using direct = clientOf(server);
+      await direct.prepare();
+      await using remote = clientOf({ ...server, port: proxy.port }, PATIENCE_MS, { connections: 1 });
+      await loseRecords(t, { direct, remote, proxy });
+      await proxy.close();
+    });
     await t.step("prepare() refuses a server that does not sync its commits", async () => {
       await using store = clientOf(server);
       await server.sql("alter role quorate set synchronous_commit = off");

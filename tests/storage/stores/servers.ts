@@ -21,6 +21,8 @@ export interface EtcdServers extends AsyncDisposable {
   readonly client: Credentials;
   /** Of a client whose authority the servers do not know. */
   readonly stranger: Credentials;
+  /** Of the client of this name. */
+  credentials(name: string): Promise<Credentials>;
   /** kill -9 of a member, or all. */
   kill(members?: readonly number[]): Promise<void>;
   /** Starts members again on their data. */
@@ -95,6 +97,7 @@ export async function startEtcd(program: string): Promise<EtcdServers> {
     endpoints: members.map(clientUrl),
     client: await pki.credentials("client"),
     stranger: { ...await (await Authority.make(directory, "other")).credentials("client"), ca: server.ca },
+    credentials: (name) => pki.credentials(name),
     kill,
     restart: (which = members) => Promise.resolve(which.forEach(start)),
     async [Symbol.asyncDispose]() {
