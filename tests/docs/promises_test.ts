@@ -31,7 +31,7 @@ function hasTest(source: string, name: string): boolean {
     if (plain === name) return true;
     if (template === undefined) continue;
     const pattern = template.split(/\$\{[^}]*\}/).map((part) => part.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
-    if (new RegExp(`^${pattern.join(".+")}$`).test(name)) return true;
+    if (new RegExp(`^${pattern.join(".*")}$`).test(name)) return true;
   }
   return false;
 }
@@ -62,7 +62,7 @@ Deno.test("docs/promises.md: every row leads to a test that exists, to a measure
 Deno.test("hasTest() knows names and templates, and nothing else", () => {
   const source = 'Deno.test("a() does b", f); Deno.test(`c() ${d} e`, g); Deno.test({ name: "h", fn });';
   for (const name of ["a() does b", "c() anything e", "h"]) assert.ok(hasTest(source, name), name);
-  for (const name of ["a()", "c() e", "c()  e f", "x"]) assert.ok(!hasTest(source, name), name);
+  for (const name of ["a()", "c() e", "c() d e f", "x"]) assert.ok(!hasTest(source, name), name);
 });
 
 function readOrEmpty(path: string): string {
