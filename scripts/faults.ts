@@ -87,9 +87,12 @@ export function longTable(rows: readonly string[], results: readonly Result[]): 
   const lines = rows.flatMap((row) => {
     const own = results.filter((result) => result.row === row);
     if (own.length === 0) return [`| ${row} | ${ROWS[row]} | none | missing |`];
-    return own.map(({ test, result }, i) =>
-      `${i === 0 ? `| ${row} | ${ROWS[row]}` : "| | "} | ${test.replaceAll("|", "\\|")} | ${result} |`
-    );
+    return own.map(({ test, result }, i) => {
+      const head = i === 0 ? `| ${row} | ${ROWS[row]}` : "| |";
+      // Steps follow the test that they are of.
+      const name = test.replace(/^.* > /, "… ").replaceAll("|", "\\|");
+      return `${head} | ${name} | ${result} |`;
+    });
   });
   const end = `${passedOf(results)} of ${results.length} tests passed, ${rows.length} rows`;
   return ["| row | fault | test | result |", "|---|---|---|---|", ...lines, "", end].join("\n");
