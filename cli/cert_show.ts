@@ -137,7 +137,7 @@ function operatorsOf(
   now: number,
 ): Listed[] {
   const paths = new Set(config.parties.map(({ node }) => node.operatorCertPath));
-  return [...paths].filter(isThere).map((certPath) => {
+  return [...paths].filter(isHere).map((certPath) => {
     const { subject } = describeCertificate(readPublicText(certPath, "an operator's certificate"), certPath);
     return leafOf({ name: `operator ${subject}`, certPath }, bundle, lists, now);
   });
@@ -150,7 +150,7 @@ function leafOf(
   now: number,
 ): Listed {
   const { name, certPath, pins } = party;
-  if (!isThere(certPath)) return { name, file: certPath, status: "not here" };
+  if (!isHere(certPath)) return { name, file: certPath, status: "not here" };
   const pem = readPublicText(certPath, `the certificate of ${name}`);
   const one = describeCertificate(pem, certPath);
   const status = !bundle.some((authority) => isIssuedBy(pem, authority))
@@ -161,6 +161,16 @@ function leafOf(
     ? "not pinned"
     : dateStatus(one, now);
   return listed(name, certPath, one, status, now);
+}
+
+/** A party's own process may not look at what belongs to others: for it, that is not here. */
+function isHere(path: string): boolean {
+  try {
+    return isThere(path);
+  } catch (error) {
+    if (error instanceof UsageError && error.cause instanceof Deno.errors.NotCapable) return false;
+    throw error;
+  }
 }
 
 function listed(

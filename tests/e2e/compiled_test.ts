@@ -51,6 +51,10 @@ for (const format of FORMATS) {
     const read = ["key", "verify", "--message", "x", "--signature", stolen, "--public", stolen];
     await requireRefused(hosts, read, /Requires read access|cannot read/);
     await requireRefused(hosts, ["agree-random", "--party", "bob"], /cannot read|Requires/);
+    const [listed] = await hosts.all(["alice"], "cert", "list", "--json");
+    const certificates = JSON.parse(listed?.stdout ?? "") as { name: string; status: string }[];
+    const statusOf = (party: string) => certificates.find(({ name }) => name === party)?.status;
+    assert.deepEqual(["alice", "bob"].map(statusOf), ["good", "not here"]);
 
     // Whoever changes a party's configuration does not change what the party's file may do.
     const path = hosts.path("alice", "quorate.toml");
