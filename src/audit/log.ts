@@ -9,19 +9,14 @@
 import { type Bytes, concat, utf8 } from "../base/bytes.ts";
 import type { Ed25519Signer } from "../base/crypto.ts";
 import { invariant, QuorateError, UsageError } from "../base/errors.ts";
-import {
-  DIRECTORY_MODE,
-  FILE_MODE,
-  reasonOf,
-  requirePrivateDirectory,
-  syncDirectory,
-} from "../storage/files.ts";
+import { DIRECTORY_MODE, FILE_MODE, reasonOf, requirePrivateDirectory } from "../storage/files.ts";
 import { type NamedKey, signCheckpoint, verifyCheckpoint, withSignature } from "./checkpoint.ts";
 import { type AuditEvent, encodeRecord } from "./events.ts";
 import { type CompactRange, consistencyProof, inclusionProof, leafHash, rootAt } from "./merkle.ts";
+import { OpenSegment } from "./open_segment.ts";
 import { LogFault } from "./records.ts";
 import { continuationOf } from "./recover.ts";
-import { listSegments, segmentPath } from "./segments.ts";
+import { listSegments } from "./segments.ts";
 import {
   cosignedPath,
   newestPath,
@@ -387,54 +382,6 @@ interface Parts {
 const SEGMENT_BYTES = 1024 * 1024;
 const WAITING_MAX = 10_000;
 const LINE_END_BYTES = new Uint8Array([10]);
-
-/** The file that records are added to. It is opened when the first one is. */
-class OpenSegment {
-  readonly #directory: string;
-  readonly #path: string;
-  #file: Deno.FsFile | undefined;
-  /** Bytes of whole records that are on disk. */
-  length: number;
-
-  constructor(directory: string, first: number, length: number) {
-    this.#directory = directory;
-    this.#path = segmentPath(directory, first);
-    this.length = length;
-  }
-
-  /** Appends and makes it survive a crash; whatever fails, the next call begins where this one did. */
-  append(content: Bytes): void {
-    try {
-      this.#file ??= this.#open();
-      for (let at = 0; at < content.length;) at += this.#file.writeSync(content.subarray(at));
-      this.#file.syncDataSync();
-    } catch (error) {
-      // After a failed fsync the system may take lost pages for written ones: the file is cut and written again.
-      this.close();
-      throw error;
-    }
-    this.length += content.length;
-  }
-
-  close(): void {
-    this.#file?.close();
-    this.#file = undefined;
-  }
-
-  #open(): Deno.FsFile {
-    const file = Deno.openSync(this.#path, { write: true, create: true, mode: FILE_MODE });
-    try {
-      file.truncateSync(this.length);
-      file.seekSync(this.length, Deno.SeekMode.Start);
-      file.syncSync();
-      syncDirectory(this.#directory);
-    } catch (error) {
-      file.close();
-      throw error;
-    }
-    return file;
-  }
-}
 
 function ownCheckpoint(path: string, key: NamedKey): StoredCheckpoint | undefined {
   const checkpoint = readCheckpoint(path);
