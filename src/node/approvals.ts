@@ -301,6 +301,7 @@ export class Approvals implements AsyncDisposable {
       if (rank >= 0 && await this.#inTurn(task, () => this.#ask(task))) continue;
       if (!this.#isOpen(task)) return;
       await this.#giveUp(task);
+      if (!this.#isOpen(task)) return;
       await task.wait(retryMs, { onlyChances: true });
       retryMs = Math.min(retryMs * 2, this.#retryMs.max);
       task.refusals.clear();

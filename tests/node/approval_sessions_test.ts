@@ -89,6 +89,7 @@ class Last implements Disposable {
       rng: systemRng,
     });
     this.locks = new SignLocks({ ledger: this.#ledger, now: () => this.wall });
+    const votes = () => this.votes;
     const clock = { now: () => this.monotonic, timer: () => () => {} };
     this.task = new ApprovalTask(certificate(), APPROVAL, clock);
     const attempt = { wall: BigInt(NOW), monotonic: this.monotonic };
@@ -109,7 +110,7 @@ class Last implements Disposable {
           certificate: () => this.votes.certificate,
           status: () => ({ state: this.votes.state, tally: [], proposals: [] }),
           get alarm() {
-            return undefined;
+            return votes().alarm;
           },
         },
         locks: this.locks,
@@ -159,6 +160,7 @@ for (
       /nothing of tx is signed here now/,
     ],
     ["signing was paused", (last) => last.locks.pause(), "SIGNING_PAUSED", /paused/],
+    ["voting has stopped", (last) => last.votes.alarm = "SELF_EQUIVOCATION", "VOTING_STOPPED", /SELF_EQ/],
     [
       "the node has two decisions",
       (last) => last.votes.state = "violated",
