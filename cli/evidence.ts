@@ -39,9 +39,7 @@ export function addEvidence(root: Command): void {
       print(
         options.json,
         found,
-        rows.length === 0
-          ? head
-          : head + table([["ID", "MEMBER", "OFFENCE", "TRANSACTION", "TIME"], ...rows]),
+        rows.length === 0 ? head : head + table(rows, ["ID", "MEMBER", "OFFENCE", "TRANSACTION", "TIME"]),
       );
     });
   evidence.command("show")

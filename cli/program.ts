@@ -45,19 +45,22 @@ export function program(): Command {
       showGlobalOptions: true,
       styleTitle: (title) => style("bold", title, Deno.stdout),
     });
+  root.commandsGroup("Set up:");
   addInit(root);
-  addAgreeRandom(root);
-  addKey(root);
-  addBackup(root);
-  addAudit(root);
   addCert(root);
   addDoctor(root);
+  root.commandsGroup("Keys:");
+  addKey(root);
+  addBackup(root);
+  addAgreeRandom(root);
+  root.commandsGroup("The node of a party:");
   addNode(root);
   addStatus(root);
   addInfo(root);
   addPeers(root);
   addSessions(root);
   addMonitor(root);
+  root.commandsGroup("Votes, and signing on approval:");
   addVote(root);
   addPropose(root);
   addSignature(root);
@@ -65,8 +68,10 @@ export function program(): Command {
   addDecision(root);
   addEvidence(root);
   addReputation(root);
-  addTestByzantine(root);
+  root.commandsGroup("Look and try:");
+  addAudit(root);
   addDemo(root);
+  addTestByzantine(root);
   addCompletion(root);
   addExamples(root);
   throwErrors(root);

@@ -28,7 +28,7 @@ export function addReputation(root: Command): void {
       print(
         options.json,
         found,
-        `view of ${found.view}\n${table([["MEMBER", "SCORE", "OFFENCES", "VOTED", "SILENT"], ...rows])}`,
+        `view of ${found.view}\n${table(rows, ["MEMBER", "SCORE", "OFFENCES", "VOTED", "SILENT"])}`,
       );
     });
 }

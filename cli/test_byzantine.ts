@@ -176,7 +176,7 @@ function textOf(type: TestType, verdicts: readonly Verdict[]): string {
       : `${offence.id.slice(0, 16)} ${verified === true ? "verifies" : "DOES NOT VERIFY"}`,
     score.toFixed(1),
   ]);
-  return table([["NODE", TX.toUpperCase(), `VERDICT ON ${TRAITOR}`, "EVIDENCE", "SCORE"], ...rows]);
+  return table(rows, ["NODE", TX.toUpperCase(), `VERDICT ON ${TRAITOR}`, "EVIDENCE", "SCORE"]);
 }
 
 /** @throws TransportError DRILL_FAILED where a node did not see what happened, or saw something else. */
