@@ -30,11 +30,12 @@ Deno.test("roles.sql and own_rows.sql: whichever party is first makes the tables
   const acting = "select setconfig from pg_db_role_setting where setrole = 'erin'::regrole";
   assert.equal((await server.sql(acting)).trim(), "{role=deployed}");
 
-  await as("carol", MIGRATIONS.join(";"));
+  await as("carol", MIGRATIONS.join("\n"));
   await server.sql(textOf("postgres/own_rows.sql"), "deployed");
-  const add = (stream: string, seq: number) =>
-    `insert into records (stream, seq, id, kind, key, body) values ('${stream}', ${seq}, '', 'vote', 't', '{}');
-     insert into outbox_position values ('${stream}', ${seq}, '') on conflict (stream) do update set seq = excluded.seq`;
+  const add = (stream: string, seq: number) => {
+    const row = { seq, id: "01", kind: "vote", key: "t", body: "7b7d" };
+    return `select append_records('${stream}', '${JSON.stringify([row])}')`;
+  };
   await as("alice", add("alice", 1));
   await as("alice", add("alice", 2));
   await assert.rejects(() => as("bob", add("alice", 3)), /row-level security/);
