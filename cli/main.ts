@@ -24,4 +24,12 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  // A listener that is not allowed throws outside of every call that could be waited for.
+  addEventListener("error", (event) => {
+    if (!(event.error instanceof Deno.errors.NotCapable)) return;
+    event.preventDefault();
+    Deno.exit(reportError(event.error, Deno.args.includes("--json")));
+  });
+  Deno.exit(await main(Deno.args));
+}

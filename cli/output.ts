@@ -67,7 +67,7 @@ export async function readInput(path: string): Promise<Uint8Array<ArrayBuffer>> 
 
 /** One sentence with its code. @returns the exit code. */
 export function reportError(error: unknown, json: boolean): number {
-  const known = error instanceof QuorateError ? error : undefined;
+  const known = error instanceof QuorateError ? error : permissionError(error);
   const code = known?.code ?? "INVARIANT";
   const exit = known?.exitCode ?? 1;
   const message = known?.message ?? `a bug in this program: an unexpected ${whereabouts(error)}`;
@@ -76,6 +76,17 @@ export function reportError(error: unknown, json: boolean): number {
   const label = style("red", `error ${code}:`, Deno.stderr);
   writeError(json ? JSON.stringify({ error: fields }) : `${label} ${message}`);
   return exit;
+}
+
+/** What a process with the permissions of one party may not do is no bug. */
+function permissionError(error: unknown): UsageError | undefined {
+  if (!(error instanceof Deno.errors.NotCapable)) return undefined;
+  const what = /^Requires (.*), run again/.exec(error.message)?.[1] ?? "a permission";
+  return new UsageError(
+    "NOT_PERMITTED",
+    `this process would need ${what}: where the configuration has changed, make the party's file again with deno task compile`,
+    { cause: error },
+  );
 }
 
 /**

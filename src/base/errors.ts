@@ -118,6 +118,10 @@ export const CODES = {
     meaning: "a key, certificate or pin is missing, malformed or does not match",
   },
   CERT_DUE: { exit: 1, meaning: "a certificate ends soon, or is good for nothing" },
+  NOT_PERMITTED: {
+    exit: 77,
+    meaning: "Deno does not let this process read, write or reach what it needs",
+  },
   SELF_TEST_FAILED: { exit: 77, meaning: "the own listener lets strangers in" },
   ADDRESS_IN_USE: { exit: 69, meaning: "the listening address is taken or cannot be bound" },
   NOT_CONNECTED: { exit: 2, meaning: "no link to the party is up" },
