@@ -56,6 +56,21 @@ Deno.test("documents: every link to a file of the project leads to it, and to a 
   assert.deepEqual(wrong, []);
 });
 
+Deno.test("documents: every file of the project that a sentence names is there", () => {
+  const missing: string[] = [];
+  for (const { path, text } of DOCUMENTS) {
+    for (const [, name] of text.matchAll(/`((?:src|tests|cli|scripts|deploy|examples|docs)\/[\w./-]+)`/g)) {
+      try {
+        Deno.statSync(new URL(name as string, ROOT));
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+        missing.push(`${path}: ${name}`);
+      }
+    }
+  }
+  assert.deepEqual(missing, []);
+});
+
 Deno.test("docs/README.md and README name every document", () => {
   const index = DOCUMENTS.find(({ path }) => path === "docs/README.md")?.text ?? "";
   const names = DOCUMENTS.map(({ path }) => path.replace(/^docs\//, "")).filter((name) =>
