@@ -17,6 +17,7 @@ import type { MeshEvent } from "../transport/mesh.ts";
 import { CertificateWatch } from "./certificate_watch.ts";
 import { certificateEvents, loadCertificates } from "./certificates.ts";
 import { type Config, formatAddress } from "./config.ts";
+import { Changes } from "./changes.ts";
 import { COMMANDS } from "./daemon_commands.ts";
 import { NodeCollector } from "./daemon_metrics.ts";
 import { ReadinessLog } from "./daemon_readiness.ts";
@@ -52,6 +53,8 @@ export interface ModuleContext {
   readonly log: Log;
   /** Requests about one key take turns. */
   readonly turns: KeyTurns;
+  /** Where it is said that something has changed. */
+  readonly changes: Changes;
 }
 
 /** How a node is started. */
@@ -94,6 +97,7 @@ export class Daemon {
     const metrics = new Metrics();
     const lag = parts.use(new EventLoopLag());
     const monitors = new Set<OperatorCall["emit"]>();
+    const changes = new Changes();
     const sessions = new SessionMonitor({
       metrics,
       nameOf: (party) => config.roster.nameOf(party),
@@ -111,16 +115,24 @@ export class Daemon {
       },
     });
     parts.defer(() => party.close());
-    const requests = new NodeRequests({ party, commands: COMMANDS, sessions, metrics, log });
+    const requests = new NodeRequests({
+      party,
+      commands: COMMANDS,
+      sessions,
+      metrics,
+      log,
+      changed: () => changes.say("sessions"),
+    });
     linkChanged = (event) => {
       requests.linkChanged(event);
+      changes.say("links");
       for (const emit of [...monitors]) emit({ event: "link", link: event });
     };
     const material = loadCertificates(config, party.local.party);
     await party.connect();
-    const made = (await modules?.({ party, metrics, log, turns: requests.turns }) ?? []).map((module) =>
-      parts.use(module)
-    );
+    const made = (await modules?.({ party, metrics, log, turns: requests.turns, changes }) ?? []).map((
+      module,
+    ) => parts.use(module));
     const report: NodeReport = new NodeReport({
       local: party.local,
       links: () => {

@@ -29,6 +29,8 @@ export interface RequestsOptions {
   readonly metrics: Metrics;
   /** Where it is written. */
   readonly log: Log;
+  /** Called when a session goes on. */
+  readonly changed?: () => void;
 }
 
 /** Serves requests until it is stopped. */
@@ -151,7 +153,7 @@ export class NodeRequests {
     { text, timeoutMs, input, key, turn }: Asked & { readonly key: string | undefined; readonly turn: Turn },
     { emit, signal }: OperatorCall,
   ): Promise<unknown> {
-    const { party: whole, sessions } = this.#options;
+    const { party: whole, sessions, changed } = this.#options;
     requireAsked(signal);
     const party = whole.forRequest({
       command: text,
@@ -159,6 +161,7 @@ export class NodeRequests {
       ...(turn === undefined ? {} : { turn }),
       progress: (event, session) => {
         sessions.note(session, event, { command: text, key });
+        changed?.();
         emit({ event: "session", session: event });
       },
       warn: (sentence) => emit({ event: "warn", text: sentence }),

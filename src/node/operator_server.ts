@@ -31,8 +31,10 @@ export interface OperatorCall {
 
 /** What a path does. */
 export interface OperatorRoute {
-  /** Whether it says what happens, line by line, before its result. */
-  readonly streams?: boolean;
+  /** Whether it says what happens before its result: line by line, or as events that a browser understands. */
+  readonly streams?: boolean | "events";
+  /** Of a page: its media type. Its result is text. */
+  readonly page?: string;
   /** The result. */
   readonly serve: (call: OperatorCall) => unknown;
 }
@@ -166,10 +168,7 @@ export class OperatorServer implements AsyncDisposable {
   }
 
   #routeOf({ method, url, headers }: IncomingMessage): OperatorRoute {
-    // A page in a browser that has an operator's certificate must not act for the operator.
-    if (headers.origin !== undefined || headers["sec-fetch-site"] !== undefined) {
-      throw new Refusal(403, "USAGE", "the operator API is not for pages in a browser");
-    }
+    refuseForeignPages(method, headers);
     const route = this.#options.routes.get(`${method} ${url}`);
     if (route === undefined) {
       throw new Refusal(404, "USAGE", `there is no ${method} ${url} in the operator API`);
@@ -178,6 +177,18 @@ export class OperatorServer implements AsyncDisposable {
     if (method === "POST" && !isJson) throw new Refusal(415, "USAGE", "the body is application/json");
     return route;
   }
+}
+
+/**
+ * A page in a browser that has an operator's certificate must not act for the operator. Our own pages, and the operator who opens
+ * one, may look.
+ */
+function refuseForeignPages(method: string | undefined, headers: IncomingMessage["headers"]): void {
+  const site = headers["sec-fetch-site"];
+  if (headers.origin === undefined && site === undefined) return;
+  const isOwn = headers.origin === undefined && (site === "none" || site === "same-origin");
+  if (method === "GET" && isOwn) return;
+  throw new Refusal(403, "USAGE", "the operator API is not for pages in a browser");
 }
 
 /** Something wrong with a request as such. */
@@ -192,21 +203,27 @@ class Refusal extends UsageError {
 
 async function answer(
   response: ServerResponse,
-  { streams = false, serve }: OperatorRoute,
+  { streams = false, page, serve }: OperatorRoute,
   call: Omit<OperatorCall, "emit">,
   aliveMs: number,
 ): Promise<void> {
+  if (page !== undefined) {
+    const text = await serve({ ...call, emit: () => {} });
+    response.writeHead(200, { ...PAGE_HEADERS, "content-type": page });
+    response.end(text as string);
+    return;
+  }
   if (!streams) {
     const value = await serve({ ...call, emit: () => {} });
     response.writeHead(200, JSON_HEADERS);
     response.end(encodeJson(value) + "\n");
     return;
   }
-  response.writeHead(200, STREAM_HEADERS);
+  response.writeHead(200, streams === "events" ? EVENT_HEADERS : STREAM_HEADERS);
   const emit = (event: OperatorEvent) => {
     // An answer is sent also where the node stops: it may be a signature.
     if (response.destroyed) return;
-    response.write(encodeEvent(event));
+    response.write(streams === "events" ? `data: ${encodeEvent(event)}\n` : encodeEvent(event));
     // Who does not read what it asked for is not waited for, and fills no memory.
     if (response.writableLength > UNREAD_BYTES_MAX) response.destroy();
   };
@@ -284,6 +301,18 @@ function tlsOf(
 
 const JSON_HEADERS = { "content-type": "application/json", "cache-control": "no-store" };
 const STREAM_HEADERS = { "content-type": "application/x-ndjson", "cache-control": "no-store" };
+const EVENT_HEADERS = { "content-type": "text/event-stream", "cache-control": "no-store" };
+/** A page loads nothing from elsewhere, runs nothing that stands in it, is framed by nobody and sends no form. */
+const PAGE_HEADERS = {
+  "cache-control": "no-store",
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+};
 const ALIVE_MS = 5_000;
 const HANDSHAKE_MS = 5_000;
 const BODY_MS = 30_000;

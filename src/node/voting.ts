@@ -112,6 +112,26 @@ export class VotingService implements Disposable {
     return this.#node.offences;
   }
 
+  /** Votes for something else than what was decided. */
+  get dissents(): VotingNode["dissents"] {
+    return this.#node.dissents;
+  }
+
+  /** Memberships so far; the last one is current. */
+  get memberships(): VotingNode["memberships"] {
+    return this.#node.memberships;
+  }
+
+  /** See {@linkcode VotingNode.reputation}. */
+  reputation(...args: Parameters<VotingNode["reputation"]>): ReturnType<VotingNode["reputation"]> {
+    return this.#node.reputation(...args);
+  }
+
+  /** See {@linkcode VotingNode.recompute}. */
+  recompute(...args: Parameters<VotingNode["recompute"]>): ReturnType<VotingNode["recompute"]> {
+    return this.#node.recompute(...args);
+  }
+
   /** What each member did in the transactions that are decided here. */
   availability(): readonly Availability[] {
     return this.#node.availability();

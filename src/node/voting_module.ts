@@ -21,6 +21,7 @@ import { approvalFor, PROPOSAL } from "./approval_request.ts";
 import { type ApprovalEvent, Approvals } from "./approvals.ts";
 import type { NodeModule } from "./daemon.ts";
 import { HandOff, type HandOffEvent } from "./hand_off.ts";
+import type { Changes } from "./changes.ts";
 import type { KeyTurns } from "./key_turns.ts";
 import type { OperatorCall, OperatorRoute, OperatorRoutes } from "./operator_server.ts";
 import type { Party } from "./party.ts";
@@ -43,6 +44,8 @@ export interface VotingModuleOptions {
   readonly metrics: Metrics;
   /** Requests about one key take turns. */
   readonly turns: KeyTurns;
+  /** Where it is said that something has changed. */
+  readonly changes: Changes;
 }
 
 /** Voting in a node. */
@@ -100,7 +103,11 @@ export class VotingModule implements NodeModule {
       approves: (proposal) => this.#approvals.approves(proposal),
       on: (event) => this.#happened(event),
     });
-    this.#reports = new VotingReports(this.#service, local.party.name);
+    this.#reports = new VotingReports(
+      this.#service,
+      local.party.name,
+      local.config.policy.dissentWeight,
+    );
     this.#approvals = new Approvals({
       party: options.party,
       votes: this.#service,
@@ -108,6 +115,7 @@ export class VotingModule implements NodeModule {
       turns: options.turns,
       on: (event) => this.#signing(event),
     });
+    this.#service.watch(() => options.changes.say("votes"));
     this.#takeUp();
     const { signal } = this.#abort;
     this.#running.push(this.#handOff.run(signal), this.#send(signal));
@@ -140,13 +148,14 @@ export class VotingModule implements NodeModule {
       ["POST /v1/voting/answer", { streams: true, serve: (call) => this.#answer(call) }],
       ["POST /v1/voting/propose", { serve: (call) => this.#propose(call) }],
       ["POST /v1/voting/status", { streams: true, serve: (call) => this.#status(call) }],
-      ["GET /v1/voting/transactions", { serve: () => ({ transactions: reports.transactions(SHOWN_MAX) }) }],
+      ["GET /v1/voting/transactions", { serve: () => ({ transactions: this.#newest(SHOWN_MAX) }) }],
       ["POST /v1/voting/certificate", {
         serve: ({ input }) => reports.certificate(parsed(NAMED, input).txId),
       }],
       ["GET /v1/voting/evidence", { serve: () => reports.offences() }],
       ["POST /v1/voting/proof", { serve: ({ input }) => reports.proof(parsed(OFFENCE, input).id) }],
       ["GET /v1/voting/reputation", { serve: () => reports.reputation(Date.now()) }],
+      ["GET /v1/voting/reputation/recomputed", { serve: () => reports.recomputed(Date.now()) }],
       ...approvalRoutes({
         approvals: this.#approvals,
         audit: this.#options.party.local.audit,
@@ -227,6 +236,13 @@ export class VotingModule implements NodeModule {
     return this.#report(txId);
   }
 
+  #newest(limit: number): readonly TxReport[] {
+    return this.#reports.transactions(limit).map((report) => ({
+      ...report,
+      signing: signingReport(this.#approvals, report.txId) ?? null,
+    }));
+  }
+
   #report(txId: string): TxReport {
     return { ...this.#reports.transaction(txId), signing: signingReport(this.#approvals, txId) ?? null };
   }
@@ -246,6 +262,7 @@ export class VotingModule implements NodeModule {
   #signing(event: ApprovalEvent): void {
     const { log, metrics, party: { local: { audit } } } = this.#options;
     const { txId } = event;
+    this.#options.changes.say("votes");
     switch (event.kind) {
       case "signed":
         metrics.add("approval_total", { outcome: "signed", reason: "" });
@@ -418,7 +435,7 @@ const VALUE = z.union([
   z.strictObject({ bytes: z.instanceof(Uint8Array) as z.ZodType<Bytes> }),
 ]).transform((value): { integer?: string; text?: string; bytes?: Bytes } => value);
 /** Most transactions in a list. */
-const SHOWN_MAX = 1000;
+const SHOWN_MAX = 100;
 const CAST = z.strictObject({ txId: TX_ID, value: VALUE, waitMs: WAIT });
 const STATUS = z.strictObject({ txId: TX_ID, waitMs: WAIT });
 const ANSWER = z.strictObject({

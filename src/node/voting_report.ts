@@ -13,7 +13,7 @@ import { type Membership, voterAt } from "../voting/membership.ts";
 import type { TxStatus } from "../voting/node.ts";
 import { offenceCodec } from "../voting/offence.ts";
 import { approvalOf } from "../voting/proposal.ts";
-import { reputationOf } from "../voting/reputation.ts";
+import { scoresOf } from "../voting/reputation.ts";
 import type { StoredOffence } from "../voting/store.ts";
 import { decodeValue, formatValue } from "../voting/value.ts";
 import { ballotOf, questionOf } from "../voting/vote.ts";
@@ -101,6 +101,20 @@ export interface ReputationReport {
   readonly view: string;
   /** All members. */
   readonly members: readonly MemberReport[];
+  /** Scores in the order of the members, hour by hour, the newest last. */
+  readonly history: readonly { readonly time: string; readonly scores: readonly number[] }[];
+}
+
+/** Scores from the bottom. */
+export interface RecomputedReport {
+  /** Whose view it is. */
+  readonly view: string;
+  /** Of all members. */
+  readonly scores: readonly { readonly name: string; readonly score: number }[];
+  /** Whether they are the ones that are shown. */
+  readonly equal: boolean;
+  /** Ids of what is stored and not proven, in hexadecimal. */
+  readonly unproven: readonly string[];
 }
 
 /** A member, as a node sees it. */
@@ -111,6 +125,8 @@ export interface MemberReport {
   readonly score: number;
   /** Offences with proofs. */
   readonly offences: number;
+  /** Votes for something else than what was decided: no offences. */
+  readonly dissents: number;
   /** Of the decided transactions that it has seen, the part in which it voted, from 0 to 1; null where it has seen none. */
   readonly availability: number | null;
   /** Decided transactions in which it is silent. */
@@ -121,10 +137,12 @@ export interface MemberReport {
 export class VotingReports {
   readonly #service: VotingService;
   readonly #view: string;
+  readonly #dissentWeight: number;
 
-  /** Reads when it is asked. @param view name of the node. */
-  constructor(service: VotingService, view: string) {
+  /** Reads when it is asked. @param view name of the node. @param dissentWeight what a dissenting vote costs. */
+  constructor(service: VotingService, view: string, dissentWeight: number) {
     this.#service = service;
+    this.#dissentWeight = dissentWeight;
     this.#view = view;
   }
 
@@ -187,17 +205,51 @@ export class VotingReports {
 
   /** Scores of all members. @param now milliseconds since 1970. */
   reputation(now: number): ReputationReport {
-    const { offences } = this.#service;
-    const presence = new Map(this.#service.availability().map((one) => [one.member, one]));
+    const service = this.#service;
+    const weights = { dissent: this.#dissentWeight };
+    const presence = new Map(service.availability().map((one) => [one.member, one]));
+    const { memberships, offences, dissents } = service;
+    const at = (time: number) => {
+      const isThere = (one: { readonly time: number }) => one.time <= time;
+      return scoresOf(
+        {
+          memberships,
+          offences: offences.filter(isThere),
+          dissents: dissents.filter(isThere),
+        },
+        time,
+        weights,
+      );
+    };
     return {
       view: this.#view,
-      members: this.#membership.voters.map(({ index, name }) => ({
-        name,
-        score: reputationOf(offences, index, now),
-        offences: offences.filter(({ subject }) => subject === index).length,
-        availability: presence.get(index)?.share ?? null,
-        silent: presence.get(index)?.counts.silent ?? 0,
+      members: at(now).map((one) => ({
+        name: this.nameOf(one.member),
+        score: one.score,
+        offences: one.offences,
+        dissents: one.dissents,
+        availability: presence.get(one.member)?.share ?? null,
+        silent: presence.get(one.member)?.counts.silent ?? 0,
       })),
+      history: Array.from({ length: HISTORY_HOURS + 1 }, (_, i) => now - (HISTORY_HOURS - i) * HOUR_MS)
+        .map((time) => ({ time: new Date(time).toISOString(), scores: at(time).map(({ score }) => score) })),
+    };
+  }
+
+  /**
+   * Scores after every proof was checked again.
+   *
+   * @returns also whether they are the ones that are shown, and the ids of what is stored and not proven.
+   */
+  recomputed(now: number): RecomputedReport {
+    const weights = { dissent: this.#dissentWeight };
+    const { scores, unproven } = this.#service.recompute(now, weights);
+    const shown = this.#service.reputation(now, weights);
+    return {
+      view: this.#view,
+      scores: scores.map(({ member, score }) => ({ name: this.nameOf(member), score })),
+      equal: scores.length === shown.length && scores.every(({ score }, i) => score === shown[i]?.score),
+      unproven: unproven.map(hex),
     };
   }
 
@@ -265,3 +317,6 @@ function timeOf(ms: bigint): string {
   const date = new Date(Number(ms));
   return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString();
 }
+
+const HISTORY_HOURS = 24;
+const HOUR_MS = 3_600_000;

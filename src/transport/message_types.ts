@@ -9,7 +9,7 @@
 
 import { FrameType } from "../session/links.ts";
 
-/** Message types (u8). 44 to 63 are kept for this package, 64 to 255 are free for whoever uses the transport. */
+/** Message types (u8). 48 to 63 are kept for this package, 64 to 255 are free for whoever uses the transport. */
 export const MessageType = {
   DKG_ROUND_1: 32,
   DKG_ROUND_2: 33,
@@ -36,6 +36,8 @@ export const NodeMessageType = {
   WITNESS: 45,
   /** What signers of an approved payload tell each other outside sessions. */
   APPROVAL: 46,
+  /** How a node sees its links, for those who look at another one. */
+  VIEW: 47,
 } as const;
 
 /** The name of a frame or message type, for logs and metrics: `SIGN_ROUND_1`; `TYPE_64` where it has none. */
