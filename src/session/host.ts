@@ -29,7 +29,8 @@ import {
   type WireProposal,
 } from "./messages.ts";
 import type { Mend } from "./opening.ts";
-import { type Outcome, ProtocolSession, type Settled } from "./session.ts";
+import { ProtocolSession } from "./session.ts";
+import type { Outcome, Settled } from "./session_types.ts";
 import type { Turn } from "./turn.ts";
 
 /** How a {@linkcode SessionHost} is set up. */

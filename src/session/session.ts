@@ -6,77 +6,45 @@
 
 import type { PartyId, SessionId } from "../base/brands.ts";
 import { type Bytes, equal } from "../base/bytes.ts";
-import { encode } from "../base/codec.ts";
-import { CheaterError, InvariantError, QuorateError, TransportError, UsageError } from "../base/errors.ts";
+import {
+  CheaterError,
+  InvariantError,
+  QuorateError,
+  type TransportError,
+  UsageError,
+} from "../base/errors.ts";
 import type { Definition } from "../protocols/protocol.ts";
+import { Announcer, NO_NONCE } from "./announcer.ts";
 import type { SessionContext, SessionEvent } from "./context.ts";
 import { type Acceptance, EnvelopeStore } from "./envelope_store.ts";
 import type { Evidence } from "./evidence.ts";
-import {
-  encodeAbort,
-  type Farewell,
-  farewellOf,
-  knownCode,
-  mendFailure,
-  shownEnvelopes,
-  unknownOutcome,
-  withNames,
-} from "./farewell.ts";
+import { mendFailure, unknownOutcome, withNames } from "./farewell.ts";
+import { LastWords, type Word } from "./last_words.ts";
 import { SessionLimits } from "./limits.ts";
-import { FrameType, type SessionFrame } from "./links.ts";
 import {
   type AbortMessage,
-  doneCodec,
   type OpenMessage,
-  printable,
   proposalHash,
   type ReadyMessage,
-  refusedCodec,
   type RefusedMessage,
   type WireProposal,
 } from "./messages.ts";
-import { type Mend, NO_SESSION, Opening } from "./opening.ts";
+import { type Mend, Opening } from "./opening.ts";
 import { Running } from "./running.ts";
+import {
+  abortWord,
+  echoMismatch,
+  equivocation,
+  linkFlap,
+  peerRestarted,
+  refusedWord,
+  timeoutError,
+} from "./session_errors.ts";
+import type { SessionHooks } from "./session_types.ts";
 import type { Turn, TurnSession } from "./turn.ts";
-
-/** How a session ended. */
-export type Outcome =
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly error: QuorateError; readonly evidence: readonly Evidence[] };
-
-/** Who is known to have a result, when a session is over. */
-export interface Settled {
-  /** Who said so. */
-  readonly doneBy: readonly PartyId[];
-  /** True iff everybody is. */
-  readonly all: boolean;
-}
-
-/** What a session tells its host. */
-export interface SessionHooks {
-  event(event: SessionEvent): void;
-  /** Frames with this id belong to this session now; an earlier id of it is void. */
-  candidate(sid: SessionId): void;
-  outcome(outcome: Outcome): void;
-  /** A farewell that a process of a peer could not be given, because its link is down. */
-  unsaid(peer: PartyId, bootId: Bytes, frame: SessionFrame): void;
-  /** It opens or runs no more: another one of the same proposal may begin. */
-  leave(): void;
-  /** What a peer that is missing in the opening wants instead, in words. */
-  wishOf(peer: PartyId): string | undefined;
-  /** The session needs nothing any more. */
-  over(settled: Settled): void;
-}
 
 /** `expiring`: the deadline passed, and the missing peers that are connected may still say why (see `#timeout`). */
 type Phase = "queued" | "opening" | "running" | "disputing" | "expiring" | "lingering" | "over";
-
-/** What a peer said when it left, as the error that it is here. */
-interface Word {
-  readonly code: string;
-  readonly parties: readonly number[];
-  readonly error: TransportError;
-}
 
 /** One session at one party. */
 export class ProtocolSession implements TurnSession {
@@ -88,19 +56,17 @@ export class ProtocolSession implements TurnSession {
   readonly #hooks: SessionHooks;
   readonly #turn: Turn | undefined;
   readonly #opening: Opening;
+  readonly #announcer: Announcer;
   readonly #drops = new Map<PartyId, number>();
   readonly #doneBy = new Set<PartyId>();
   readonly #disputants = new Set<PartyId>();
-  readonly #words = new Map<PartyId, Word>();
+  readonly #words = new LastWords();
   #store: EnvelopeStore | undefined;
   #running: Running | undefined;
   #sid: SessionId | undefined;
   #phase: Phase = "queued";
-  /** Who was missing when the deadline passed. */
-  #expired: readonly PartyId[] = [];
   /** What a missing peer wants instead: kept, because it takes that back when its own deadline passes. */
   #wish: string | undefined;
-  #isOverdue = false;
   #startedAt = 0;
   #cancelDeadline: () => void = () => {};
   #cancelSplit: (() => void) | undefined;
@@ -137,6 +103,14 @@ export class ProtocolSession implements TurnSession {
         split: (differs) => this.#watchSplit(differs),
         admitted: (isComplete) => this.#turn?.admits(this, isComplete) ?? true,
       },
+    });
+    this.#announcer = new Announcer({
+      context: input.context,
+      prop: this.prop,
+      peers: this.peers(),
+      nonceOf: (party) => this.#opening.nonceOf(party),
+      bootIdOf: (peer) => this.#opening.bootIdOf(peer),
+      unsaid: (peer, bootId, frame) => this.#hooks.unsaid(peer, bootId, frame),
     });
   }
 
@@ -243,15 +217,11 @@ export class ProtocolSession implements TurnSession {
 
   /** Whether the silence of a peer is another one's claim. */
   #isDoubted(peer: PartyId): boolean {
-    return this.#phase === "expiring" && !this.#isOverdue && this.#expired.includes(peer);
+    return this.#phase === "expiring" && this.#words.doubts(peer);
   }
 
-  /** Who speaks after another one claimed that it is silent is not: what ended the session is that claim. */
   #speaks(peer: PartyId): void {
-    const [claim] = this.#words.values();
-    if (!this.#isDoubted(peer) || this.#words.has(peer) || claim === undefined) return;
-    this.#words.set(peer, claim);
-    if (this.#expired.every((party) => this.#words.has(party))) this.#conclude();
+    if (this.#phase === "expiring" && this.#words.speaks(peer) && this.#words.isComplete) this.#conclude();
   }
 
   /** True iff a SESSION_REFUSED is about this attempt, not an earlier one of the same proposal. */
@@ -267,20 +237,7 @@ export class ProtocolSession implements TurnSession {
 
   /** A peer leaves round 0. */
   receiveRefused(peer: PartyId, refused: RefusedMessage): void {
-    const { roster } = this.#context;
-    const name = roster.nameOf(peer);
-    const code = knownCode(refused.code);
-    const [field, ours, theirs] = [refused.field, refused.ours, refused.theirs].map((part) =>
-      printable(part, 512)
-    );
-    const other = refused.parties[0] === undefined ? "another party" : roster.nameOf(refused.parties[0]);
-    const sentence = equal(refused.prop, refused.otherProp)
-      ? `${name} left before the first round (${code}: ${theirs}): see its log, then run the command again`
-      : `${name} and ${other} do not agree on the ${field} (${ours} at ${name}, ${theirs} at ${other}): ${name} runs "${
-        printable(refused.ourCommand, SessionLimits.commandBytesMax)
-      }", this is "${this.#context.command}"`;
-    const error = new TransportError("PEER_REFUSED", sentence, { party: name, parties: [peer] });
-    this.#peerLeft(peer, { code, parties: refused.parties, error });
+    this.#peerLeft(peer, refusedWord(this.#context, peer, refused));
   }
 
   /** A peer ended the session; its word, not evidence. */
@@ -296,16 +253,7 @@ export class ProtocolSession implements TurnSession {
       if (this.peers().every((other) => this.#disputants.has(other))) this.#disputeOver();
       return;
     }
-    const name = this.#context.roster.nameOf(peer);
-    const code = knownCode(abort.code);
-    const error = new TransportError(
-      "PEER_ABORTED",
-      `${name} ended the session (${code}: ${
-        printable(abort.text, 1024)
-      }): see its log, then run the command again`,
-      { party: name, parties: [peer] },
-    );
-    this.#peerLeft(peer, { code, parties: abort.parties, error });
+    this.#peerLeft(peer, abortWord(this.#context, peer, abort));
   }
 
   /** A link came up: the same process gets everything again, another one ends a running session. */
@@ -319,7 +267,7 @@ export class ProtocolSession implements TurnSession {
     }
     this.#opening.resend(peer);
     this.#running.resend(peer);
-    if (this.#phase === "lingering") this.#sendDone(peer);
+    if (this.#phase === "lingering") this.#announcer.done(peer, this.#sid as SessionId);
   }
 
   /** A link dropped: a retransmission, unless it happens too often. */
@@ -328,14 +276,7 @@ export class ProtocolSession implements TurnSession {
     const drops = (this.#drops.get(peer) ?? 0) + 1;
     this.#drops.set(peer, drops);
     if (drops <= SessionLimits.linkDropsMax) return;
-    const name = this.#context.roster.nameOf(peer);
-    this.fail(
-      new TransportError(
-        "LINK_FLAP",
-        `the link with ${name} dropped ${drops} times within one session: check the network between us`,
-        { party: name, parties: [peer] },
-      ),
-    );
+    this.fail(linkFlap(this.#context, peer, drops));
   }
 
   /** Ends the session here and tells everybody. */
@@ -350,7 +291,7 @@ export class ProtocolSession implements TurnSession {
   refuse(error: QuorateError, refused: Omit<RefusedMessage, "prop" | "nonce" | "ourCommand">): void {
     if (this.#phase !== "opening") return;
     this.#stop();
-    this.#sendRefused(refused);
+    this.#announcer.refusal(refused);
     this.#close(error, []);
   }
 
@@ -400,7 +341,7 @@ export class ProtocolSession implements TurnSession {
     this.#phase = "lingering";
     this.#cancelDeadline();
     // DONE leaves before the next session of the same proposal can say OPEN: it tells the two apart.
-    for (const peer of this.peers()) this.#sendDone(peer);
+    for (const peer of this.peers()) this.#announcer.done(peer, this.#sid as SessionId);
     this.#deadline(SessionLimits.lingerMs, () => this.#finish());
     this.#event("done");
     this.#hooks.outcome({ ok: true, value });
@@ -438,12 +379,7 @@ export class ProtocolSession implements TurnSession {
   }
 
   #equivocated(evidence: Evidence): void {
-    const error = new CheaterError({
-      code: "EQUIVOCATION",
-      round: this.#running?.round ?? 0,
-      culprits: [evidence.culprit],
-      what: "it signed two different messages for one place",
-    });
+    const error = equivocation(this.#running?.round ?? 0, evidence.culprit);
     this.fail(withNames(error, this.#context.roster), [evidence]);
   }
 
@@ -452,30 +388,20 @@ export class ProtocolSession implements TurnSession {
     this.#phase = "disputing";
     this.#running?.stop();
     const farewell = { code: "ECHO_MISMATCH", parties: [], text: "broadcasts differ" } as const;
-    this.#sendAbort(farewell, (this.#store as EnvelopeStore).echoedBroadcasts());
+    this.#announcer.abort(
+      this.#sid as SessionId,
+      farewell,
+      (this.#store as EnvelopeStore).echoedBroadcasts(),
+    );
     this.#deadline(SessionLimits.echoDisputeMs, () => this.#disputeOver());
   }
 
   #disputeOver(): void {
-    this.fail(
-      new CheaterError({
-        code: "ECHO_MISMATCH",
-        round: this.#running?.round ?? 0,
-        culprits: [],
-        what: "a broadcast differed between parties",
-      }),
-    );
+    this.fail(echoMismatch(this.#running?.round ?? 0));
   }
 
   #peerRestarted(peer: PartyId): void {
-    const name = this.#context.roster.nameOf(peer);
-    this.fail(
-      new TransportError(
-        "PEER_RESTARTED",
-        `${name} restarted in the middle of the session: run the command again`,
-        { party: name, parties: [peer] },
-      ),
-    );
+    this.fail(peerRestarted(this.#context, peer));
   }
 
   #refuseFrame(peer: PartyId, why: string): void {
@@ -528,10 +454,7 @@ export class ProtocolSession implements TurnSession {
    * @param own whether this party's own deadline passed; otherwise a peer, who may lie, says that somebody is missing.
    */
   #timeout(own: boolean): void {
-    this.#isOverdue = own;
-    const missing = this.#missing();
-    const silent = missing.filter((peer) => !this.#words.has(peer));
-    this.#expired = missing;
+    const silent = this.#words.expire(this.#missing(), own);
     const error = this.#timeoutError(silent);
     const connected = silent.filter((peer) => this.#context.links.bootId(peer) !== undefined);
     this.#tell(error, []);
@@ -544,8 +467,7 @@ export class ProtocolSession implements TurnSession {
 
   /** Names those who never said a word; where all did, the first word is the reason. */
   #conclude(): void {
-    const silent = this.#expired.filter((peer) => !this.#words.has(peer));
-    const [first] = this.#words.values();
+    const { silent, first } = this.#words.conclusion();
     this.#stop();
     this.#close(silent.length > 0 || first === undefined ? this.#timeoutError(silent) : first.error, []);
   }
@@ -555,16 +477,7 @@ export class ProtocolSession implements TurnSession {
     if (this.#running === undefined) {
       this.#wish ??= silent.map((party) => this.#hooks.wishOf(party)).find((text) => text !== undefined);
     }
-    const where = this.#running === undefined
-      ? "before the first round"
-      : `in round ${this.#running.round} (${this.#running.roundName})`;
-    return new TransportError(
-      "TIMEOUT",
-      names === ""
-        ? `the session took too long ${where}: run the command again`
-        : `${names} did not answer ${where}: ${this.#wish ?? "check that it runs and can be reached"}`,
-      { ...(names === "" ? {} : { party: names }), parties: silent },
-    );
+    return timeoutError(names, silent, { running: this.#running, wish: this.#wish });
   }
 
   /** A peer left and said why. That it waits for somebody who is missing here too ends the wait for that one. */
@@ -575,7 +488,7 @@ export class ProtocolSession implements TurnSession {
       const others = this.#missing().filter((party) => party !== peer);
       const both = others.some((party) => word.parties.includes(party));
       if (both || (others.length > 0 && word.parties.includes(this.#context.self))) {
-        this.#words.set(peer, word);
+        this.#words.heard(peer, word);
         return this.#timeout(false);
       }
     }
@@ -583,16 +496,11 @@ export class ProtocolSession implements TurnSession {
   }
 
   #lastWord(peer: PartyId, word: Word): void {
-    // Who is overdue and only answers our farewell does not explain itself.
-    const explains = !this.#isOverdue || !["PEER_ABORTED", "PEER_REFUSED"].includes(word.code) ||
-      !word.parties.includes(this.#context.self);
-    if (!this.#expired.includes(peer) || !explains) return;
-    this.#words.set(peer, word);
-    if (this.#expired.every((party) => this.#words.has(party))) this.#conclude();
+    if (this.#words.explains(peer, word, this.#context.self) && this.#words.isComplete) this.#conclude();
   }
 
   #missing(): readonly PartyId[] {
-    if (this.#phase === "expiring") return this.#expired;
+    if (this.#phase === "expiring") return this.#words.expired;
     return this.#running === undefined ? this.#opening.missing() : this.#running.missing();
   }
 
@@ -622,6 +530,10 @@ export class ProtocolSession implements TurnSession {
     this.#hooks.leave();
   }
 
+  #tell(error: QuorateError, evidence: readonly Evidence[]): void {
+    this.#announcer.failure(error, evidence, { sid: this.#sid, isRunning: this.#running !== undefined });
+  }
+
   #rounds(): number {
     return this.#store?.table.count ?? this.definition.rounds(this.#input).length;
   }
@@ -641,51 +553,4 @@ export class ProtocolSession implements TurnSession {
       ...more,
     });
   }
-
-  /** In round 0 an ABORT goes out only with evidence: a peer that has not all OPENs yet does not know the session's id. */
-  #tell(error: QuorateError, evidence: readonly Evidence[]): void {
-    const farewell = farewellOf(error, this.#context.roster);
-    const shown = shownEnvelopes(evidence);
-    if (this.#running !== undefined || shown.length > 0) this.#sendAbort(farewell, shown);
-    if (this.#running !== undefined) return;
-    this.#sendRefused({
-      otherProp: this.prop,
-      otherNonce: this.#opening.nonceOf(this.#context.self) ?? NO_NONCE,
-      parties: farewell.parties,
-      code: farewell.code,
-      field: "",
-      ours: "",
-      theirs: printable(farewell.text, 512),
-    });
-  }
-
-  #sendRefused(refused: Omit<RefusedMessage, "prop" | "nonce" | "ourCommand">): void {
-    const nonce = this.#opening.nonceOf(this.#context.self);
-    if (nonce === undefined) return;
-    const message = { prop: this.prop, nonce, ourCommand: this.#context.command, ...refused };
-    this.#sendToAll(FrameType.SESSION_REFUSED, NO_SESSION, encode(refusedCodec, message));
-  }
-
-  #sendAbort(farewell: Farewell, envelopes: readonly Bytes[]): void {
-    const sid = this.#sid as SessionId;
-    this.#sendToAll(FrameType.ABORT, sid.slice(0, 16), encodeAbort(sid, farewell, envelopes));
-  }
-
-  #sendDone(peer: PartyId): void {
-    const sid = this.#sid as SessionId;
-    const payload = encode(doneCodec, { sid });
-    this.#context.links.send(peer, { type: FrameType.DONE, session: sid.slice(0, 16), payload });
-  }
-
-  #sendToAll(type: FrameType, session: Bytes, payload: Bytes): void {
-    const frame = { type, session, payload };
-    for (const peer of this.peers()) {
-      const bootId = this.#opening.bootIdOf(peer);
-      if (!this.#context.links.send(peer, frame) && bootId !== undefined) {
-        this.#hooks.unsaid(peer, bootId, frame);
-      }
-    }
-  }
 }
-
-const NO_NONCE: Bytes = new Uint8Array(32);

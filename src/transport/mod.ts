@@ -14,7 +14,7 @@ export type { Journal } from "../session/journal.ts";
 export * from "../session/links.ts";
 export type { Mend } from "../session/opening.ts";
 export * from "../session/roster.ts";
-export type { Outcome, Settled } from "../session/session.ts";
+export type { Outcome, Settled } from "../session/session_types.ts";
 export type { Turn, TurnSession } from "../session/turn.ts";
 export type { Traffic, TrafficByType } from "./counters.ts";
 export type { EventReceiver } from "./event_queue.ts";

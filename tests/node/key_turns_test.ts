@@ -5,7 +5,7 @@ import type { QuorateError } from "../../src/base/errors.ts";
 import { sha256 } from "../../src/base/crypto.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { KeyTurns } from "../../src/node/key_turns.ts";
-import type { Outcome } from "../../src/session/session.ts";
+import type { Outcome } from "../../src/session/session_types.ts";
 import type { TurnSession } from "../../src/session/turn.ts";
 import { ALICE, BOB, CAROL, chat, type ToyInput } from "../session/support.ts";
 import { World } from "../sim/world.ts";
@@ -124,6 +124,19 @@ Deno.test("alone() waits for the session that runs, and others wait for it", asy
   assert.equal(waiting.admitted(), false);
   discard[Symbol.dispose]();
   assert.equal(waiting.admitted(), true);
+});
+
+Deno.test("alone() ends at once where nobody wants it any more, and takes no turn", async () => {
+  const turns = new KeyTurns(unchanged);
+  const running = take(turns, 1);
+  running.turn.runs();
+  const gone = new AbortController();
+  const waiting = turns.take("treasury");
+  const alone = waiting.alone(60_000, gone.signal);
+  gone.abort();
+  await alone;
+  running.turn[Symbol.dispose]();
+  assert.equal(take(turns, 2).admitted(), true);
 });
 
 Deno.test("alone() ends where the other does not", async () => {

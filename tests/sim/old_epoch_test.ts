@@ -16,7 +16,7 @@ import type { EcdsaSignature } from "../../src/protocols/ecdsa/signature.ts";
 import { type KeyShare, type PublicKeyRecord, quorumOf } from "../../src/protocols/key_share.ts";
 import { refresh } from "../../src/protocols/reshare/refresh.ts";
 import { reshare } from "../../src/protocols/reshare/reshare.ts";
-import type { Outcome } from "../../src/session/session.ts";
+import type { Outcome } from "../../src/session/session_types.ts";
 import { dealPair } from "../protocols/ecdsa/support.ts";
 import { ALICE, BOB, CAROL, DAVE, Keyring } from "../protocols/reshare/support.ts";
 import { epochsFault } from "./epoch_scenarios.ts";

@@ -13,7 +13,7 @@ import { SessionHost } from "../../src/session/host.ts";
 import type { Clock, LinkEvent, Links, SessionFrame } from "../../src/session/links.ts";
 import type { Mend } from "../../src/session/opening.ts";
 import { makeRoster, type Roster } from "../../src/session/roster.ts";
-import type { Outcome, Settled } from "../../src/session/session.ts";
+import type { Outcome, Settled } from "../../src/session/session_types.ts";
 import { Heap } from "./heap.ts";
 
 /** A frame on its way from one party to another. */
