@@ -21,7 +21,7 @@ import { activeEntry, approvedDigest, type ApprovedInput, approvedMessage } from
 import { childKey } from "./derivation.ts";
 import { isFrostKey } from "./frost_keys.ts";
 import type { LocalParty } from "./local_party.ts";
-import { noteUnattributed } from "./signers.ts";
+import { noteFailedSigning } from "./signers.ts";
 
 /** What {@linkcode signApproved} needs. */
 export interface ApprovedRequest {
@@ -128,7 +128,7 @@ async function withEcdsa(
     },
   });
   const signature = await session.result.catch((error) => {
-    noteUnattributed(store, place, error);
+    noteFailedSigning(store, place, error);
     throw error;
   });
   return { signature: received(signature).compact, payload };

@@ -24,7 +24,7 @@ import type { KeyPurpose } from "../protocols/key_purpose.ts";
 import { requirePlain } from "./key_binding.ts";
 import { membersNamed, type RepairRequest } from "./key_epochs.ts";
 import type { LocalParty } from "./local_party.ts";
-import { noteUnattributed, quorumAmong } from "./signers.ts";
+import { noteFailedSigning, quorumAmong } from "./signers.ts";
 
 /** A key for Ed25519 or BIP340 as everybody may know it. */
 export interface FrostKeyInfo {
@@ -150,7 +150,7 @@ export async function signWithFrost(
   const place = { keyId: record.keyId, epoch: record.epoch, signers };
   store.admitSigners(place);
   const signature = await (await start(frostSign, input)).result.catch((error) => {
-    noteUnattributed(store, place, error);
+    noteFailedSigning(store, place, error);
     throw error;
   });
   store.resolvePayload(record.keyId, payload);

@@ -73,7 +73,7 @@ import { type LocalParty, openLocal } from "./local_party.ts";
 import { type Network, type NetworkOptions, PartyNetwork } from "./network.ts";
 import type { PairStates } from "./pair_states.ts";
 import { requireBindable, requirePlain } from "./key_binding.ts";
-import { noteUnattributed, quorumAmong } from "./signers.ts";
+import { noteFailedSigning, quorumAmong } from "./signers.ts";
 
 /** What one request to a party says of itself. */
 export interface RequestOptions {
@@ -310,7 +310,7 @@ export class Party {
       },
     });
     const signature = await session.result.catch((error) => {
-      noteUnattributed(store, place, error);
+      noteFailedSigning(store, place, error);
       throw error;
     });
     if (signature === undefined) {

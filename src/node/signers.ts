@@ -58,7 +58,7 @@ export function quorumAmong<R extends SignableRecord, Q>(
  * other one has signed, is banned; what a peer says of others names nobody. Where nobody can be named it is counted: the same
  * signers get few such attempts.
  */
-export function noteUnattributed(
+export function noteFailedSigning(
   store: Pick<LocalStore, "signersFailed" | "banSigner">,
   place: SignersPlace,
   error: unknown,

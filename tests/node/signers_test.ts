@@ -12,7 +12,7 @@ import { signWithFrost, type StartSession } from "../../src/node/frost_keys.ts";
 import { Secret } from "../../src/base/secret.ts";
 import { listCommand, showCommand, unbanCommand } from "../../src/node/key_commands.ts";
 import type { Party } from "../../src/node/party.ts";
-import { noteUnattributed } from "../../src/node/signers.ts";
+import { noteFailedSigning } from "../../src/node/signers.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
 import { Cluster, rejects, values } from "./fixture.ts";
 
@@ -23,7 +23,7 @@ const PLACE = { keyId: ID, epoch: 3, signers: [1, 2, 4] };
 /** An error, and what is concluded from it. */
 function conclusions(error: unknown): { readonly counted: unknown[]; readonly banned: unknown[] } {
   const counted: unknown[] = [], banned: unknown[] = [];
-  noteUnattributed(
+  noteFailedSigning(
     {
       signersFailed: (place) => void counted.push(place),
       banSigner: (ban) => void banned.push(ban),
@@ -43,7 +43,7 @@ function afterRelease(cause: unknown): TransportError {
   return new TransportError("OUTCOME_UNKNOWN", "a signature may exist", { cause });
 }
 
-Deno.test("noteUnattributed() counts failures with nobody to name, also after the last round, and no others", () => {
+Deno.test("noteFailedSigning() counts failures with nobody to name, also after the last round, and no others", () => {
   for (const error of [cheater("UNATTRIBUTABLE"), afterRelease(cheater("UNATTRIBUTABLE"))]) {
     assert.deepEqual(conclusions(error), { counted: [PLACE], banned: [] });
   }
@@ -53,7 +53,7 @@ Deno.test("noteUnattributed() counts failures with nobody to name, also after th
   assert.deepEqual(conclusions(new TransportError("TIMEOUT", "nobody came")), { counted: [], banned: [] });
 });
 
-Deno.test("noteUnattributed() bans whom this party's own check has named", () => {
+Deno.test("noteFailedSigning() bans whom this party's own check has named", () => {
   for (const code of ["CHEATED", "EQUIVOCATION", "INVALID_MESSAGE"] as const) {
     for (const error of [cheater(code, 2, 4), afterRelease(cheater(code, 2, 4))]) {
       const ban = { keyId: ID, epoch: 3, code, reason: "the sum is wrong" };
@@ -65,7 +65,7 @@ Deno.test("noteUnattributed() bans whom this party's own check has named", () =>
   }
 });
 
-Deno.test("noteUnattributed() bans nobody for a pair that is banned, for what a peer says, or who does not sign", () => {
+Deno.test("noteFailedSigning() bans nobody for a pair that is banned, for what a peer says, or who does not sign", () => {
   const nothing = { counted: [], banned: [] };
   assert.deepEqual(conclusions(cheater("PAIR_BURNED", 2)), nothing);
   assert.deepEqual(conclusions(cheater("CHEATED", 3)), nothing);

@@ -10,7 +10,7 @@ import { type CurveName, CURVES } from "../../src/math/curve.ts";
 import { envelopeHead, openEnvelope } from "../../src/session/envelope.ts";
 import { RoundTable } from "../../src/session/envelope_store.ts";
 import { type Evidence, verifyEvidence } from "../../src/session/evidence.ts";
-import { noteUnattributed } from "../../src/node/signers.ts";
+import { noteFailedSigning } from "../../src/node/signers.ts";
 import { SessionLimits } from "../../src/session/limits.ts";
 import { FrameType } from "../../src/session/links.ts";
 import {
@@ -354,7 +354,7 @@ function bannedAfter({ protocol }: Plan, { participants: signers }: Unit, error:
     signersFailed: () => {},
     banSigner: ({ party }: { readonly party: number }) => void banned.push(party),
   };
-  noteUnattributed(store, { keyId: NO_KEY, epoch: 0, signers }, error);
+  noteFailedSigning(store, { keyId: NO_KEY, epoch: 0, signers }, error);
   return banned;
 }
 
