@@ -159,6 +159,15 @@ Deno.test("unready() notices a store that cannot be written, and looks again onl
   assert.deepEqual([...Deno.readDirSync(dataDirectory)].filter(({ name }) => name.startsWith(".")), []);
 });
 
+Deno.test("unready() notices an audit log that cannot be written", async () => {
+  await using place = await Place.make();
+  const failure = "the audit log cannot be written: no room";
+  const { local } = place.party;
+  const audit = { log: { status: () => ({ ...local.audit.log.status(), failure }) } };
+  const failing = Object.create(local, { audit: { value: audit } }) as typeof local;
+  assert.deepEqual(place.report({ local: failing }).unready(), [{ reason: "audit", text: failure }]);
+});
+
 Deno.test("keys() says who of a key's members can be reached, and how many may fail", async () => {
   const cluster = await Cluster.make(["alice", "bob", "carol"]);
   const policy = parsePolicy("2 of (alice, bob, carol)");
