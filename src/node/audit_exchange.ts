@@ -15,7 +15,7 @@ import type { PartyId } from "../base/brands.ts";
 import type { Bytes } from "../base/bytes.ts";
 import { decode, DecodeError, encode } from "../base/codec.ts";
 import type { Ed25519Signer } from "../base/crypto.ts";
-import { QuorateError, type UsageError } from "../base/errors.ts";
+import { QuorateError } from "../base/errors.ts";
 import type { Clock, LinkEvent, Links } from "../session/links.ts";
 import { NO_SESSION } from "../session/opening.ts";
 import type { Roster } from "../session/roster.ts";
@@ -60,8 +60,8 @@ export class AuditExchange implements NodeModule {
   #round: Promise<void> | undefined;
   #cancelTimer: () => void = () => {};
   #isClosed = false;
-  /** What was logged last of this party's own files. */
-  #fault: string | undefined;
+  /** What was logged last of this party's own files: of its log, and of what it keeps of others. */
+  readonly #faults: { log?: string; witness?: string } = {};
 
   /**
    * Listens, and asks soon.
@@ -74,7 +74,7 @@ export class AuditExchange implements NodeModule {
     this.#clock = clock;
     this.#witness = audit.witness(signer, {
       onAlarm: (alarm) => this.#alarmed(alarm),
-      onFailure: (error) => this.#failed(error),
+      onFailure: (error) => this.#failed("witness", error),
     });
     const others = roster.parties.filter(({ index }) => index !== links.self);
     this.#peers = new Map(others.map(({ index, name }) => [index, new Peer(index, name, clock.now())]));
@@ -142,12 +142,12 @@ export class AuditExchange implements NodeModule {
     const names = new Set(peers.map(({ name }) => name));
     try {
       const outcomes = await audit.cosign((name, request) => this.#request(name, request), names);
-      this.#fault = undefined;
+      delete this.#faults.log;
       for (const outcome of outcomes) {
         this.#judge(this.#peers.get(roster.named(outcome.peer).index) as Peer, outcome);
       }
     } catch (error) {
-      this.#failed(error);
+      this.#failed("log", error);
     }
   }
 
@@ -170,17 +170,20 @@ export class AuditExchange implements NodeModule {
     peer.notBefore = this.#clock.now() + (isRefused ? REFUSED_MS : FAILED_MS);
     peer.mayRetryWhenUp = !isRefused;
     const fault = outcome.kind === "failed" ? outcome.why : outcome.reason;
-    if (outcome.kind === "refused" && outcome.contradiction !== undefined) {
-      peer.contradicted = outcome.contradiction.size;
-    }
-    if (fault === peer.fault) return;
+    const isSame = fault === peer.fault;
     peer.fault = fault;
-    if (outcome.kind === "failed") {
-      return log.write("warn", `${name} does not cosign the audit log: ${fault}`, {
+    if (!isRefused) {
+      const why = outcome.kind === "failed"
+        ? outcome.why
+        : "it cannot read or write what it keeps of the log";
+      if (isSame) return;
+      return log.write("warn", `${name} does not cosign the audit log: ${why}`, {
         code: "AUDIT_NOT_COSIGNED",
         peer: name,
       });
     }
+    peer.contradicted = outcome.contradiction?.size ?? peer.contradicted;
+    if (isSame) return;
     const what = outcome.contradiction === undefined
       ? `it has ${outcome.size} records, and shows no checkpoint of this party that says so`
       : `this party signed a checkpoint of ${outcome.contradiction.size} records that is not of this log: ` +
@@ -259,6 +262,7 @@ export class AuditExchange implements NodeModule {
     const body = this.#witness.handle(peer.name, request);
     const answer = decode(CHECKPOINT_ANSWER, body);
     count(this.#answers, peer.name, answer.kind === "cosigned" ? "cosigned" : answer.reason);
+    if (answer.kind === "cosigned") delete this.#faults.witness;
     this.#send(peer.index, { id, isAnswer: true, body });
   }
 
@@ -278,10 +282,10 @@ export class AuditExchange implements NodeModule {
   }
 
   /** A full disk is told once, until it is another one. */
-  #failed(error: UsageError | unknown): void {
+  #failed(part: "log" | "witness", error: unknown): void {
     const why = error instanceof QuorateError ? error.message : `a bug in this program: ${error}`;
-    if (why === this.#fault) return;
-    this.#fault = why;
+    if (why === this.#faults[part]) return;
+    this.#faults[part] = why;
     this.#options.log.write("error", `audit logs are not cosigned: ${why}`, {
       code: error instanceof QuorateError ? error.code : "INTERNAL",
     });

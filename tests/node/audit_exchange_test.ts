@@ -282,7 +282,7 @@ Deno.test("X1 three nodes cosign each other's logs, and nothing more is said unt
   assert.deepEqual(world.nodes.flatMap((node) => node.codes()), []);
 });
 
-Deno.test("X1 a witness that is down, silent or without room stops nothing, and cosigns when it is back", async () => {
+Deno.test("X1 a witness that is down or silent stops nothing, and cosigns when it is back", async () => {
   await using world = await World.make();
   const [alice, bob, carol] = world.three;
   alice.grow(1);
@@ -513,6 +513,34 @@ Deno.test("AuditExchange says once that a disk is full, and goes on when there i
   log.checkpoint = checkpoint;
   await world.clock.pass(ROUND_MS);
   assert.equal(alice.cosigners().length, 2);
+});
+
+Deno.test("AuditExchange says once that a witness cannot keep what it would cosign, at both", async () => {
+  await using world = await World.make();
+  const [alice, bob] = world.three;
+  alice.grow(1);
+  await world.clock.pass(ROUND_MS);
+  const path = `${bob.directory}/witness/alice.checkpoint`;
+  const kept = Deno.readTextFileSync(path);
+  Deno.writeTextFileSync(path, "nothing that can be read");
+  for (let i = 0; i < 3; i++) {
+    alice.grow(1);
+    bob.grow(1);
+    await world.clock.pass(12_000);
+  }
+  assert.deepEqual(alice.lines.map(({ code, peer, text }) => [code, peer, text]), [
+    [
+      "AUDIT_NOT_COSIGNED",
+      "bob",
+      "bob does not cosign the audit log: it cannot read or write what it keeps of the log",
+    ],
+  ]);
+  assert.deepEqual(bob.lines.map(({ level, code }) => [level, code]), [["error", "AUDIT_UNREADABLE"]]);
+  assert.match(bob.lines[0]?.text as string, /alice\.checkpoint is no checkpoint of a log/);
+  assert.deepEqual(alice.exchange.unready(), []);
+  Deno.writeTextFileSync(path, kept);
+  await world.clock.pass(12_000);
+  assert.deepEqual([alice.cosigners().length, alice.codes().at(-1)], [2, "AUDIT_COSIGNED"]);
 });
 
 Deno.test("AuditExchange has what is there at the end cosigned, and waits a moment for that", async () => {
