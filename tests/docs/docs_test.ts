@@ -1,13 +1,11 @@
 /** Every shell command of the documents is run, or says why it is not; and those that are not still have to parse. */
 
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { CommanderError } from "commander";
 import { parsed, places, wordsOf } from "../cli/tree.ts";
 import { type Document, documents, REASONS } from "./blocks.ts";
+import { endOf, freeBasePort, quorateIn } from "./shell.ts";
 
-const MAIN = new URL("../../cli/main.ts", import.meta.url).pathname;
-const CONFIG = new URL("../../deno.json", import.meta.url).pathname;
 const QUICK_START = "docs/quickstart.md";
 /** For who writes one: `DOCUMENT=docs/keys.md` runs no other than this one and the quick start. */
 const ONLY = Deno.env.get("DOCUMENT");
@@ -26,29 +24,18 @@ wait() {
 /** A directory in which documents are run, with \`quorate\` on the path. */
 class Desk implements Disposable {
   readonly root = Deno.makeTempDirSync({ prefix: "quorate-docs-" });
+  readonly #bin = quorateIn(this.root);
   readonly #ports = new Map<string, number>();
-
-  constructor() {
-    Deno.mkdirSync(`${this.root}/bin`);
-    const command = `'${Deno.execPath()}' run --quiet --frozen --config '${CONFIG}' -A '${MAIN}'`;
-    Deno.writeTextFileSync(`${this.root}/bin/quorate`, `#!/bin/sh\nexec ${command} "$@"\n`, { mode: 0o755 });
-  }
 
   /** Runs the blocks of a document in order, as one shell would. */
   async run(document: Document, directory: string): Promise<void> {
     const blocks = document.blocks.filter(({ reason }) => reason === undefined);
     const parts = blocks.map(({ line, text }) => `echo '${MARK}${line}' | tee /dev/stderr\n${text}`);
     const script = await this.#withFreePorts(PRELUDE + parts.join("\n"));
-    const { code, stdout, stderr } = await new Deno.Command("bash", {
-      args: ["-euo", "pipefail", "-c", script],
-      cwd: directory,
-      env: { PATH: `${this.root}/bin:${Deno.env.get("PATH")}` },
-      stdin: "null",
-    }).output();
-    const said = new TextDecoder().decode(stderr).replace(/^\{.*"level":"info".*\n/gm, "");
+    const { code, stdout, stderr: said } = await endOf(script, { cwd: directory, bin: this.#bin });
     const last = said.slice(said.lastIndexOf(MARK) + MARK.length);
     assert.equal(code, 0, `${document.path}, block at line ${last}`);
-    const printed = new TextDecoder().decode(stdout).split(MARK).slice(1);
+    const printed = stdout.split(MARK).slice(1);
     for (const [i, { line, output }] of blocks.entries()) {
       if (output === undefined) continue;
       assert.equal(
@@ -62,7 +49,7 @@ class Desk implements Disposable {
   /** The ports 9101 to 9199 of the documents become free ones, each the same one in all documents. */
   async #withFreePorts(script: string): Promise<string> {
     for (const [port] of script.matchAll(/\b91\d\d\b/g)) {
-      if (!this.#ports.has(port)) this.#ports.set(port, await freeBasePort());
+      if (!this.#ports.has(port)) this.#ports.set(port, await freeBasePort(PARTIES_MAX));
     }
     return script.replace(/\b91\d\d\b/g, (port) => String(this.#ports.get(port)));
   }
@@ -73,6 +60,8 @@ class Desk implements Disposable {
 }
 
 const MARK = "=== line ";
+/** The largest cluster of a document. */
+const PARTIES_MAX = 5;
 
 /** Keys and identifiers differ from run to run. */
 function withoutHex(text = ""): string {
@@ -150,24 +139,6 @@ async function faultOf(words: readonly string[], { isWhole = true } = {}): Promi
 async function copy(from: string, to: string): Promise<void> {
   const { success } = await new Deno.Command("cp", { args: ["-a", from, to] }).output();
   assert.ok(success);
-}
-
-/** The first of five ports in a row that nothing listens on now, nor a hundred and two hundred above them. */
-async function freeBasePort(): Promise<number> {
-  for (let attempt = 0; attempt < 100; attempt++) {
-    const base = 20_000 + (crypto.getRandomValues(new Uint16Array(1))[0] as number) % 10_000;
-    const ports = [0, 100, 200].flatMap((offset) => [0, 1, 2, 3, 4].map((i) => base + offset + i));
-    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return base;
-  }
-  throw new Error("no free ports in a row");
-}
-
-function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) =>
-    server.once("error", () => resolve(false))
-      .listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
-  );
 }
 
 Deno.test("wordsOf() reads shell words, and places() has the root", () => {
