@@ -67,10 +67,16 @@ export async function signApproved(
   }
   const { approved, signers } = request;
   const asked = { ...entry, digest: approvedDigest(approved), path: formatPath(approved.path) };
+  const place = { keyId: entry.keyId, epoch: entry.epoch, signers };
+  local.store.admitSigners(place);
   local.audit.noteSigning(asked);
-  const { signature, payload } = isFrostKey(entry)
-    ? await withFrost(local, session, entry, request)
-    : await withEcdsa(local, session, entry, request);
+  const signing = isFrostKey(entry)
+    ? withFrost(local, session, entry, request)
+    : withEcdsa(local, session, entry, request);
+  const { signature, payload } = await signing.catch((error) => {
+    noteFailedSigning(local.store, place, error);
+    throw error;
+  });
   local.store.resolvePayload(entry.keyId, payload);
   local.audit.noteSigned(asked, signers.map((index) => local.config.roster.nameOf(index)));
   return signature;
@@ -102,7 +108,7 @@ async function withEcdsa(
   entry: KeyEntry,
   { approved, signers, bound, request }: ApprovedRequest,
 ): Promise<Signed> {
-  const { store, config } = local;
+  const { config } = local;
   const { share } = local.openKey(entry);
   using _share = share.share;
   const quorum = quorumOf(share.record, signers);
@@ -118,20 +124,14 @@ async function withEcdsa(
     lowS: approved.lowS,
     bound,
   };
-  const place = { keyId: share.record.keyId, epoch: entry.epoch, signers };
   const payload = payloadHash(signProposal(input).payload);
-  store.admitSigners(place);
   const session = await start(sign, input, {
     request,
     mend: (peer, done) => {
       setUpPair(share, peer).then(() => done(), done);
     },
   });
-  const signature = await session.result.catch((error) => {
-    noteFailedSigning(store, place, error);
-    throw error;
-  });
-  return { signature: received(signature).compact, payload };
+  return { signature: received(await session.result).compact, payload };
 }
 
 /** All signers receive the signature. */

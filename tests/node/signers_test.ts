@@ -7,6 +7,7 @@ import { readRecords } from "../../src/audit/records.ts";
 import { listSegments } from "../../src/audit/segments.ts";
 import { runCommand } from "../../src/node/command.ts";
 import { partyConfig } from "../../src/node/config.ts";
+import { type ApprovedRequest, type ApprovedSession, signApproved } from "../../src/node/approved_signing.ts";
 import { NodeReport, type ReportOptions } from "../../src/node/daemon_report.ts";
 import { signWithFrost, type StartSession } from "../../src/node/frost_keys.ts";
 import { Secret } from "../../src/base/secret.ts";
@@ -91,7 +92,7 @@ function reportOf(party: Party): NodeReport {
   } as unknown as ReportOptions);
 }
 
-Deno.test("signWithFrost() bans who is named when it fails", async () => {
+Deno.test("signWithFrost() and signApproved() ban who is named when they fail, and sign with nobody who is banned", async () => {
   using cluster = await Cluster.make(["alice", "bob"]);
   const asked = { name: "f", scheme: "ed25519", policy: parsePolicy("2 of (alice, bob)") } as const;
   values(await cluster.all(["alice", "bob"], (party) => party.generateFrostKey(asked)));
@@ -103,7 +104,19 @@ Deno.test("signWithFrost() bans who is named when it fails", async () => {
   });
   await rejects(signing, "CHEATED", /the sum is wrong/);
   const { store } = alice.local;
-  assert.deepEqual(store.bans(store.active("f").keyId).map(({ party }) => party), [2]);
+  const { keyId } = store.active("f");
+  assert.deepEqual(store.bans(keyId).map(({ party }) => party), [2]);
+  // What was approved is signed with the same parties, or not.
+  const approved = () =>
+    signApproved(alice.local, { start: failing } as unknown as ApprovedSession, {
+      keyId,
+      signers: [1, 2],
+      approved: { scheme: "ed25519", mode: "message", input: DIGEST, path: [], lowS: true },
+    } as unknown as ApprovedRequest);
+  await rejects(approved(), "SIGNER_BANNED", /with bob/);
+  store.unbanSigner(keyId, 2);
+  await rejects(approved(), "CHEATED", /the sum is wrong/);
+  assert.deepEqual(store.bans(keyId).map(({ party }) => party), [2]);
 });
 
 Deno.test("Party signs nothing with a banned signer, in any epoch, until an operator lifts the ban", async () => {
