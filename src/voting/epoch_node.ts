@@ -174,7 +174,8 @@ export class EpochNode {
       const remarks = this.#watch?.tick(
         tick,
         (transaction) =>
-          transaction.certificates.length > 0 || tick.now > this.#transactions.limitOf(transaction),
+          transaction.certificates.length > 0 || this.#successor !== undefined ||
+          tick.now > this.#transactions.limitOf(transaction),
         ({ txId }) => locks.has(txId),
       );
       for (const receipt of remarks?.receipts ?? []) {

@@ -211,7 +211,9 @@ export class VotingNode {
 
   /** Tells the time and the links, every second or so: what this node has to say of what it has seen, and of who is silent. */
   tick(tick: Tick): Effect[] {
-    return this.#after(this.#current, this.#current.tick(tick));
+    // In an epoch that is closed there may still be something to say: whoever came late to its decisions abstains.
+    return this.#epochs.filter((epoch) => !this.#isOver(epoch, tick.now))
+      .flatMap((epoch) => this.#after(epoch, epoch.tick(tick)));
   }
 
   /** After a restart: what the stored votes decide, and the own votes again. */
@@ -312,10 +314,9 @@ export class VotingNode {
 
   /** What this node has, for a peer that may lack some of it: sent when a link comes up, and now and then. */
   digestFor(peer: PartyId): Effect[] {
-    const { now, limits: { retentionMs } } = this.#shared;
     return this.#epochs.toReversed().flatMap((epoch) => {
       const to = this.#placeOf(peer, epoch.membership);
-      const isOver = epoch.closedAt !== undefined && now > epoch.closedAt + retentionMs;
+      const isOver = this.#isOver(epoch, this.#shared.now);
       if (epoch.self === undefined || to === undefined || isOver) return [];
       return this.#after(epoch, epoch.digestFor(to, this.#requestsFor(epoch, to)));
     });
@@ -325,6 +326,11 @@ export class VotingNode {
     const last = this.#epochs.at(-1);
     invariant(last !== undefined, "there is a first epoch");
     return last;
+  }
+
+  /** Whether an epoch was closed so long ago that nothing is said of it by itself. */
+  #isOver({ closedAt }: EpochNode, now: number): boolean {
+    return closedAt !== undefined && now > closedAt + this.#shared.limits.retentionMs;
   }
 
   /** The current epoch, where this node votes in it. */

@@ -22,7 +22,13 @@ import {
 } from "../base/codec.ts";
 import { UsageError } from "../base/errors.ts";
 import { certificateFault, type QuorumCertificate } from "./certificate.ts";
-import { makeMembership, type Membership, type MembershipInput, VOTERS_MAX } from "./membership.ts";
+import {
+  makeMembership,
+  type Membership,
+  type MembershipInput,
+  type Voter,
+  VOTERS_MAX,
+} from "./membership.ts";
 import { decodeValue, ROSTER_PREFIX, type Value } from "./value.ts";
 
 /** Who votes next, in full. Cluster and number follow from the membership before. */
@@ -103,12 +109,23 @@ function membershipOf(before: Membership, value: Value): Membership {
   }
   const after = makeMembership(input);
   const kept = continuing(before, after).length;
-  if (kept >= before.quorum) return after;
+  if (kept >= before.quorum) {
+    return {
+      ...after,
+      voters: after.voters.map((voter) => knownKey(before, voter)),
+    };
+  }
   // Fewer could not tell the new ones of every transaction that may have been decided.
   throw new UsageError(
     "CONFIG_INVALID",
     `at least ${before.quorum} members stay in one change: found ${kept}; make it in several`,
   );
+}
+
+/** A voter with the verifier that is there already, where its key stays. */
+function knownKey({ voters }: Membership, voter: Voter): Voter {
+  const known = voters.find(({ key }) => equal(key.publicKey, voter.key.publicKey));
+  return known === undefined ? voter : { ...voter, key: known.key };
 }
 
 function invalid(fault: string, cause?: Error): UsageError {

@@ -43,9 +43,17 @@ export function questionOf({ cluster, epoch, hash }: Membership, txId: string, v
 }
 
 /** `H("vote/ballot"; clusterId, u32 epoch, membershipHash, txId, value)`: two votes are for the same iff it is equal. */
-export function ballotOf({ cluster, epoch, membershipHash, txId, value }: Question): Bytes {
-  return hash(Tag.voteBallot, utf8(cluster), u32(epoch), membershipHash, utf8(txId), value);
+export function ballotOf(question: Question): Bytes {
+  const known = ballots.get(question);
+  if (known !== undefined) return known;
+  const { cluster, epoch, membershipHash, txId, value } = question;
+  const ballot = hash(Tag.voteBallot, utf8(cluster), u32(epoch), membershipHash, utf8(txId), value);
+  ballots.set(question, ballot);
+  return ballot;
 }
+
+/** Ballots of questions, votes and certificates that are there: nobody changes one, and each is asked for many times. */
+const ballots = new WeakMap<Question, Bytes>();
 
 /** What a vote's signature is over. */
 export function votedMessage(ballot: Bytes, voter: PartyId): Bytes {

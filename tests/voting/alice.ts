@@ -8,7 +8,7 @@ import { decodeItem, encodeItem, type Item } from "../../src/voting/items.ts";
 import { type Effect, VotingNode, type VotingOptions } from "../../src/voting/node.ts";
 import type { Value } from "../../src/voting/value.ts";
 import { type Council, council } from "./support.ts";
-import { MemoryVoteStore } from "./world.ts";
+import { MemoryVoteStore } from "./memory_store.ts";
 
 export const FORTY_TWO: Value = { schema: "integer", integer: 42n };
 export const FORTY_THREE: Value = { schema: "integer", integer: 43n };

@@ -4,7 +4,7 @@ import { makeMembership, type Membership } from "../../src/voting/membership.ts"
 import { type Effect, VotingNode, type VotingOptions } from "../../src/voting/node.ts";
 import type { NextRoster } from "../../src/voting/roster.ts";
 import { type Council, council } from "./support.ts";
-import { MemoryVoteStore } from "./world.ts";
+import { MemoryVoteStore } from "./memory_store.ts";
 
 /** Seven who may be members, the first five of whom are, and links among those that are not cut off. */
 export class Network {

@@ -6,7 +6,7 @@ import { makeMembership, type Membership, type MembershipInput } from "../../src
 import { encodeValue } from "../../src/voting/value.ts";
 import { questionOf, signVote, type Vote } from "../../src/voting/vote.ts";
 
-const NAMES = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"];
+const NAMES = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
 
 /** A membership, and the keys of its members. */
 export interface Council {

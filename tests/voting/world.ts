@@ -1,41 +1,26 @@
-/**
- * Voting nodes in a simulated network: messages are lost, delayed, repeated and reordered, links are cut, nodes crash and come back with
- * what their stores have, and some members equivocate. Everything follows from a seed.
- */
-
 import assert from "node:assert/strict";
 import { type PartyId, partyId } from "../../src/base/brands.ts";
-import { type Bytes, hex } from "../../src/base/bytes.ts";
+import { type Bytes, equal, hex, utf8 } from "../../src/base/bytes.ts";
 import { decode, encode } from "../../src/base/codec.ts";
+import type { Ed25519Signer } from "../../src/base/crypto.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { type Rng, seededRng } from "../../src/base/rng.ts";
+import { type Approval, encodeApproval } from "../../src/voting/approval.ts";
 import { certificateCodec, certificateFault } from "../../src/voting/certificate.ts";
-import { gossipCodec, signGossip } from "../../src/voting/gossip.ts";
+import type { Item } from "../../src/voting/items.ts";
+import { makeMembership, type Membership } from "../../src/voting/membership.ts";
 import { type Effect, VotingNode } from "../../src/voting/node.ts";
-import { offenceCodec, verifyOffence, voteItem } from "../../src/voting/offence.ts";
-import type { VoteRecord, VoteStore } from "../../src/voting/store.ts";
+import { epochOf, offenceCodec, verifyOffence } from "../../src/voting/offence.ts";
+import { followRosters, type NextRoster, rosterTxId, rosterValue } from "../../src/voting/roster.ts";
+import { encodeValue, type Value } from "../../src/voting/value.ts";
 import { ballotOf } from "../../src/voting/vote.ts";
+import { Equivocator } from "./equivocator.ts";
+import { Died, MemoryVoteStore } from "./memory_store.ts";
 import { type Council, council } from "./support.ts";
+import type { Weather } from "./weather.ts";
 
-/** A store in memory, and the moment at which its node dies. */
-export class MemoryVoteStore implements VoteStore {
-  readonly records: VoteRecord[] = [];
-  /** After so many more commits the process ends: before the write, or just after it. */
-  dies: { commits: number; readonly after: boolean } | undefined;
-
-  load(): Iterable<VoteRecord> {
-    return [...this.records];
-  }
-
-  commit(records: readonly VoteRecord[]): void {
-    const now = this.dies !== undefined && --this.dies.commits < 0;
-    if (now && this.dies?.after !== true) throw new Died();
-    this.records.push(...records);
-    if (now) throw new Died();
-  }
-}
-
-/** The process of a node has ended. */
-class Died extends Error {}
+export { MemoryVoteStore } from "./memory_store.ts";
+export { type Weather, WEATHERS } from "./weather.ts";
 
 interface Message {
   readonly from: PartyId;
@@ -43,78 +28,81 @@ interface Message {
   readonly bytes: Bytes;
 }
 
-/** How bad it is. */
-export interface Weather {
-  readonly n: number;
-  readonly quorum: number;
-  /** Members that vote twice, and tell different members different things. */
-  readonly equivocators: number;
-  readonly transactions: number;
-  /** Of 256 messages, so many are lost, and so many arrive twice. */
-  readonly lost: number;
-  readonly doubled: number;
-  /** Of 256 steps, so many end with a crash. */
-  readonly crashes: number;
-  /** Steps before everything is repaired. */
-  readonly steps: number;
-}
+const SILENCE_MS = 4_000;
+const TTL_MS = 30_000;
 
-const STORM = { transactions: 4, lost: 40, doubled: 30, crashes: 20, steps: 120 } as const;
-
-/** As many equivocators as each quorum is safe with, and none. */
-export const WEATHERS: readonly Weather[] = [
-  { n: 4, quorum: 3, equivocators: 1, ...STORM },
-  { n: 5, quorum: 4, equivocators: 2, ...STORM },
-  { n: 7, quorum: 5, equivocators: 2, ...STORM },
-  { n: 5, quorum: 4, equivocators: 0, ...STORM },
-];
-
-/** One run. */
+/** One run. Members are counted from 0; the first ones are equivocators, and the last one is new where the members change. */
 export class World {
   readonly council: Council;
   readonly stores: MemoryVoteStore[];
   /** Those that run. */
-  readonly nodes: (VotingNode | undefined)[];
+  readonly nodes: (VotingNode | undefined)[] = [];
   readonly effects: Effect[] = [];
   readonly #weather: Weather;
   readonly #rng: Rng;
+  readonly #signers: readonly Pick<Ed25519Signer, "publicKey" | "sign">[];
+  readonly #first: Membership;
+  /** Who is to vote next. */
+  readonly #next: NextRoster;
+  readonly #skewMs: readonly number[];
   #messages: Message[] = [];
   /** Sides of a partition; 0 everywhere where there is none. */
   #sides: number[];
-  #now = 0;
+  #now = 1_000_000;
 
-  constructor(seed: string, weather: Weather) {
+  /** @param isQuick with signatures that only stand for some: they are what their signer makes of a message, and nobody forges one. */
+  constructor(seed: string, weather: Weather, { isQuick = false }: { readonly isQuick?: boolean } = {}) {
+    const { n, quorum, skewMs } = weather;
     this.#weather = weather;
     this.#rng = seededRng(seed);
-    this.council = council(weather.n, weather.quorum, { faults: 0 });
-    this.stores = Array.from({ length: weather.n }, () => new MemoryVoteStore());
-    this.nodes = [];
+    const size = n + 1;
+    this.council = councilOf(size);
+    const voters = this.council.membership.voters.map(({ name, key }) => ({ name, key: key.publicKey }));
+    const genesis = makeMembership({
+      cluster: "demo",
+      epoch: 1,
+      voters: voters.slice(0, n),
+      quorum,
+      faults: 0,
+    });
+    this.#first = isQuick ? quick(genesis) : genesis;
+    // Verifiers stay with members that stay; that of the new one is made when it comes, and is a real one.
+    this.#signers = this.council.signers.map((signer, i) => isQuick && i < n ? quickSigner(signer) : signer);
+    const leaves = this.#draw(n);
+    this.#next = { voters: voters.filter((_, i) => i !== leaves), quorum, faults: 0 };
+    this.stores = voters.map(() => new MemoryVoteStore());
+    this.#skewMs = voters.map(() => this.#draw(2 * skewMs) - skewMs);
+    this.#sides = voters.map(() => 0);
     this.stores.forEach((_, i) => this.nodes[i] = this.#start(i));
-    this.#sides = this.stores.map(() => 0);
   }
 
-  /** Indices of members that keep to the rules, from 0. */
+  /** Members that keep to the rules. */
   get honest(): number[] {
     return this.stores.map((_, i) => i).filter((i) => i >= this.#weather.equivocators);
   }
 
   /** Bad weather, then good weather until nothing changes any more; then everything is checked. */
   run(): void {
-    const { steps, transactions, lost, doubled, crashes } = this.#weather;
+    const { steps, lost, doubled, crashes } = this.#weather;
     for (let step = 0; step < steps; step++) {
       this.#now += this.#draw(1000);
       if (this.#draw(16) === 0) this.#sides = this.stores.map(() => this.#draw(2));
       if (this.#draw(256) < crashes) {
         this.stores[this.#draw(this.stores.length)]!.dies = {
-          commits: this.#draw(3),
+          commits: this.#draw(5),
           after: this.#draw(2) === 0,
         };
       }
       this.nodes.forEach((node, i) => {
         if (node === undefined && this.#draw(4) === 0) this.nodes[i] = this.#start(i);
       });
-      this.#voteSomewhere(`tx_${this.#draw(transactions)}`);
-      for (let count = this.#draw(8); count > 0 && this.#messages.length > 0; count--) {
+      if (this.#draw(2) === 0) this.#actSomewhere(step);
+      for (const i of this.honest) if (this.#draw(4) > 0) this.#tick(i);
+      for (
+        let count = this.#draw(8 + this.#messages.length);
+        count > 0 && this.#messages.length > 0;
+        count--
+      ) {
         const [message] = this.#messages.splice(this.#draw(this.#messages.length), 1) as [Message];
         const isCut = this.#sides[message.from - 1] !== this.#sides[message.to - 1];
         if (isCut || this.#draw(256) < lost) continue;
@@ -128,46 +116,105 @@ export class World {
 
   /** What may never be, and what must be once everybody can reach everybody. */
   check(): void {
-    const { membership } = this.council;
-    const honest = this.honest.map((i) => this.nodes[i] as VotingNode);
-    const names = new Set(honest.flatMap((_, k) => this.#names(this.honest[k] as number)));
+    const nodes = this.#honestNodes();
+    const longest = nodes.map((node) => node.chain).reduce((a, b) => a.length < b.length ? b : a);
+    const memberships = followRosters(this.#first, longest);
+    for (const { epoch } of memberships.slice(0, -1)) {
+      for (const node of this.#honestNodes(epoch)) assert.ok(node.membership.epoch > epoch, "all go on");
+    }
+    this.#checkDecisions(memberships);
+    for (const { epoch } of memberships) this.#checkOffences(epoch);
+    for (const node of nodes) {
+      assert.equal(node.alarm, undefined);
+      this.#checkBlame(node, memberships);
+      assert.deepEqual(node.recompute(this.#now).unproven, []);
+      assert.deepEqual(node.recompute(this.#now).scores, node.reputation(this.#now));
+      this.#checkSilence(node);
+    }
+    for (const i of this.honest) this.#votedOnce(i);
+  }
+
+  /** How often each kind of effect was seen. */
+  count(kind: Effect["kind"]): number {
+    return this.effects.filter((effect) => effect.kind === kind).length;
+  }
+
+  /** One decision per name, over all epochs, and everybody who voted under its membership has it. */
+  #checkDecisions(memberships: readonly Membership[]): void {
+    const nodes = this.#honestNodes();
+    const names = new Set(nodes.flatMap((node) => node.transactions(this.#now).map(({ txId }) => txId)));
     for (const txId of names) {
-      const decided = honest.map((node) => node.certificate(txId));
+      const decided = nodes.map((node) => node.certificate(txId));
       const ballots = new Set(decided.filter((one) => one !== undefined).map((one) => hex(ballotOf(one))));
       assert.ok(ballots.size <= 1, `two decisions for ${txId}`);
       for (const certificate of decided) {
         if (certificate === undefined) continue;
         const again = decode(certificateCodec, encode(certificateCodec, certificate));
+        const membership = memberships.find(({ epoch }) => epoch === again.epoch)!;
         assert.equal(certificateFault(membership, again), undefined);
-      }
-      if (ballots.size === 1) {
-        assert.ok(decided.every((one) => one !== undefined), `${txId} is decided at some only`);
+        for (const node of this.#honestNodes(again.epoch)) {
+          assert.ok(node.certificate(txId) !== undefined, `${txId} is decided at some only`);
+        }
       }
     }
-    // Of invalid signatures each keeps the first few that it sees.
-    const doubleVotes = honest.map((node) =>
-      node.offences.filter(({ kind }) => kind === "double-vote").map(({ id }) => hex(id)).sort()
+  }
+
+  /** Of invalid signatures each keeps the first few that it sees; of double votes all know the same. */
+  #checkOffences(epoch: number): void {
+    const doubleVotes = this.#honestNodes(epoch).map((node) =>
+      node.offences
+        .filter(({ kind, proof }) => kind === "double-vote" && epochOf(proof) === epoch)
+        .map(({ id }) => hex(id)).sort()
     );
     for (const list of doubleVotes) {
       assert.deepEqual(list, doubleVotes[0], "all know of the same double votes");
     }
-    for (const node of honest) {
-      assert.equal(node.alarm, undefined);
-      for (const { subject, proof } of node.offences) {
-        const again = decode(offenceCodec, encode(offenceCodec, proof));
-        assert.equal(verifyOffence(membership, again)?.subject, subject);
-        assert.ok(subject <= this.#weather.equivocators, `honest member ${subject} is blamed`);
-      }
-    }
-    for (const i of this.honest) this.#votedOnce(i);
   }
 
-  /** Ballots that a member has ever signed, by transaction: in the stores of all. */
+  #checkBlame(node: VotingNode, memberships: readonly Membership[]): void {
+    for (const { subject, proof } of node.offences) {
+      const again = decode(offenceCodec, encode(offenceCodec, proof));
+      const membership = memberships.find(({ epoch }) => epoch === epochOf(again))!;
+      assert.equal(verifyOffence(membership, again)?.subject, subject);
+      assert.ok(!this.#isHonest(membership, subject), `honest member ${subject} is blamed`);
+    }
+  }
+
+  /** Nobody honest is silent in the end, and nobody honest was ever so by the word of liars alone. */
+  #checkSilence(node: VotingNode): void {
+    for (const { txId, epoch, presence } of node.transactions(this.#now)) {
+      const membership = node.memberships.find((one) => one.epoch === epoch)!;
+      for (const [name, state] of Object.entries(presence)) {
+        const { index } = membership.voters.find((voter) => voter.name === name)!;
+        const isHonest = this.#isHonest(membership, index);
+        assert.ok(!isHonest || state !== "silent", `honest ${name} is silent in ${txId}`);
+        if (state === "silent" || state === "late") this.#checkSuspected(membership, txId, index);
+      }
+    }
+  }
+
+  #checkSuspected(membership: Membership, txId: string, subject: PartyId): void {
+    const isSuspected = this.stores.some(({ records }) =>
+      records.some((record) =>
+        record.kind === "suspicion" && record.epoch === membership.epoch && record.suspicion.txId === txId &&
+        record.suspicion.subject === subject && this.#isHonest(membership, record.suspicion.observer)
+      )
+    );
+    assert.ok(isSuspected, `${subject} is silent in ${txId} by the word of liars alone`);
+  }
+
+  /** Ballots that a member has ever signed, by transaction, in whatever epoch: in the stores of all. */
   #votedOnce(member: number): void {
+    const key = this.council.signers[member]!.publicKey;
+    const memberships = this.#honestNodes().map((node) => node.memberships).reduce((a, b) =>
+      a.length < b.length ? b : a
+    );
     const ballots = new Map<string, Set<string>>();
     for (const { records } of this.stores) {
       for (const record of records) {
-        if (record.kind !== "vote" || record.vote.voter !== member + 1) continue;
+        if (record.kind !== "vote") continue;
+        const membership = memberships.find(({ epoch }) => epoch === record.vote.epoch)!;
+        if (!equal(membership.voters[record.vote.voter - 1]!.key.publicKey, key)) continue;
         const { txId } = record.vote;
         ballots.set(txId, (ballots.get(txId) ?? new Set()).add(hex(ballotOf(record.vote))));
       }
@@ -177,75 +224,153 @@ export class World {
     }
   }
 
-  #names(i: number): string[] {
-    return this.stores[i]!.records.flatMap((record) =>
-      record.kind === "vote"
-        ? [record.vote.txId]
-        : record.kind === "decision"
-        ? [record.certificate.txId]
-        : []
-    );
-  }
-
-  #voteSomewhere(txId: string): void {
-    const voter = this.#draw(this.stores.length);
-    if (voter < this.#weather.equivocators) return this.#equivocate(voter, txId);
-    const node = this.nodes[voter];
-    if (node === undefined) return;
-    // Mostly alike, so that there are decisions, and sometimes not.
-    const integer = this.#draw(8) === 0 ? 43n : 42n;
-    this.#at(voter, () => {
-      try {
-        return node.cast(txId, { schema: "integer", integer }, this.#now);
-      } catch (error) {
-        if (error instanceof Died) throw error;
-        return [];
+  /** Those that keep to the rules, and were members in an epoch. */
+  #honestNodes(epoch?: number): VotingNode[] {
+    return this.honest.flatMap((i) => {
+      const node = this.nodes[i] as VotingNode;
+      const key = this.council.signers[i]!.publicKey;
+      // Whoever was no member of the first epoch, and of no later one yet, has nothing that could be checked.
+      if (epoch === undefined) {
+        return node.memberships.some((one) => placeOf(one, key) !== undefined) ? [node] : [];
       }
+      const membership = node.memberships.find((one) => one.epoch === epoch);
+      return membership !== undefined && placeOf(membership, key) !== undefined ? [node] : [];
     });
   }
 
-  /** Another value to each member, sometimes a vote in the name of another one. */
-  #equivocate(voter: number, txId: string): void {
-    const { membership, signers, vote } = this.council;
+  #isHonest(membership: Membership, place: number): boolean {
+    const key = membership.voters[place - 1]!.key.publicKey;
+    return this.honest.some((i) => equal(this.council.signers[i]!.publicKey, key));
+  }
+
+  #actSomewhere(step: number): void {
+    const { equivocators, transactions, changes } = this.#weather;
+    const actor = this.#draw(this.stores.length);
+    // Old ones go, and new ones come.
+    const number = this.#draw(transactions) + Math.floor(step / 20);
+    if (actor < equivocators) return this.#equivocate(actor, number);
+    const choice = this.#draw(8);
+    // Operators mostly want the same, so that there are decisions, and sometimes not.
+    for (const i of this.honest.filter(() => this.#draw(2) === 0)) {
+      this.#operate(i, {
+        number,
+        isOdd: this.#draw(8) === 0,
+        choice: changes && step > 5 && step < 40 ? choice : choice | 4,
+      });
+    }
+    if (changes) this.#tellNew();
+  }
+
+  /** What an operator wants of a node. */
+  #operate(
+    i: number,
+    { number, isOdd, choice }: { readonly number: number; readonly isOdd: boolean; readonly choice: number },
+  ): void {
+    const now = this.#nowOf(i);
+    if (choice < 3) return this.#at(i, (node) => node.changeRoster(this.#next, now));
+    if (choice < 6) {
+      const value: Value = { schema: "integer", integer: isOdd ? 43n : 42n };
+      return this.#at(i, (node) => node.cast(`tx_${number}`, value, now));
+    }
+    const txId = `pay_${number}`;
+    const [proposal] = this.nodes[i]?.status(txId)?.proposals ?? [];
+    if (proposal === undefined) return this.#at(i, (node) => node.propose(payment(number, isOdd), now));
+    this.#at(i, (node) => node.answer(txId, hex(ballotOf(proposal)), isOdd ? "reject" : "approve", now));
+  }
+
+  /** The operator of the new member brings it what was decided. */
+  #tellNew(): void {
+    const last = this.stores.length - 1;
+    for (const node of this.nodes) {
+      for (const certificate of node?.chain ?? []) {
+        const isKnown = this.nodes[last]?.certificate(certificate.txId) !== undefined;
+        if (!isKnown) this.#at(last, (one) => one.learn(certificate, this.#nowOf(last)));
+      }
+    }
+  }
+
+  /** Something else to each member: values, votes in the name of others, lies about who is silent. */
+  #equivocate(actor: number, number: number): void {
+    const membership = this.#draw(2) === 0 ? this.#first : this.#newest();
+    const signer = this.#signers[actor]!;
+    const place = placeOf(membership, signer.publicKey);
+    if (place === undefined) return;
+    const equivocator = new Equivocator(membership, place, (message) => signer.sign(message));
     for (let to = 0; to < this.stores.length; to++) {
-      if (to === voter || this.#draw(3) === 0) continue;
-      const forges = this.#draw(8) === 0;
-      const claimed = forges ? this.#draw(this.stores.length) + 1 : voter + 1;
-      const made = { ...vote(voter + 1, BigInt(41 + this.#draw(3)), txId), voter: partyId(claimed) };
-      const envelope = signGossip(
-        membership,
-        { from: partyId(voter + 1), to: partyId(to + 1), items: [voteItem(made)] },
-        (message) => signers[voter]!.sign(message),
-      );
+      const there = placeOf(membership, this.council.signers[to]!.publicKey);
+      if (to === actor || there === undefined || this.#draw(3) === 0) continue;
+      const items = this.#lies(equivocator, membership, number);
       this.#messages.push({
-        from: partyId(voter + 1),
+        from: partyId(actor + 1),
         to: partyId(to + 1),
-        bytes: encode(gossipCodec, envelope),
+        bytes: equivocator.envelope(there, items),
       });
     }
   }
 
-  #deliver({ from, to, bytes }: Message): void {
-    const node = this.nodes[to - 1];
-    if (node === undefined || to <= this.#weather.equivocators) return;
-    this.#at(to - 1, () => node.receive(from, bytes, this.#now));
+  #lies(equivocator: Equivocator, membership: Membership, number: number): Item[] {
+    const { n, changes } = this.#weather;
+    const txId = `tx_${number}`;
+    const integer = encodeValue({ schema: "integer", integer: BigInt(41 + this.#draw(3)) });
+    const approval = (isOdd: boolean) =>
+      encodeValue({ schema: "approval", bytes: encodeApproval(payment(number, isOdd)) });
+    switch (this.#draw(8)) {
+      case 0:
+        return [equivocator.vote(txId, integer, 1 + this.#draw(n))];
+      case 1:
+        return [equivocator.proposal(`pay_${number}`, approval(this.#draw(2) === 0))];
+      case 2:
+        return [equivocator.vote(`pay_${number}`, approval(this.#draw(2) === 0))];
+      case 3:
+        return [
+          equivocator.receipt(txId, "seen"),
+          ...Array.from({ length: n }, (_, i) => equivocator.suspicion(txId, i + 1)),
+        ];
+      case 4: {
+        if (!changes || membership !== this.#first) return [equivocator.emptyList()];
+        const { voters } = this.#next;
+        const next = this.#draw(3) === 0 ? { ...this.#next, voters: voters.toReversed() } : this.#next;
+        return [equivocator.vote(rosterTxId(membership), encodeValue(rosterValue(membership, next)))];
+      }
+      default:
+        return [equivocator.vote(txId, integer)];
+    }
   }
 
-  /** Runs a node; where it dies, nothing that it wanted to send leaves. */
-  #at(i: number, work: () => Effect[]): boolean {
+  #newest(): Membership {
+    const epochs = this.nodes.map((node) => node?.membership ?? this.#first);
+    return epochs.reduce((a, b) => a.epoch < b.epoch ? b : a);
+  }
+
+  #deliver({ from, to, bytes }: Message): void {
+    if (to > this.#weather.equivocators) {
+      this.#at(to - 1, (node) => node.receive(from, bytes, this.#nowOf(to - 1)));
+    }
+  }
+
+  #tick(i: number): void {
+    const linksUp =
+      this.nodes.filter((node, j) => j !== i && node !== undefined && this.#sides[i] === this.#sides[j])
+        .length;
+    this.#at(i, (node) => node.tick({ now: this.#nowOf(i), monotonicMs: this.#now, linksUp }));
+  }
+
+  /** Runs a node; where it dies, nothing that it wanted to send leaves. What it refuses it refuses. */
+  #at(i: number, work: (node: VotingNode) => Effect[]): void {
+    const node = this.nodes[i];
+    if (node === undefined) return;
     try {
-      this.#carryOut(i, work());
-      return true;
+      this.#carryOut(i, work(node));
     } catch (error) {
+      if (error instanceof UsageError) return;
       if (!(error instanceof Died)) throw error;
       this.stores[i]!.dies = undefined;
       this.nodes[i] = undefined;
-      return false;
     }
   }
 
   #carryOut(i: number, effects: readonly Effect[]): void {
-    this.effects.push(...effects);
+    this.effects.push(...effects.filter(({ kind }) => kind !== "send"));
     for (const effect of effects) {
       if (effect.kind === "send") {
         this.#messages.push({ from: partyId(i + 1), to: effect.to, bytes: effect.bytes });
@@ -261,10 +386,12 @@ export class World {
     this.#sides = this.stores.map(() => 0);
     for (const store of this.stores) store.dies = undefined;
     this.nodes.forEach((node, i) => this.nodes[i] = node ?? this.#start(i));
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < 4; round++) {
+      this.#tellNew();
       for (const i of this.honest) {
+        this.#tick(i);
         for (const j of this.honest) {
-          if (i !== j) this.#at(i, () => (this.nodes[i] as VotingNode).digestFor(partyId(j + 1)));
+          if (i !== j) this.#at(i, (node) => node.digestFor(partyId(j + 1)));
         }
       }
       while (this.#messages.length > 0) this.#deliver(this.#messages.shift() as Message);
@@ -273,19 +400,99 @@ export class World {
 
   /** Starts a node from its store; undefined where it dies while it looks at it. */
   #start(i: number): VotingNode | undefined {
-    const { membership, signers } = this.council;
-    const node = new VotingNode({
-      membership,
+    const { signers } = this.council;
+    this.nodes[i] = new VotingNode({
+      membership: this.#first,
       self: partyId(i + 1),
-      sign: (message) => signers[i]!.sign(message),
+      peers: new Map(signers.map(({ publicKey }, j) => [partyId(j + 1), publicKey])),
+      sign: (message) => this.#signers[i]!.sign(message),
       store: this.stores[i]!,
+      silenceMs: SILENCE_MS,
+      ttlMs: TTL_MS,
+      approves: ({ value }) => i % 2 === 0 && APPROVED_BY_ITSELF.some((one) => equal(one, value)),
     });
-    return this.#at(i, () => node.resume(this.#now)) ? node : undefined;
+    this.#at(i, (node) => node.resume(this.#nowOf(i)));
+    return this.nodes[i];
+  }
+
+  /** What a member takes for the time. */
+  #nowOf(i: number): number {
+    return this.#now + this.#skewMs[i]!;
   }
 
   /** A number below `limit`. */
   #draw(limit: number): number {
-    const [a, b] = this.#rng.bytes(2) as unknown as [number, number];
-    return Math.floor((a * 256 + b) / 65536 * limit);
+    const [a, b, c] = this.#rng.bytes(3) as unknown as [number, number, number];
+    return Math.floor((a * 65536 + b * 256 + c) / 2 ** 24 * limit);
   }
+}
+
+/** A payment, or another one under the same name. */
+function payment(number: number, isOdd: boolean): Approval {
+  return {
+    kind: "approve",
+    cluster: "demo",
+    txId: `pay_${number}`,
+    keyId: new Uint8Array(32),
+    publicKey: new Uint8Array(33),
+    policyHash: new Uint8Array(32),
+    scheme: "ed25519",
+    path: [],
+    mode: "message",
+    input: utf8(isOdd ? "pay 6" : "pay 5"),
+    context: [],
+    supersedes: "",
+    notBefore: 0n,
+    notAfter: isOdd ? 1_000_000n : 80_000_000n,
+    lowS: false,
+  };
+}
+
+/** What is approved without an operator: payments of 5. */
+const APPROVED_BY_ITSELF: readonly Bytes[] = Array.from(
+  { length: 8 },
+  (_, number) => encodeValue({ schema: "approval", bytes: encodeApproval(payment(number, false)) }),
+);
+
+/** All who may be members: the same in all runs. */
+function councilOf(size: number): Council {
+  const known = councils.get(size) ?? council(size, size, { faults: 0 });
+  councils.set(size, known);
+  return known;
+}
+
+const councils = new Map<number, Council>();
+
+/** The members with keys that take no time. */
+function quick(membership: Membership): Membership {
+  const voters = membership.voters.map((voter) => {
+    const signer = quickSigner(voter.key);
+    const key = {
+      ...voter.key,
+      publicKey: voter.key.publicKey,
+      verify: (message: Uint8Array, signature: Uint8Array) => equal(signer.sign(message), signature),
+    };
+    return { ...voter, key };
+  });
+  return { ...membership, voters };
+}
+
+/** Signs hashes. */
+function quickSigner({ publicKey }: { readonly publicKey: Bytes }) {
+  return {
+    publicKey,
+    sign(message: Uint8Array): Bytes {
+      assert.equal(message.length, 32);
+      const signature = new Uint8Array(64);
+      for (let i = 0; i < 32; i++) {
+        signature[i] = (message[i] as number) ^ (publicKey[i] as number);
+        signature[32 + i] = publicKey[i] as number;
+      }
+      return signature;
+    },
+  };
+}
+
+function placeOf({ voters }: Membership, publicKey: Bytes): PartyId | undefined {
+  return voters.find(({ key }) => equal(key.publicKey, publicKey))?.index;
 }
