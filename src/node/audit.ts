@@ -208,7 +208,7 @@ export class PartyAudit {
     if (!this.#party.audit.messages) return links;
     const note = (type: "message_sent" | "message_received", peer: number, frame: SessionFrame) => {
       // To cosign a log would make it longer, and so on without end.
-      if (frame.type === NodeMessageType.WITNESS) return;
+      if (frame.type === NodeMessageType.WITNESS || frame.type === NodeMessageType.VIEW) return;
       this.log.append({
         type,
         outcome: "ok",

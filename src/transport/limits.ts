@@ -114,6 +114,10 @@ export const DEFAULT_LIMITS: TransportLimits = {
       [FrameType.ABORT]: { perSecond: 500, burst: 1_000 },
       // Answers that nobody asked for, and requests above the witness's own limit, are dropped: this bounds their number.
       [NodeMessageType.WITNESS]: { perSecond: 50, burst: 100 },
+      // Each may hold many signatures to check; members who have much to say put it into few.
+      [NodeMessageType.VOTE]: { perSecond: 1_000, burst: 2_000 },
+      [NodeMessageType.APPROVAL]: { perSecond: 200, burst: 400 },
+      [NodeMessageType.VIEW]: { perSecond: 5, burst: 20 },
     },
   },
   sendBufferBytes: 4 << 20,
@@ -169,6 +173,7 @@ const PAYLOAD_CAPS: Readonly<Record<number, number>> = {
   [MessageType.ACK]: 256,
   [MessageType.ERROR]: 8 << 10,
   [NodeMessageType.WITNESS]: 8 << 10,
+  [NodeMessageType.VIEW]: 64 << 10,
 };
 
 const OWN_TYPES: ReadonlySet<number> = new Set([
