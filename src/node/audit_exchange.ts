@@ -59,6 +59,7 @@ export class AuditExchange implements NodeModule {
   #requests = 0;
   #round: Promise<void> | undefined;
   #cancelTimer: () => void = () => {};
+  /** Takes no requests any more, and asks a last time. */
   #isClosed = false;
   /** What was logged last of this party's own files: of its log, and of what it keeps of others. */
   readonly #faults: { log?: string; witness?: string } = {};
