@@ -8,17 +8,17 @@ import { UsageError } from "../base/errors.ts";
 import { frostSign } from "../protocols/frost/sign.ts";
 import { sign } from "../protocols/ecdsa/sign.ts";
 import { EventLoopLag } from "../telemetry/event_loop.ts";
-import type { Log, LogLevel } from "../telemetry/log.ts";
+import type { Log } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { TelemetryServer, type Unreadiness } from "../telemetry/server.ts";
 import { SessionMonitor } from "../telemetry/sessions.ts";
-import type { LinkFault } from "../transport/faults.ts";
 import type { MeshEvent } from "../transport/mesh.ts";
 import { CertificateWatch } from "./certificate_watch.ts";
 import { certificateEvents, loadCertificates } from "./certificates.ts";
 import { type Config, formatAddress } from "./config.ts";
 import { Changes } from "./changes.ts";
 import { COMMANDS } from "./daemon_commands.ts";
+import { logLink, logSession, refusalsOf } from "./daemon_log.ts";
 import { NodeCollector } from "./daemon_metrics.ts";
 import { ReadinessLog } from "./daemon_readiness.ts";
 import { NodeReport } from "./daemon_report.ts";
@@ -113,16 +113,14 @@ export class Daemon {
         logLink(log, event);
         linkChanged(event);
       },
+      onSession: (event, session, purpose) => {
+        logSession(log, config.roster, event, purpose);
+        sessions.note(session, event, purpose);
+        changes.say("sessions");
+      },
     });
     parts.defer(() => party.close());
-    const requests = new NodeRequests({
-      party,
-      commands: COMMANDS,
-      sessions,
-      metrics,
-      log,
-      changed: () => changes.say("sessions"),
-    });
+    const requests = new NodeRequests({ party, commands: COMMANDS, metrics, log });
     linkChanged = (event) => {
       requests.linkChanged(event);
       changes.say("links");
@@ -130,9 +128,10 @@ export class Daemon {
     };
     const material = loadCertificates(config, party.local.party);
     await party.connect();
-    const made = (await modules?.({ party, metrics, log, turns: requests.turns, changes }) ?? []).map((
-      module,
-    ) => parts.use(module));
+    const made = (await modules?.({ party, metrics, log, turns: requests.turns, changes }) ?? [])
+      .map((
+        module,
+      ) => parts.use(module));
     const report: NodeReport = new NodeReport({
       local: party.local,
       links: () => {
@@ -155,7 +154,7 @@ export class Daemon {
           ...reportRoutes(report, sessions, monitors),
           ...made.flatMap((module) => [...module.routes ?? []]),
         ]),
-        refused: refusalsOf(party, metrics, log),
+        refused: refusalsOf({ audit: party.local.audit, metrics, log }),
       }),
     );
     const watch = parts.use(
@@ -240,16 +239,6 @@ interface DaemonFields {
 /** As long as an init system waits for less than it takes to kill. */
 const DRAIN_MS = 30_000;
 const MONITOR_MS = 2_000;
-const REFUSALS_MS = 1_000;
-const QUIET: ReadonlySet<string> = new Set([
-  "LINK_UP",
-  "KEY_ROTATED",
-  "LISTENING",
-  "SHUTDOWN",
-  "REPLACED",
-  "AGE",
-  "RELOADED",
-]);
 
 function reportRoutes(
   report: NodeReport,
@@ -287,23 +276,4 @@ async function monitor(
   monitors.delete(emit);
   clearInterval(timer);
   throw new UsageError("NODE_UNREACHABLE", "the node has stopped: start it with node run");
-}
-
-/** Who wants to be an operator and is none: recorded and counted each time, logged once a second for each reason. */
-function refusalsOf(party: Party, metrics: Metrics, log: Log): (fault: LinkFault, address: string) => void {
-  const loggedAt = new Map<string, number>();
-  return ({ code, message }, address) => {
-    const event: MeshEvent = { code, text: `an operator was refused: ${message}`, address };
-    party.local.audit.link({ ...event, direction: "in" });
-    metrics.add("operators_refused_total", { reason: code });
-    const now = performance.now();
-    if (now - (loggedAt.get(code) ?? -Infinity) < REFUSALS_MS) return;
-    loggedAt.set(code, now);
-    logLink(log, event);
-  };
-}
-
-function logLink(log: Log, { code, peer, direction, address, text }: MeshEvent): void {
-  const level: LogLevel = QUIET.has(code) ? "info" : "warn";
-  log.write(level, text, { code, peer, dir: direction, address });
 }

@@ -10,7 +10,6 @@ import { hex } from "../base/bytes.ts";
 import { QuorateError, UsageError } from "../base/errors.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import type { SessionMonitor } from "../telemetry/sessions.ts";
 import type { MeshEvent } from "../transport/mesh.ts";
 import { type AnyCommand, runCommand } from "./command.ts";
 import { KeyTurns } from "./key_turns.ts";
@@ -23,14 +22,10 @@ export interface RequestsOptions {
   readonly party: Party;
   /** What can be asked for. */
   readonly commands: readonly AnyCommand[];
-  /** Follows sessions. */
-  readonly sessions: SessionMonitor;
   /** Where it is counted. */
   readonly metrics: Metrics;
   /** Where it is written. */
   readonly log: Log;
-  /** Called when a session goes on. */
-  readonly changed?: () => void;
 }
 
 /** Serves requests until it is stopped. */
@@ -140,7 +135,7 @@ export class NodeRequests {
         if (command.run.on === "store") {
           await turn?.alone(request.timeoutMs ?? local.timeoutMs, call.signal);
         }
-        return await this.#attempt(command, { ...request, key, turn }, call);
+        return await this.#attempt(command, { ...request, turn }, call);
       } catch (error) {
         const isStale = error instanceof QuorateError && error.code === "KEY_CHANGED";
         if (!isStale || attempt >= ATTEMPTS_MAX || call.signal.aborted) throw error;
@@ -150,20 +145,16 @@ export class NodeRequests {
 
   async #attempt(
     command: AnyCommand,
-    { text, timeoutMs, input, key, turn }: Asked & { readonly key: string | undefined; readonly turn: Turn },
+    { text, timeoutMs, input, turn }: Asked & { readonly turn: Turn },
     { emit, signal }: OperatorCall,
   ): Promise<unknown> {
-    const { party: whole, sessions, changed } = this.#options;
+    const { party: whole } = this.#options;
     requireAsked(signal);
     const party = whole.forRequest({
       command: text,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
       ...(turn === undefined ? {} : { turn }),
-      progress: (event, session) => {
-        sessions.note(session, event, { command: text, key });
-        changed?.();
-        emit({ event: "session", session: event });
-      },
+      progress: (event) => emit({ event: "session", session: event }),
       warn: (sentence) => emit({ event: "warn", text: sentence }),
     });
     const onLink = (link: MeshEvent) => emit({ event: "link", link });

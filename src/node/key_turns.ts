@@ -74,6 +74,11 @@ export class KeyTurn implements Turn, Disposable {
     this.#version = place.version();
   }
 
+  /** The key that it is about. */
+  get key(): string {
+    return this.#place.key;
+  }
+
   enter(session: TurnSession): void {
     this.#sessions.add(session);
   }

@@ -7,7 +7,9 @@
 
 import { systemRng } from "../base/rng.ts";
 import type { Definition } from "../protocols/protocol.ts";
+import type { SessionEvent } from "../session/context.ts";
 import { type RunningSession, SessionHost, type StartOptions } from "../session/host.ts";
+import type { SessionPurpose } from "../telemetry/sessions.ts";
 import { Mesh, type MeshEvent, type MeshMaterial, type MeshOptions } from "../transport/mesh.ts";
 import type { TransportLimits } from "../transport/limits.ts";
 import { Switchboard } from "../transport/switchboard.ts";
@@ -15,6 +17,7 @@ import { readMaterial } from "./certificates.ts";
 import { systemClock } from "./clock.ts";
 import { formatAddress } from "./config.ts";
 import { withFiles } from "./explain.ts";
+import { KeyTurn } from "./key_turns.ts";
 import type { LocalOptions, LocalParty } from "./local_party.ts";
 import { PairStates } from "./pair_states.ts";
 
@@ -28,6 +31,8 @@ export interface NetworkOptions extends LocalOptions {
    * `daemon`: several things may be done at once, so that a peer that wants something else is not refused. Default: `command`.
    */
   readonly mode?: "command" | "daemon";
+  /** Called at every transition of every session, whoever started it. @param session which one of this process, from 1. */
+  readonly onSession?: (event: SessionEvent, session: number, purpose: SessionPurpose) => void;
 }
 
 /** Links and sessions that are there. */
@@ -81,7 +86,17 @@ export class PartyNetwork {
     input: I,
     options: (session: number) => StartOptions,
   ): RunningSession<O> {
-    const session = host.start(definition, input, options(++this.#started));
+    const number = ++this.#started;
+    const given = options(number);
+    const { command = this.#options.command, turn } = given;
+    const purpose = { command, key: turn instanceof KeyTurn ? turn.key : undefined };
+    const session = host.start(definition, input, {
+      ...given,
+      onEvent: (event) => {
+        this.#options.onSession?.(event, number, purpose);
+        given.onEvent?.(event);
+      },
+    });
     const settling = session.settled.finally(() => this.#settling.delete(settling));
     this.#settling.add(settling);
     return session;

@@ -8,7 +8,6 @@ import type { OperatorEvent } from "../../src/node/operator_wire.ts";
 import type { Party } from "../../src/node/party.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
-import { SessionMonitor } from "../../src/telemetry/sessions.ts";
 import type { MeshEvent } from "../../src/transport/mesh.ts";
 import { Cluster } from "./fixture.ts";
 
@@ -27,7 +26,6 @@ class Place implements AsyncDisposable {
       party,
       commands,
       metrics: this.metrics,
-      sessions: new SessionMonitor({ metrics: this.metrics, nameOf: String, signing: new Set() }),
       log: new Log({
         party: "alice",
         cluster: "demo",
