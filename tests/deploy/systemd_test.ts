@@ -32,15 +32,17 @@ Deno.test("systemd accepts quorate@.service, and finds it well confined", async 
   if (analyze === undefined) return;
   const directory = await Deno.makeTempDir();
   try {
-    // The program is on no machine that tests run on.
+    // The programs need not be on the machine that tests run on.
     const unit = `${directory}/quorate@alice.service`;
-    const text = UNIT.replace(/^ExecStart=\S+/m, `ExecStart=${analyze}`).replaceAll("%i", "alice");
+    const text = UNIT.replaceAll(/^(Exec\w+)=\S+/gm, `$1=${analyze}`).replaceAll("%i", "alice");
     await Deno.writeTextFile(unit, text);
     const verified = await run(analyze, "verify", "--man=no", unit);
     assert.equal(verified.said, "");
     assert.ok(verified.success);
     const { said } = await run(analyze, "security", "--offline=true", "--no-pager", unit);
     const exposure = Number(/exposure level for .*: ([\d.]+)/.exec(said)?.[1]);
+    // Before version 250 there is no judging without a running systemd.
+    if (Number.isNaN(exposure)) return console.log(`systemd does not judge the unit: ${said.split("\n")[0]}`);
     assert.ok(exposure < 2, said.split("\n").filter((line) => line.startsWith("✗")).join("\n"));
   } finally {
     await Deno.remove(directory, { recursive: true });
