@@ -32,11 +32,26 @@ export const ROWS: Readonly<Record<string, string>> = {
   R1: "floods",
   K1: "clock skew",
   X1: "audit log",
+  C1: "crash at every write",
+  C3: "crash after signing, before sending",
+  D1: "full disk",
+  P1: "PostgreSQL down",
+  P2: "etcd down",
+  B1: "equivocation",
+  B2: "selective sending",
+  V1: "double votes",
+  V2: "minority votes",
+  V3: "forged votes",
+  V4: "votes of strangers and other epochs",
+  V5: "late votes, silence",
+  V6: "members that cheat together",
+  V7: "floods of transactions",
+  V8: "reputation",
 };
 const FOLDERS = ["tests/faults", "tests/transport", "tests/audit", "tests/pki", "tests/node"];
 const USAGE = `deno task faults [--json | --summary | --write] [ROW...]
 
-  ROW        N1 to N7, F1 to F6, T1 to T7, R1, K1, X1; default: all
+  ROW        N1 to N7, F1 to F6, T1 to T7, R1, K1, X1; of voting C1, C3, D1, P1, P2, B1, B2, V1 to V8; default: all
   --json     one JSON object per test
   --summary  one line per row
   --write    puts the tables into README.md and docs/faults.md, where all rows passed`;
