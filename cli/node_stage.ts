@@ -146,7 +146,7 @@ export class NodeStage implements AsyncDisposable {
 /** A port from which on so many are free for peers, and as many for operators and for metrics. */
 export async function freeBlock(count: number): Promise<number> {
   for (;;) {
-    const base = 20_000 + 10 * Math.floor(Math.random() * 1_000);
+    const base = 20_000 + 10 * (crypto.getRandomValues(new Uint16Array(1))[0] as number % 1_000);
     const ports = [0, 100, 200].flatMap((offset) =>
       Array.from({ length: count }, (_, i) => base + offset + i)
     );
