@@ -48,6 +48,8 @@ export class ApprovalTask {
   readonly refusals: Map<PartyId, Refusal> = new Map();
   /** How it stands at others, as they said last. */
   readonly told: Map<PartyId, SignState | "none"> = new Map();
+  /** Who has said so since it was asked last. */
+  readonly answered: Set<PartyId> = new Set();
   /** Others with whom a session was begun. */
   readonly asked: Set<PartyId> = new Set();
   /** The session that runs here. */

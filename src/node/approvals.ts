@@ -166,22 +166,20 @@ export class Approvals implements AsyncDisposable {
   decided(certificate: QuorumCertificate): void {
     const task = this.#taskOf(certificate);
     if (task === undefined || this.#isClosed) return;
-    if (task.phase !== "ended") {
-      task.refusals.clear();
-      return task.wake(true);
-    }
+    task.refusals.clear();
+    if (task.phase !== "ended") return task.wake(true);
     task.phase = "working";
     task.heardAt = this.#clock.now();
-    const running: Promise<void> = this.#drive(task).catch((error) => {
-      const { code, message: reason } = errorOf(error);
-      task.reason = reason;
-      this.#on({ kind: "alarm", txId: task.payload.txId, code, reason });
-    }).finally(() => {
-      task.phase = "ended";
-      this.#running.delete(running);
-      this.#changed();
-    });
-    this.#running.add(running);
+    this.#track(
+      this.#drive(task).catch((error) => {
+        const { code, message: reason } = errorOf(error);
+        task.reason = reason;
+        this.#on({ kind: "alarm", txId: task.payload.txId, code, reason });
+      }).then(() => {
+        task.phase = "ended";
+        this.#changed();
+      }),
+    );
   }
 
   /** How an approval stands; undefined where nothing is known of it. */
@@ -332,11 +330,18 @@ export class Approvals implements AsyncDisposable {
     this.#post.refuse(this.#post.up, { txId, code: "SIGNING_PAUSED", reason });
   }
 
+  /** Nothing can be done for now, until somebody says otherwise. */
+  async #rest(task: ApprovalTask): Promise<void> {
+    await this.#askAround(task);
+    if (!this.#isOpen(task) || task.phase !== "working" || task.attempt !== undefined) return;
+    task.phase = "idle";
+    this.#changed();
+  }
+
   /** Nobody signs, for now: the others need not wait for this node. */
   async #giveUp(task: ApprovalTask): Promise<void> {
-    await this.#askAround(task);
+    await this.#rest(task);
     if (!this.#isOpen(task)) return;
-    task.phase = "idle";
     const { txId } = task.payload;
     const reason = task.reason ?? "nothing can be done for now";
     this.#post.refuse(this.#post.up, { txId, code: "NOT_QUALIFIED", reason });
@@ -434,13 +439,8 @@ export class Approvals implements AsyncDisposable {
   #receive(peer: PartyId, message: ApprovalMessage): void {
     if (this.#isClosed) return;
     switch (message.kind) {
-      case "invite": {
-        const running: Promise<void> = this.#invited(peer, message).finally(() =>
-          this.#running.delete(running)
-        );
-        this.#running.add(running);
-        return;
-      }
+      case "invite":
+        return this.#track(this.#invited(peer, message));
       case "refused":
         return this.#heardRefusal(peer, message);
       case "ask":
@@ -490,7 +490,7 @@ export class Approvals implements AsyncDisposable {
     if (refusal.code === "NOT_QUALIFIED") {
       // It has asked everybody, and has nothing against it itself.
       task.reason = `${node}: ${refusal.reason}`;
-      if (task.phase === "working" && attempt === undefined) task.phase = "idle";
+      if (task.phase === "working" && attempt === undefined) this.#track(this.#rest(task));
     } else if (refusal.code !== "CANCELLED") {
       task.refusals.set(peer, refusal);
       if (refusal.code !== "PARTY_BUSY") this.#on({ kind: "refused", txId: said.txId, refusal });
@@ -506,6 +506,7 @@ export class Approvals implements AsyncDisposable {
       (certificate === undefined ? undefined : this.#taskOf(certificate));
     if (task === undefined || !equal(task.payload.keyId, said.keyId)) return;
     task.told.set(peer, said.state);
+    task.answered.add(peer);
     const isNew = said.signature.length > 0 && this.locks.get(task.payload)?.signature === undefined;
     if (isNew && this.#view.verifies(task.approval, said.signature)) this.#keep(task, said.signature, false);
     task.wake(false);
@@ -530,9 +531,9 @@ export class Approvals implements AsyncDisposable {
   async #askAround(task: ApprovalTask): Promise<void> {
     const { keyId, txId } = task.payload;
     const asked = this.#post.up.filter((peer) => this.#post.send(peer, { kind: "ask", keyId, txId }));
-    for (const peer of asked) task.told.delete(peer);
+    for (const peer of asked) task.answered.delete(peer);
     const until = this.#clock.now() + ASK_MS;
-    while (this.#isOpen(task) && asked.some((peer) => this.#post.reaches(peer) && !task.told.has(peer))) {
+    while (this.#isOpen(task) && asked.some((peer) => this.#post.reaches(peer) && !task.answered.has(peer))) {
       const leftMs = until - this.#clock.now();
       if (leftMs <= 0) return;
       await task.wait(leftMs);
@@ -612,6 +613,11 @@ export class Approvals implements AsyncDisposable {
     } finally {
       if (this.#asking.get(key) === settled) this.#asking.delete(key);
     }
+  }
+
+  #track(work: Promise<void>): void {
+    const running: Promise<void> = work.finally(() => this.#running.delete(running));
+    this.#running.add(running);
   }
 
   #changed(): void {
