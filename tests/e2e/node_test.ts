@@ -15,7 +15,7 @@ import { initCluster } from "../../src/node/init.ts";
 import type { SessionStatus } from "../../src/telemetry/sessions.ts";
 import { runStranger } from "../../cli/processes.ts";
 import { Cluster, type Finished, isRound, sameOutput } from "./cluster.ts";
-import { type Node, Nodes, poll } from "./nodes.ts";
+import { type LogLine, type Node, Nodes, poll } from "./nodes.ts";
 
 const NAMES = ["alice", "bob", "carol"];
 const POLICY = "2 of (alice, bob, carol)";
@@ -86,7 +86,15 @@ Deno.test("quorate node run: three nodes do what commands ask, say how they are,
     sameOutput(await cluster.all(NAMES, () => ["key", "refresh", "--key", "treasury"]));
     const standing = (await nodes.of(alice).status()).keys.find(({ key }) => key === "treasury");
     assert.equal(standing?.epoch, 1);
+    const before = Object.fromEntries([bob, carol].map((party) => [party, nodes.of(party).lines.length]));
     assert.ok(isSigned(publicKey, await signAt([nodes.of(bob), nodes.of(carol)])));
+    const ids = await Promise.all([bob, carol].map(async (party) => {
+      const isEnd = ({ protocol, waiting }: LogLine) =>
+        protocol === "ecdsa-sign" && (waiting as unknown[]).length === 0;
+      return (await nodes.of(party).until("SESSION_DONE", isEnd, before[party]))["session"];
+    }));
+    assert.match(String(ids[0]), /^[0-9a-f]{8}$/);
+    assert.equal(ids[0], ids[1], "a session has one id in all logs");
     const shown = await cluster.one(bob, ["key", "export-public", "--key", "treasury"]);
     assert.equal(shown.stdout, publicKey);
   });
