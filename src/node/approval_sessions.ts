@@ -52,6 +52,8 @@ export interface SessionsOptions {
 export interface SessionRequest {
   /** Which attempt, the same at all signers. */
   readonly request: Bytes;
+  /** Who asked for it. */
+  readonly asker: PartyId;
   /** Who signs. */
   readonly signers: readonly PartyId[];
   /** Called when the lock is on disk and nothing has left yet. */
@@ -99,7 +101,7 @@ export class ApprovalSessions {
   async #sign(
     task: ApprovalTask,
     checked: CheckedApproval,
-    { request, signers }: SessionRequest,
+    { request, asker, signers }: SessionRequest,
   ): Promise<Bytes> {
     const { party, policy, clock, turns, view, changed } = this.#options;
     const { keyId, txId } = task.payload;
@@ -111,6 +113,7 @@ export class ApprovalSessions {
     });
     const attempt: Attempt = {
       request,
+      asker,
       signers,
       epoch: checked.key.epoch,
       time: { wall: checked.time, monotonic: clock.now() },

@@ -26,6 +26,8 @@ export interface Refusal {
 export interface Attempt {
   /** Which attempt it is, the same at all signers. */
   readonly request: Bytes;
+  /** Who asked for it. */
+  readonly asker: PartyId;
   /** Who signs. */
   readonly signers: readonly PartyId[];
   /** The epoch of the key in which it runs. */

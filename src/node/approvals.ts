@@ -298,7 +298,7 @@ export class Approvals implements AsyncDisposable {
       task.phase = "working";
       if (rank >= 0 && await this.#inTurn(task, () => this.#ask(task))) continue;
       if (!this.#isOpen(task)) return;
-      await this.#giveUp(task);
+      await this.#rest(task);
       if (!this.#isOpen(task)) return;
       await task.wait(retryMs, { onlyChances: true });
       retryMs = Math.min(retryMs * 2, this.#retryMs.max);
@@ -339,11 +339,11 @@ export class Approvals implements AsyncDisposable {
   }
 
   /** Nobody signs, for now: the others need not wait for this node. */
-  async #giveUp(task: ApprovalTask): Promise<void> {
+  async #giveUp(task: ApprovalTask, reason: string): Promise<void> {
+    task.reason = reason;
     await this.#rest(task);
     if (!this.#isOpen(task)) return;
     const { txId } = task.payload;
-    const reason = task.reason ?? "nothing can be done for now";
     this.#post.refuse(this.#post.up, { txId, code: "NOT_QUALIFIED", reason });
     const state = this.locks.get(task.payload)?.state ?? "none";
     this.#on({ kind: "failed", txId, outcome: this.#outcome(task, state), reason });
@@ -366,7 +366,7 @@ export class Approvals implements AsyncDisposable {
     const able = this.#able(task, key);
     const signers = key.quorum(able);
     if (signers === undefined) {
-      task.reason = `too few can sign with ${key.name}: ${this.#missing(task, key, able)}`;
+      await this.#giveUp(task, `too few can sign with ${key.name}: ${this.#missing(task, key, able)}`);
       return false;
     }
     const others = signers.filter((party) => party !== this.#view.self);
@@ -387,7 +387,7 @@ export class Approvals implements AsyncDisposable {
     const known = new Set(task.refusals.keys());
     try {
       if (others.length === signers.length) await this.#watch(task, invite, signers);
-      else await this.#sessions.run(task, checked, { ...invitation, begun: invite });
+      else await this.#sessions.run(task, checked, { ...invitation, asker: this.#view.self, begun: invite });
     } catch (error) {
       this.#ended(task, error, { signers, known });
       const { txId } = task.payload;
@@ -454,6 +454,7 @@ export class Approvals implements AsyncDisposable {
   async #invited(peer: PartyId, invitation: Invitation): Promise<void> {
     const { certificate, request, signers } = invitation;
     const { txId } = certificate;
+    let hasBegun = false;
     try {
       const checked = checkApproval(this.#view.check(certificate, invitation));
       if (!checked.key.members.some(({ index }) => index === peer) || !signers.includes(this.#view.self)) {
@@ -469,14 +470,29 @@ export class Approvals implements AsyncDisposable {
       if (task === undefined || this.#isClosed) return;
       const lock = this.locks.get(task.payload);
       if (lock?.signature !== undefined) return this.#post.tell([peer], task.payload, lock);
-      if (task.attempt !== undefined) {
-        throw new UsageError("PARTY_BUSY", `${this.#view.name} is signing ${txId} with others just now`);
-      }
+      await this.#finishFormer(task, peer);
       task.refusals.delete(this.#view.self);
-      await this.#sessions.run(task, checked, { ...invitation, begun: () => {} });
+      await this.#sessions.run(task, checked, { ...invitation, asker: peer, begun: () => hasBegun = true });
     } catch (error) {
-      this.#refused(this.#tasks.get(txId), error, { txId, request, peers: [peer] });
+      const task = this.#tasks.get(txId);
+      // How a session ended, everybody in it has learnt from the session.
+      if (hasBegun && task !== undefined) task.reason = errorOf(error).message;
+      else this.#refused(task, error, { txId, request, peers: [peer] });
     }
+  }
+
+  /** Who asks again has given up what it asked before. @throws UsageError PARTY_BUSY where another one asked. */
+  async #finishFormer(task: ApprovalTask, peer: PartyId): Promise<void> {
+    const former = task.attempt;
+    if (former?.asker === peer) former.cancel();
+    while (former !== undefined && former.asker === peer && task.attempt === former) {
+      await task.wait(FORMER_MS);
+    }
+    if (task.attempt === undefined && !this.#isClosed) return;
+    throw new UsageError(
+      "PARTY_BUSY",
+      `${this.#view.name} is signing ${task.payload.txId} with others just now`,
+    );
   }
 
   #heardRefusal(peer: PartyId, said: Extract<ApprovalMessage, { kind: "refused" }>): void {
@@ -489,7 +505,7 @@ export class Approvals implements AsyncDisposable {
       attempt.signers.includes(peer);
     if (refusal.code === "NOT_QUALIFIED") {
       // It has asked everybody, and has nothing against it itself.
-      task.reason = `${node}: ${refusal.reason}`;
+      if (!task.refusals.has(this.#view.self)) task.reason = `${node}: ${refusal.reason}`;
       if (task.phase === "working" && attempt === undefined) this.#track(this.#rest(task));
     } else if (refusal.code !== "CANCELLED") {
       task.refusals.set(peer, refusal);
@@ -627,3 +643,5 @@ export class Approvals implements AsyncDisposable {
 
 /** How long others are given to say how something stands. */
 const ASK_MS = 1_000;
+/** How often a node looks whether a session that it has cancelled is over. */
+const FORMER_MS = 100;

@@ -95,6 +95,7 @@ class Last implements Disposable {
     const attempt = { wall: BigInt(NOW), monotonic: this.monotonic };
     this.task.attempt = {
       request: new Uint8Array(32),
+      asker: partyId(1),
       signers: [1, 2, 3].map(partyId),
       epoch: 3,
       time: attempt,
