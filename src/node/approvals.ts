@@ -381,7 +381,9 @@ export class Approvals implements AsyncDisposable {
       digest: approvedDigest(task.approval),
       superseded: former === undefined ? EMPTY : encodeApproval(former),
     };
+    let hasBegun = false;
     const invite = () => {
+      hasBegun = true;
       for (const party of others) this.#post.send(party, invitation);
     };
     const known = new Set(task.refusals.keys());
@@ -389,6 +391,10 @@ export class Approvals implements AsyncDisposable {
       if (others.length === signers.length) await this.#watch(task, invite, signers);
       else await this.#sessions.run(task, checked, { ...invitation, asker: this.#view.self, begun: invite });
     } catch (error) {
+      if (!hasBegun) {
+        this.#refused(task, error, {});
+        return false;
+      }
       this.#ended(task, error, { signers, known });
       const { txId } = task.payload;
       this.#post.refuse(others, { txId, request: invitation.request, code: "CANCELLED", reason: "" });
@@ -414,9 +420,6 @@ export class Approvals implements AsyncDisposable {
     { signers, known }: { readonly signers: readonly PartyId[]; readonly known: ReadonlySet<PartyId> },
   ): void {
     const { code, message, parties } = errorOf(error);
-    if (code === "REQUEST_CONFLICT") {
-      this.#on({ kind: "alarm", txId: task.payload.txId, code, reason: message });
-    }
     for (const party of signers) {
       if (party === this.#view.self || !parties.includes(party) || task.refusals.has(party)) continue;
       task.refusals.set(party, { node: this.#view.nameOf(party), code, reason: message });

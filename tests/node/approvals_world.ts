@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Ed25519Signer } from "../../src/base/crypto.ts";
 import { equal } from "../../src/base/bytes.ts";
 import { secp256k1 } from "../../src/math/curve.ts";
 import { approvedKey } from "../../src/node/approval_request.ts";
@@ -61,6 +62,8 @@ export interface Node {
 export class World implements AsyncDisposable {
   readonly #cluster: Cluster;
   readonly #nodes = new Map<Name, Node>();
+  readonly #votes = new Map<Name, Votes>();
+  readonly #signers = new Map<Name, Ed25519Signer>();
   /** Added to every clock. */
   ahead = 0;
 
@@ -107,9 +110,11 @@ export class World implements AsyncDisposable {
     options: Partial<ApprovalsOptions> & { readonly stricter?: Partial<PolicyConfig> } = {},
   ): Promise<Node> {
     const { stricter, ...more } = options;
-    const votes = this.#nodes.get(name)?.votes ?? new Votes(this.membership);
+    const votes = this.#votes.get(name) ?? new Votes(this.membership);
+    this.#votes.set(name, votes);
     const party = await this.#cluster.open(name, { mode: "daemon", timeoutMs: 5_000 });
     await party.connect();
+    this.#signers.set(name, party.local.identity());
     const events: ApprovalEvent[] = [];
     const approvals = new Approvals({
       party,
@@ -128,6 +133,7 @@ export class World implements AsyncDisposable {
   /** Ends a node; its disk stays. */
   async stop(name: Name): Promise<void> {
     const { party, approvals } = this.node(name);
+    this.#nodes.delete(name);
     party.cancel();
     await approvals[Symbol.asyncDispose]();
     await party.close();
@@ -144,7 +150,10 @@ export class World implements AsyncDisposable {
   async linked(): Promise<void> {
     const isUp = ({ party }: Node) =>
       party.network!.mesh.status().filter(({ state }) => state === "up").length === this.nodes.length - 1;
-    while (!this.nodes.every(isUp)) await new Promise((resolve) => setTimeout(resolve, 10));
+    for (let waited = 0; !this.nodes.every(isUp); waited += 10) {
+      if (waited > 10_000) throw new Error("the nodes do not see each other");
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   approval(changes: Partial<Approval> & { readonly key?: string } = {}): Approval {
@@ -176,8 +185,8 @@ export class World implements AsyncDisposable {
     const value = encodeValue({ schema: "approval", bytes: encodeApproval(approval) });
     const question = questionOf(membership, approval.txId, value);
     const votes = voters.map((i) => {
-      const identity = this.nodes[i]!.party.local.identity();
-      return signVote(question, this.membership.voters[i]!.index, (message) => identity.sign(message));
+      const signer = this.#signers.get(NAMES[i]!)!;
+      return signVote(question, this.membership.voters[i]!.index, (message) => signer.sign(message));
     });
     return certificateOf(membership, votes) ??
       { ...question, votes: votes.map(({ voter, signature }) => ({ voter, signature })) };
