@@ -5,15 +5,15 @@
  * @module
  */
 
-import { copy, equal } from "../base/bytes.ts";
+import { type Bytes, copy, equal } from "../base/bytes.ts";
 import { DecodeError } from "../base/codec.ts";
 import { UsageError } from "../base/errors.ts";
 import type { Ledger, Transaction } from "../storage/ledger.ts";
-import type { Outbox } from "../storage/outbox.ts";
+import type { NewRecord, Outbox } from "../storage/outbox.ts";
 import { VOTE_LOCKS, VOTING } from "../storage/tables.ts";
 import type { Membership } from "../voting/membership.ts";
 import type { VoteLock, VoteRecord, VoteStore } from "../voting/store.ts";
-import { decodeVoteRecord, encodeVoteRecord, outsideRecord } from "./vote_records.ts";
+import { decodeVoteRecord, encodeVoteRecord, outsideRecord, type StoredRecord } from "./vote_records.ts";
 
 /** What a store is made of. */
 export interface LedgerVoteStoreOptions {
@@ -68,7 +68,9 @@ export class LedgerVoteStore implements VoteStore {
       return;
     }
     this.#options.outbox.requireRoom();
-    this.#write([...this.#waiting, ...records]);
+    const parts = this.#partsOf([...this.#waiting, ...records]);
+    if (parts.length > 1) return this.#commitAfterFlush(records);
+    for (const part of parts) this.#write(part);
     this.#waiting = [];
   }
 
@@ -81,7 +83,7 @@ export class LedgerVoteStore implements VoteStore {
   flush(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    if (waiting.length > 0) this.#write(waiting);
+    for (const part of this.#partsOf(waiting)) this.#write(part);
   }
 
   /** Forgets what was committed and is not durable. */
@@ -89,12 +91,44 @@ export class LedgerVoteStore implements VoteStore {
     this.#waiting = [];
   }
 
-  #write(records: readonly VoteRecord[]): void {
+  #commitAfterFlush(records: readonly VoteRecord[]): void {
+    this.flush();
+    for (const part of this.#partsOf(records)) this.#write(part);
+  }
+
+  /** What goes into one transaction each: a change of the file has a largest size, and a peer may bring more than that at once. */
+  #partsOf(records: readonly VoteRecord[]): Prepared[][] {
+    const parts: Prepared[][] = [];
+    let bytes = Number.POSITIVE_INFINITY;
+    for (const prepared of records.map((record) => this.#prepared(record))) {
+      const part = parts.at(-1);
+      const isFull = part === undefined || part.length >= PART_RECORDS || bytes + prepared.bytes > PART_BYTES;
+      // The time at which a transaction was opened stays with what opened it.
+      if (part === undefined || (isFull && prepared.record.kind !== "opened")) {
+        parts.push([prepared]);
+        bytes = prepared.bytes;
+      } else {
+        part.push(prepared);
+        bytes += prepared.bytes;
+      }
+    }
+    return parts;
+  }
+
+  #prepared(record: VoteRecord): Prepared {
+    if (record.kind === "lock") return { record, bytes: record.lock.value.length };
+    const { membership, now } = this.#options;
+    const body = encodeVoteRecord(record);
+    const outside = outsideRecord(record, membership, now());
+    return { record, body, outside, bytes: body.length + (outside?.body.length ?? 0) };
+  }
+
+  #write(part: readonly Prepared[]): void {
     const { ledger } = this.#options;
     const before = this.#last;
     try {
       ledger.transact((transaction) => {
-        for (const record of records) this.#put(transaction, record);
+        for (const prepared of part) this.#put(transaction, prepared);
       });
     } catch (error) {
       this.#last = before;
@@ -102,17 +136,33 @@ export class LedgerVoteStore implements VoteStore {
     }
   }
 
-  #put(transaction: Transaction, record: VoteRecord): void {
-    const { outbox, membership, now } = this.#options;
-    if (record.kind === "lock") return putLock(transaction, record.lock);
-    transaction.put(VOTING, { seq: ++this.#last, kind: record.kind, body: encodeVoteRecord(record) });
-    const outside = outsideRecord(record, membership, now());
+  #put(transaction: Transaction, prepared: Prepared): void {
+    const { outbox } = this.#options;
+    if (prepared.body === undefined) return putLock(transaction, prepared.record.lock);
+    const { record: { kind }, body, outside } = prepared;
+    transaction.put(VOTING, { seq: ++this.#last, kind, body });
     // A decision holds its votes: they are left out where too much waits already.
-    if (outside !== undefined && (outbox.hasRoom || record.kind !== "vote")) {
-      outbox.push(transaction, outside);
-    }
+    if (outside !== undefined && (outbox.hasRoom || kind !== "vote")) outbox.push(transaction, outside);
   }
 }
+
+/** A record with what is written of it. */
+type Prepared =
+  | {
+    readonly record: Extract<VoteRecord, { readonly kind: "lock" }>;
+    readonly body?: undefined;
+    readonly bytes: number;
+  }
+  | {
+    readonly record: StoredRecord;
+    readonly body: Bytes;
+    readonly outside: NewRecord | undefined;
+    readonly bytes: number;
+  };
+
+/** Most records of one transaction, each of which may change two rows, and bytes of them. */
+const PART_RECORDS = 500;
+const PART_BYTES = 4 << 20;
 
 /** A lock is set once, whatever asks for it. */
 function putLock(transaction: Transaction, lock: VoteLock): void {

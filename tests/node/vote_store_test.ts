@@ -3,13 +3,18 @@ import { partyId } from "../../src/base/brands.ts";
 import { hex } from "../../src/base/bytes.ts";
 import { ed25519Signer } from "../../src/base/crypto.ts";
 import { systemRng } from "../../src/base/rng.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { Secret } from "../../src/base/secret.ts";
 import { LedgerVoteStore } from "../../src/node/vote_store.ts";
 import { Ledger } from "../../src/storage/ledger.ts";
 import { Outbox } from "../../src/storage/outbox.ts";
+import { VOTING } from "../../src/storage/tables.ts";
 import { makeMembership } from "../../src/voting/membership.ts";
 import type { Effect } from "../../src/voting/node.ts";
 import { VotingNode } from "../../src/voting/node.ts";
+import type { VoteRecord } from "../../src/voting/store.ts";
+import { encodeValue } from "../../src/voting/value.ts";
+import { questionOf } from "../../src/voting/vote.ts";
 
 const SIGNERS = Array.from({ length: 4 }, () => ed25519Signer(systemRng.bytes(32)));
 const MEMBERSHIP = makeMembership({
@@ -167,4 +172,87 @@ Deno.test("LedgerVoteStore writes nothing where the file cannot be written", () 
   throws(() => failing.commit([{ kind: "lock", lock }]), { message: "disk full" });
   equal([...store.load()].length, 0);
   equal(node.status("tx"), undefined);
+});
+
+/** Votes of node 2 that wait to be written, as many as a peer may bring at once. */
+function manyVotes(count: number, size = 8): VoteRecord[] {
+  const signature = new Uint8Array(64);
+  return Array.from({ length: count }, (_, i) => {
+    const question = questionOf(
+      MEMBERSHIP,
+      `tx ${i}`,
+      encodeValue({ schema: "bytes", bytes: new Uint8Array(size) }),
+    );
+    return { kind: "vote", vote: { ...question, voter: partyId(2), signature }, payer: partyId(2) };
+  });
+}
+
+Deno.test("LedgerVoteStore writes in several transactions what is too much for one, and votes after it", () => {
+  for (const [count, size] of [[600, 8], [100, 60_000]] as const) {
+    using place = new Place();
+    const { ledger, store, outbox } = place.open(5000);
+    using _ledger = ledger;
+    const lock = { txId: "tx", epoch: 0, ballot: new Uint8Array(32), value: new Uint8Array(10) };
+    store.commit(manyVotes(count, size));
+    store.commit([{ kind: "lock", lock }]);
+    equal(store.isWaiting, false);
+    const kinds = [...store.load()].map(({ kind }) => kind);
+    equal(kinds.filter((kind) => kind === "vote").length, count);
+    deepEqual(kinds[0], "lock");
+    equal(outbox.last, BigInt(count));
+  }
+});
+
+Deno.test("LedgerVoteStore goes on after the last transaction that was written where a later one fails", () => {
+  using place = new Place();
+  const { ledger, outbox } = place.open(5000);
+  using _ledger = ledger;
+  let left = 1;
+  const store = new LedgerVoteStore({
+    ledger: {
+      find: (...args) => ledger.find(...args),
+      transact: (work) => {
+        if (left-- === 0) throw new UsageError("STORE_UNWRITABLE", "the disk is full");
+        return ledger.transact(work);
+      },
+    },
+    outbox,
+    membership: MEMBERSHIP,
+    now: () => 0,
+  });
+  const votes = manyVotes(600);
+  store.commit(votes);
+  throws(() => store.flush(), { code: "STORE_UNWRITABLE" });
+  equal(store.isWaiting, false);
+  const there = [...store.load()].length;
+  equal(there > 0 && there < 600, true);
+  store.commit(votes.slice(there));
+  store.flush();
+  deepEqual([...store.load()], votes);
+});
+
+Deno.test("LedgerVoteStore keeps the time of a transaction with what opened it", () => {
+  using place = new Place();
+  const { ledger, outbox } = place.open(5000);
+  using _ledger = ledger;
+  const written: number[] = [];
+  const store = new LedgerVoteStore({
+    ledger: {
+      find: (...args) => ledger.find(...args),
+      transact: (work) => {
+        const result = ledger.transact(work);
+        written.push(ledger.find(VOTING, {}).length);
+        return result;
+      },
+    },
+    outbox,
+    membership: MEMBERSHIP,
+    now: () => 0,
+  });
+  const [one, ...votes] = manyVotes(502) as [VoteRecord, ...VoteRecord[]];
+  store.commit(votes.slice(0, 499));
+  store.commit([one, { kind: "opened", epoch: 0, txId: "tx 0", time: 7 }]);
+  store.commit(votes.slice(499));
+  store.flush();
+  deepEqual(written, [501, 503]);
 });
