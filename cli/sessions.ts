@@ -5,6 +5,7 @@
  */
 
 import type { Command } from "commander";
+import type { WantedReport } from "../src/node/daemon_report.ts";
 import type { SessionStatus } from "../src/telemetry/sessions.ts";
 import { operatorClientOf } from "./access.ts";
 import { optionsOf } from "./options.ts";
@@ -13,6 +14,7 @@ import { print, table } from "./output.ts";
 interface Sessions {
   readonly active: readonly SessionStatus[];
   readonly recent: readonly SessionStatus[];
+  readonly wanted: readonly WantedReport[];
 }
 
 /** Adds the command. */
@@ -23,9 +25,9 @@ export function addSessions(root: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<{ readonly recent?: boolean }>(command);
       const answer = await operatorClientOf(options).ask({ method: "GET", path: "/v1/sessions" });
-      const { active, recent } = answer as Sessions;
+      const { active, recent, wanted } = answer as Sessions;
       const shown = options.recent === true ? [...active, ...recent] : active;
-      print(options.json, shown, tableOfSessions(shown, Date.now()));
+      print(options.json, shown, tableOfSessions(shown, Date.now()) + textOfWanted(wanted));
     });
 }
 
@@ -57,6 +59,15 @@ export function tableOfSessions(sessions: readonly SessionStatus[], now: number)
     ];
   });
   return sessions.length === 0 ? "no session runs\n" : table(rows, head);
+}
+
+/** One sentence for each peer that waits for this node. */
+export function textOfWanted(wanted: readonly WantedReport[]): string {
+  return wanted.map(({ peer, protocol, command, waitingSeconds }) =>
+    `${peer} has waited ${
+      waitingSeconds.toFixed(1)
+    } s for this node to be asked for the same: "${command}" (${protocol})\n`
+  ).join("");
 }
 
 function seconds(ms: number): string {

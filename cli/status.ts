@@ -11,6 +11,7 @@ import type { TxReport } from "../src/node/voting_report.ts";
 import { operatorClientOf } from "./access.ts";
 import { type GlobalOptions, optionsOf } from "./options.ts";
 import { print, table } from "./output.ts";
+import { textOfWanted } from "./sessions.ts";
 import { requireDecision, showTransaction, waitMsOf } from "./vote.ts";
 
 /** Adds the command. */
@@ -84,5 +85,5 @@ function textOf(status: StatusReport): string {
     ["sessions", String(status.sessions)],
   ]);
   const keys = tableOfKeys(status.keys);
-  return keys === "" ? head : `${head}\n${keys}`;
+  return [head + textOfWanted(status.wanted), keys].filter((part) => part !== "").join("\n");
 }

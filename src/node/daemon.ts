@@ -139,6 +139,7 @@ export class Daemon {
         return mesh === undefined ? undefined : { peers: mesh.status(), counts: mesh.metrics() };
       },
       sessions,
+      wanted: () => party.network?.host.wanted ?? [],
       material: () => watch.current,
       isStopping: () => requests.isStopping,
       more: () => made.flatMap((module) => module.unready?.() ?? []),
@@ -249,7 +250,9 @@ function reportRoutes(
     ["GET /v1/status", { serve: () => report.status() }],
     ["GET /v1/info", { serve: () => report.info() }],
     ["GET /v1/peers", { serve: () => ({ peers: report.peers() }) }],
-    ["GET /v1/sessions", { serve: () => ({ active: sessions.active, recent: sessions.recent }) }],
+    ["GET /v1/sessions", {
+      serve: () => ({ active: sessions.active, recent: sessions.recent, wanted: report.wanted() }),
+    }],
     ["GET /v1/monitor", { streams: true, serve: (call) => monitor(report, sessions, monitors, call) }],
   ]);
 }
@@ -262,11 +265,11 @@ async function monitor(
   { emit, signal }: OperatorCall,
 ): Promise<never> {
   const say = () => {
-    const { ready, reasons, quorum, reachable, unreachable, keys } = report.status();
+    const { ready, reasons, quorum, reachable, unreachable, keys, wanted } = report.status();
     const time = new Date().toISOString();
     emit({
       event: "data",
-      data: { time, ready, reasons, quorum, reachable, unreachable, keys, sessions: sessions.active },
+      data: { time, ready, reasons, quorum, reachable, unreachable, keys, wanted, sessions: sessions.active },
     });
   };
   const timer = setInterval(say, MONITOR_MS);

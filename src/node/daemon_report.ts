@@ -9,6 +9,7 @@ import { VERSION } from "../base/version.ts";
 import { daysUntil } from "../pki/inspect.ts";
 import type { AccessTree } from "../primitives/access.ts";
 import { formatPolicy } from "../primitives/access.ts";
+import type { WantedSession } from "../session/host.ts";
 import { reasonOf } from "../storage/files.ts";
 import type { Unreadiness } from "../telemetry/server.ts";
 import type { SessionMonitor } from "../telemetry/sessions.ts";
@@ -49,6 +50,18 @@ export interface KeyStanding {
   readonly banned: readonly string[];
   /** Its newest backup: epoch, and milliseconds since 1970. */
   readonly backup?: { readonly epoch: number; readonly at: number };
+}
+
+/** A peer waits for this node to be asked for the same. */
+export interface WantedReport {
+  /** Its name. */
+  readonly peer: string;
+  /** Name of the protocol. */
+  readonly protocol: string;
+  /** What its operator asked for, in the peer's words. */
+  readonly command: string;
+  /** For how long. */
+  readonly waitingSeconds: number;
 }
 
 /** How a peer stands. */
@@ -104,6 +117,8 @@ export interface ReportOptions {
   readonly links: () => { readonly peers: readonly PeerStatus[]; readonly counts: MeshMetrics } | undefined;
   /** What sessions do. */
   readonly sessions: SessionMonitor;
+  /** What peers have opened and nobody asked for here. */
+  readonly wanted?: () => readonly WantedSession[];
   /** The certificates in use. */
   readonly material: () => CertificateMaterial;
   /** True once the node takes no new requests. */
@@ -222,7 +237,19 @@ export class NodeReport {
       unreachable: local.config.parties.map(({ name }) => name).filter((name) => !reachable.has(name)),
       keys: this.keys(),
       sessions: sessions.active.length,
+      wanted: this.wanted(),
     };
+  }
+
+  /** Who waits for this node to be asked for something, oldest first. */
+  wanted(): readonly WantedReport[] {
+    const { local, wanted } = this.#options;
+    return (wanted?.() ?? []).map(({ peer, protocol, command, waitingMs }) => ({
+      peer: local.config.roster.nameOf(peer),
+      protocol,
+      command,
+      waitingSeconds: Math.round(waitingMs / 100) / 10,
+    }));
   }
 
   /** What does not change while the node runs, and how its log and certificates are. */

@@ -78,6 +78,18 @@ export interface SessionObserver {
   settled?(settled: Settled): void;
 }
 
+/** A session that a peer has opened and that nobody has started here. */
+export interface WantedSession {
+  /** Who waits for this party. */
+  readonly peer: PartyId;
+  /** Name of the protocol. */
+  readonly protocol: string;
+  /** What its operator asked for, in the peer's words: printable. */
+  readonly command: string;
+  /** For how long it has waited, as far as this party knows. */
+  readonly waitingMs: number;
+}
+
 interface BufferedOpen {
   readonly open: OpenMessage;
   readonly prop: Bytes;
@@ -119,6 +131,22 @@ export class SessionHost {
   /** How many frames belonged to no session here: late, replayed, or for what was not started. */
   get dropped(): number {
     return this.#dropped;
+  }
+
+  /** What peers have opened with this party lately and was not started here, oldest first. */
+  get wanted(): readonly WantedSession[] {
+    const now = this.#options.clock.now();
+    const kept = [...this.#buffered].flatMap(([peer, mail]) =>
+      [...mail.values()].map((one) => ({ peer, ...one }))
+    );
+    return kept.filter((one) => this.#isFresh(one) && !one.open.auxiliary)
+      .map(({ peer, open, until }) => ({
+        peer,
+        protocol: printable(open.proposal.protocol, SessionLimits.commandBytesMax),
+        command: printable(open.command, SessionLimits.commandBytesMax),
+        waitingMs: now - (until - SessionLimits.openKeptMs),
+      }))
+      .sort((a, b) => b.waitingMs - a.waitingMs);
   }
 
   /**

@@ -159,11 +159,22 @@ Deno.test("quorate node run: three nodes do what commands ask, say how they are,
         assert.ok(session.lastActivityAt >= session.startedAt);
         assert.ok(session.expiresAt > session.lastActivityAt);
       }
+      const { wanted } = await poll(() => nodes.of(bob).status(), ({ wanted }) => wanted.length === 2);
+      assert.deepEqual(wanted.map(({ peer, command }) => [peer, command]), [
+        [alice, "test key.sign"],
+        [alice, "test key.sign"],
+      ]);
+      const shown = await cluster.one(bob, ["sessions"]);
+      assert.match(
+        shown.stdout,
+        /^alice has waited [\d.]+ s for this node to be asked for the same: "test key\.sign"/m,
+      );
       // The later one goes first where its other signer wants it first.
       const other = nodes.of(bob);
       await Promise.all([seal, other.call(signCommand, { key: "seal", digest, message: digest, signers })]);
       const { active } = await node.sessions(({ active }) => active.length === 1);
       assert.equal(active[0]?.key, "treasury");
+      assert.equal((await other.status()).wanted.length, 1);
       await Promise.all([treasury, other.call(signCommand, { key: "treasury", digest, signers })]);
       await node.sessions(({ active }) => active.length === 0);
     },

@@ -168,6 +168,15 @@ Deno.test("unready() notices an audit log that cannot be written", async () => {
   assert.deepEqual(place.report({ local: failing }).unready(), [{ reason: "audit", text: failure }]);
 });
 
+Deno.test("status() says who waits for this node", async () => {
+  await using place = await Place.make();
+  const wanted = () => [{ peer: partyId(2), protocol: "sign", command: "key sign", waitingMs: 1_234 }];
+  assert.deepEqual(place.report({ wanted }).status().wanted, [
+    { peer: "bob", protocol: "sign", command: "key sign", waitingSeconds: 1.2 },
+  ]);
+  assert.deepEqual(place.report().status().wanted, []);
+});
+
 Deno.test("keys() says who of a key's members can be reached, and how many may fail", async () => {
   const cluster = await Cluster.make(["alice", "bob", "carol"]);
   const policy = parsePolicy("2 of (alice, bob, carol)");
