@@ -25,7 +25,7 @@ import { certificateFault, certificateOf, type QuorumCertificate } from "./certi
 import { dissentOf, type StoredDissent } from "./dissent.ts";
 import { type Alarm, type Effect, statusOf, type TxStatus } from "./effects.ts";
 import type { GossipEnvelope } from "./gossip.ts";
-import { decodeItem, type Digest, digestPage, type Item, PREFIX_BYTES } from "./items.ts";
+import { decodeItem, type Digest, digestPage, type Item, OFFENCES_MAX, PREFIX_BYTES } from "./items.ts";
 import type { LockedPage, PageRequest } from "./locked.ts";
 import type { Membership } from "./membership.ts";
 import { doubleVote, type OffenceProof, verifyOffence, VOTE_ITEM } from "./offence.ts";
@@ -271,7 +271,7 @@ export class EpochNode {
     const all = [...this.#transactions.all]
       .filter((one) => this.#isCompared(one))
       .sort((a, b) => a.txId < b.txId ? -1 : 1);
-    const offences = [...this.#offences.values()].map(({ id }) => id.slice(0, PREFIX_BYTES));
+    const offences = this.#newestOffences.map(({ id }) => id.slice(0, PREFIX_BYTES));
     const pages: Item[] = [...others];
     let after = "";
     do {
@@ -534,7 +534,7 @@ export class EpochNode {
       case "suspicion":
         return this.#receiveSuspicion(item.suspicion, envelope.from);
       case "offence":
-        return this.#prove(item.proof, now);
+        return this.#receiveProof(item.proof, now, envelope.from);
       case "digest":
         return this.#answerDigest(envelope.from, item.digest);
       case "locked":
@@ -565,6 +565,15 @@ export class EpochNode {
     if (fault === "MEMBERSHIP_MISMATCH") this.#shared.counts.mismatch++;
     if (fault === "INVALID") this.#countInvalid(envelope.from);
     if (fault === undefined) this.#acceptProposal(proposal, now);
+  }
+
+  #receiveProof(proof: OffenceProof, now: number, from: PartyId): void {
+    // What is known is not verified again, and whoever sends what proves nothing is heard less: both cost signatures to check.
+    if (proof.kind === "double-vote" && this.#hasVotedTwice(proof.votes[0].txId, proof.votes[0].voter)) {
+      return;
+    }
+    if (verifyOffence(this.membership, proof) === undefined) return this.#countInvalid(from);
+    this.#prove(proof, now);
   }
 
   /** Of an item that is no valid vote its sender is guilty, which its own envelope proves. */
@@ -791,18 +800,39 @@ export class EpochNode {
 
   /** What a peer lacks of what is here. */
   #answerDigest(peer: PartyId, digest: Digest): void {
+    if (!this.#mayAsk(peer)) return;
     const has = new Map(digest.transactions.map((transaction) => [transaction.txId, transaction]));
     for (const transaction of this.#transactions.all) {
       const { txId } = transaction;
       const isInPage = txId > digest.after && (digest.upTo === "" || txId <= digest.upTo);
       if (!isInPage || !this.#isCompared(transaction)) continue;
-      this.#outgoing.add([peer], lackedOf(transaction, has.get(txId)));
+      if (!this.#answer(peer, lackedOf(transaction, has.get(txId)))) return;
     }
-    for (const { id, proof } of digest.after === "" ? this.#offences.values() : []) {
+    for (const { id, proof } of digest.after === "" ? this.#newestOffences : []) {
       if (!digest.offences.some((known) => equal(known, id.slice(0, PREFIX_BYTES)))) {
-        this.#outgoing.add([peer], [{ kind: "offence", proof }]);
+        if (!this.#answer(peer, [{ kind: "offence", proof }])) return;
       }
     }
+  }
+
+  /** A question is short and its answer may be long: of a member that asks without end most are not answered. */
+  #mayAsk(peer: PartyId): boolean {
+    const { now } = this.#shared;
+    if (this.#senders.isAnswered(peer, now)) return false;
+    this.#senders.countAnswer(peer, QUESTION_BYTES, now);
+    return true;
+  }
+
+  /** @returns whether there may be more. */
+  #answer(peer: PartyId, items: readonly Item[]): boolean {
+    const { now } = this.#shared;
+    this.#senders.countAnswer(peer, COMPARED_BYTES + this.#outgoing.add([peer], items), now);
+    return !this.#senders.isAnswered(peer, now);
+  }
+
+  /** Those that are compared: a member can make as many as it likes. */
+  get #newestOffences(): readonly StoredOffence[] {
+    return [...this.#offences.values()].slice(-OFFENCES_MAX);
   }
 
   /** What is long over is compared with nobody, but for the change of members: whoever was away needs it. */
@@ -812,7 +842,7 @@ export class EpochNode {
   }
 
   #answerLists(from: PartyId, item: LockedPage | PageRequest): void {
-    this.#outgoing.add([from], this.#shared.lists(from, this.membership.epoch, item));
+    if (this.#mayAsk(from)) this.#answer(from, this.#shared.lists(from, this.membership.epoch, item));
   }
 
   #stop(alarm: Alarm, text: string): void {
@@ -831,6 +861,10 @@ export class EpochNode {
     return statusOf(this.membership, transaction, { own, until, now: seenAt });
   }
 }
+
+/** What a question costs, and a transaction that is compared: looking takes time too. */
+const QUESTION_BYTES = 8 * 1024;
+const COMPARED_BYTES = 64;
 
 /** Why nothing is cast in a transaction any more. */
 function expired(txId: string, limit: number): UsageError {

@@ -33,8 +33,10 @@ export interface GossipEnvelope {
 
 /** Most items in an envelope. */
 export const ITEMS_MAX = 256;
-/** Longest item, in bytes: a certificate of the largest value. */
-export const ITEM_BYTES_MAX = 128 * 1024;
+/** Longest envelope of a member, but for one that holds a single proof: with it as evidence, that proof is an item. */
+export const ENVELOPE_RECEIVED_MAX: number = 260 * 1024;
+/** Longest item, in bytes: a proof that holds an envelope. */
+export const ITEM_BYTES_MAX: number = ENVELOPE_RECEIVED_MAX + 1024;
 
 /** Signs items for one peer. */
 export function signGossip(

@@ -56,7 +56,7 @@ export interface Digest {
   readonly upTo: string;
   /** At most {@linkcode DIGEST_PAGE}. */
   readonly transactions: readonly TxDigest[];
-  /** On the first page: prefixes of ids of all offences. */
+  /** On the first page: prefixes of ids of the newest {@linkcode OFFENCES_MAX} offences. */
   readonly offences: readonly Bytes[];
 }
 
@@ -82,8 +82,8 @@ export function digestPage(members: number): number {
   // A name, four prefixes and three sets; of each member a voter with two prefixes, and a suspect with a set.
   return Math.min(DIGEST_PAGE, Math.floor(120_000 / (220 + 40 * members)));
 }
-/** Most offences in a digest. */
-const OFFENCES_MAX = 1024;
+/** Most offences in a digest: the newest. Votes are compared too, and whoever has two of them finds a double vote itself. */
+export const OFFENCES_MAX = 1024;
 
 /** The encoding of an item: a kind, and what belongs to it. */
 export function encodeItem(item: Item): Bytes {
@@ -107,6 +107,11 @@ export function encodeItem(item: Item): Bytes {
     case "digest":
       return encode(CODECS.digest, { kind: KINDS.digest, body: item.digest });
   }
+}
+
+/** Whether an item is a proof, which may hold an envelope. */
+export function isProof(encoded: Bytes): boolean {
+  return encoded[0] === KINDS.offence;
 }
 
 /** Reads an item. @throws DecodeError */

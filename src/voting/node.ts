@@ -18,8 +18,8 @@ import type { QuorumCertificate } from "./certificate.ts";
 import type { StoredDissent } from "./dissent.ts";
 import type { Alarm, Effect, TxStatus } from "./effects.ts";
 import { EpochNode, type Shared } from "./epoch_node.ts";
-import { gossipCodec, type GossipEnvelope, isGossipValid } from "./gossip.ts";
-import type { Item } from "./items.ts";
+import { ENVELOPE_RECEIVED_MAX, gossipCodec, type GossipEnvelope, isGossipValid } from "./gossip.ts";
+import { isProof, type Item } from "./items.ts";
 import {
   JoinLists,
   type LockedPage,
@@ -290,6 +290,11 @@ export class VotingNode {
       // Of a membership that is not known here, or not yet: nobody's fault.
       this.#shared.counts.mismatch++;
       return [];
+    }
+    const isTooLarge = bytes.length > ENVELOPE_RECEIVED_MAX &&
+      !(envelope.items.length === 1 && envelope.items.every(isProof));
+    if (isTooLarge) {
+      return [{ kind: "close", peer: from, why: "an envelope that is larger than members send" }];
     }
     const { membership, self } = epoch;
     const sender = this.#placeOf(from, membership);

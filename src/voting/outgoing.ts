@@ -29,14 +29,15 @@ export interface Sending {
 export class Outgoing {
   readonly #items = new Map<PartyId, Bytes[]>();
 
-  /** To all of these. */
-  add(peers: Iterable<PartyId>, items: readonly Item[]): void {
+  /** To all of these. @returns bytes to each. */
+  add(peers: Iterable<PartyId>, items: readonly Item[]): number {
     const encoded = items.map(encodeItem);
     for (const peer of peers) {
       const waiting = this.#items.get(peer) ?? [];
       for (const item of encoded) waiting.push(item);
       this.#items.set(peer, waiting);
     }
+    return encoded.reduce((sum, { length }) => sum + length, 0);
   }
 
   /** What is to be sent, signed. */

@@ -11,9 +11,32 @@ export const INVALID_KEPT_MAX = 3;
 /** How often an item is taken of a member that has sent so many. */
 export const LIMITED_MS = 1000;
 
+/** What a member is answered in a second, in bytes: it asks with few, and what is left out is asked for again. */
+export const ANSWERED_BYTES_MAX: number = 16 << 20;
+const SECOND_MS = 1000;
+
 /** Members, and what they sent. */
 export class Senders {
   readonly #invalid = new Map<PartyId, { count: number; takenAt: number }>();
+  readonly #answered = new Map<PartyId, { bytes: number; since: number }>();
+
+  /** Notes what a question of a member costs. */
+  countAnswer(sender: PartyId, bytes: number, now: number): void {
+    this.#answers(sender, now).bytes += bytes;
+  }
+
+  /** Whether a member gets no more answers for now. */
+  isAnswered(sender: PartyId, now: number): boolean {
+    return this.#answers(sender, now).bytes >= ANSWERED_BYTES_MAX;
+  }
+
+  #answers(sender: PartyId, now: number): { bytes: number; since: number } {
+    const known = this.#answered.get(sender);
+    if (known !== undefined && Math.abs(now - known.since) < SECOND_MS) return known;
+    const fresh = { bytes: 0, since: now };
+    this.#answered.set(sender, fresh);
+    return fresh;
+  }
 
   /** A member has sent an invalid item. */
   countInvalid(sender: PartyId, now: number): void {
