@@ -158,4 +158,4 @@ async function listen(port: number): Promise<Server | undefined> {
 }
 
 /** Where the node of a party listens for operators and for monitoring, above the port for its peers. */
-const NODE_PORTS = [100, 200];
+export const NODE_PORTS = [100, 200];

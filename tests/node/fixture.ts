@@ -5,13 +5,13 @@
  */
 
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { QuorateError } from "../../src/base/errors.ts";
 import { readRecords } from "../../src/audit/records.ts";
 import { listSegments } from "../../src/audit/segments.ts";
 import { type Config, loadConfig, partyConfig } from "../../src/node/config.ts";
 import { initCluster } from "../../src/node/init.ts";
 import { openParty, type Party, type PartyOptions } from "../../src/node/party.ts";
+import { freePorts, NODE_PORTS } from "../e2e/cluster.ts";
 
 export class Cluster implements Disposable {
   readonly root: string;
@@ -26,7 +26,7 @@ export class Cluster implements Disposable {
 
   static async make(names: readonly string[]): Promise<Cluster> {
     const root = Deno.makeTempDirSync();
-    const ports = await freePorts(names.length);
+    const ports = await freePorts(names.length, NODE_PORTS);
     const hosts = new Map(names.map((name, i) => [name, { host: "127.0.0.1", port: ports[i] as number }]));
     const { configPath } = await initCluster({ names, directory: `${root}/demo`, cluster: "demo", hosts });
     return new Cluster(root, configPath);
@@ -80,16 +80,4 @@ export async function rejects(promise: Promise<unknown>, code: string, match: Re
     assert.match(error.message, match);
     return true;
   });
-}
-
-/** Different ones: each stays taken until all are known. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, async () => {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return server;
-  }));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
