@@ -9,7 +9,6 @@ import { systemRng } from "../base/rng.ts";
 import type { Definition } from "../protocols/protocol.ts";
 import type { SessionEvent } from "../session/context.ts";
 import { type RunningSession, SessionHost, type StartOptions } from "../session/host.ts";
-import type { SessionPurpose } from "../telemetry/sessions.ts";
 import { Mesh, type MeshEvent, type MeshMaterial, type MeshOptions } from "../transport/mesh.ts";
 import type { TransportLimits } from "../transport/limits.ts";
 import { Switchboard } from "../transport/switchboard.ts";
@@ -32,7 +31,11 @@ export interface NetworkOptions extends LocalOptions {
    */
   readonly mode?: "command" | "daemon";
   /** Called at every transition of every session, whoever started it. @param session which one of this process, from 1. */
-  readonly onSession?: (event: SessionEvent, session: number, purpose: SessionPurpose) => void;
+  readonly onSession?: (
+    event: SessionEvent,
+    session: number,
+    purpose: { readonly command: string; readonly key: string | undefined },
+  ) => void;
 }
 
 /** Links and sessions that are there. */
