@@ -61,8 +61,8 @@ export function tableOfSessions(sessions: readonly SessionStatus[], now: number)
   return sessions.length === 0 ? "no session runs\n" : table(rows, head);
 }
 
-/** One sentence for each peer that waits for this node. */
-export function textOfWanted(wanted: readonly WantedReport[]): string {
+/** One sentence for each peer that waits for this node, of which an older node says nothing. */
+export function textOfWanted(wanted: readonly WantedReport[] = []): string {
   return wanted.map(({ peer, protocol, command, waitingSeconds }) =>
     `${peer} has waited ${
       waitingSeconds.toFixed(1)
