@@ -206,13 +206,23 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "info": ["quorate info --party alice"],
   "peers": ["quorate peers --party alice"],
   "sessions": ["quorate sessions --party alice --recent"],
-  "monitor": ["quorate monitor --party alice", "quorate monitor --party alice --count 1 --json"],
+  "monitor": [
+    "quorate monitor --party alice --interval 10",
+    "quorate monitor --party alice --count 1 --json",
+  ],
   "vote": [
     "# at as many members as the quorum needs",
     "quorate vote --party alice --tx-id tx_001 --value 42",
     "quorate vote --party alice --tx-id tx_001 --value 42 --wait 30",
     "# for what was proposed; status shows the ballot",
     "quorate vote --party alice --tx-id pay_7 --approve 5e0f21aa",
+  ],
+  "members": ["quorate members show --party n1"],
+  "members show": ["quorate members show --party n1"],
+  "members change": [
+    "# at as many members as the quorum needs, alike",
+    "quorate members change --party n1 --members n1,n2,n3,n4,n6 \\\n" +
+    "  --quorum 4 --wait 60",
   ],
   "propose": [
     "quorate propose --party alice --key payments --tx-id pay_7 \\\n" +

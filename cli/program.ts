@@ -19,6 +19,7 @@ import { addExamples } from "./examples.ts";
 import { addInfo } from "./info.ts";
 import { addInit } from "./init.ts";
 import { addKey } from "./key.ts";
+import { addMembers } from "./members.ts";
 import { addMonitor } from "./monitor.ts";
 import { addNode } from "./node.ts";
 import { print, style, terminalColumns } from "./output.ts";
@@ -62,6 +63,7 @@ export function program(): Command {
   addMonitor(root);
   root.commandsGroup("Votes, and signing on approval:");
   addVote(root);
+  addMembers(root);
   addPropose(root);
   addSignature(root);
   addPause(root);

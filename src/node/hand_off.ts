@@ -37,8 +37,8 @@ export interface HandOffOptions {
   readonly coordination: Coordination;
   /** Where it is remembered which ones are there. */
   readonly ledger: Pick<Ledger, "find" | "transact">;
-  /** Under which certificates are checked. */
-  readonly membership: Membership;
+  /** Under which certificates of an epoch are checked. */
+  readonly membershipAt: (epoch: number) => Membership | undefined;
   /** Told of what happens. */
   readonly on: (event: HandOffEvent) => void;
   /** First and longest wait after a failure. Default: 200 ms and 10 s. */
@@ -138,8 +138,9 @@ export class HandOff {
   #read({ value }: Entry, txId: string): QuorumCertificate | undefined {
     try {
       const certificate = decode(certificateCodec, value);
-      const isValid = certificate.txId === txId &&
-        certificateFault(this.#options.membership, certificate) === undefined;
+      const membership = this.#options.membershipAt(certificate.epoch);
+      const isValid = certificate.txId === txId && membership !== undefined &&
+        certificateFault(membership, certificate) === undefined;
       return isValid ? certificate : undefined;
     } catch (error) {
       if (error instanceof DecodeError) return undefined;

@@ -155,7 +155,10 @@ function votingSection({ names, quorum }: InitOptions): string {
   if (quorum === undefined && names.length < VOTERS_MIN) return "";
   const chosen = quorum ?? defaultQuorum(names.length);
   const { safe, live } = faultBounds(names.length, chosen);
-  if (Math.min(safe, live) >= 1) return `\n[voting]\nquorum = ${chosen}\n`;
+  if (Math.min(safe, live) >= 1) {
+    // Written out: a party that is added later does not vote before the members have decided so.
+    return `\n[voting]\nmembers = [${names.map(quoted).join(", ")}]\nquorum = ${chosen}\n`;
+  }
   throw new UsageError(
     "USAGE",
     `a quorum of ${chosen} of ${names.length} survives no fault: choose ${

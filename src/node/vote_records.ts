@@ -23,7 +23,7 @@ import { receiptCodec, suspicionCodec } from "../voting/availability.ts";
 import { certificateCodec } from "../voting/certificate.ts";
 import { storedPageCodec } from "../voting/locked.ts";
 import { type Membership, voterAt } from "../voting/membership.ts";
-import { offenceCodec } from "../voting/offence.ts";
+import { epochOf, offenceCodec } from "../voting/offence.ts";
 import { proposalCodec } from "../voting/proposal.ts";
 import type { VoteRecord } from "../voting/store.ts";
 import { decodeValue, formatValue, TX_ID_BYTES_MAX } from "../voting/value.ts";
@@ -50,17 +50,20 @@ export function decodeVoteRecord(kind: string, body: Bytes): StoredRecord {
 /** The record for people and programs outside; undefined for what stays here. */
 export function outsideRecord(
   record: VoteRecord,
-  membership: Membership,
+  membershipAt: (epoch: number) => Membership | undefined,
   now: number,
 ): NewRecord | undefined {
   const time = new Date(now).toISOString();
-  const nameOf = (index: PartyId) => voterAt(membership, index)?.name ?? String(index);
+  const nameAt = (epoch: number) => (index: PartyId) => {
+    const membership = membershipAt(epoch);
+    return (membership === undefined ? undefined : voterAt(membership, index)?.name) ?? String(index);
+  };
   switch (record.kind) {
     case "vote": {
       const { vote } = record;
       return row("vote", vote.txId, {
         txId: vote.txId,
-        voter: nameOf(vote.voter),
+        voter: nameAt(vote.epoch)(vote.voter),
         ballot: hex(ballotOf(vote)),
         value: valueText(vote.value),
         epoch: vote.epoch,
@@ -75,7 +78,7 @@ export function outsideRecord(
         ballot: hex(ballotOf(certificate)),
         value: valueText(certificate.value),
         epoch: certificate.epoch,
-        voters: certificate.votes.map(({ voter }) => nameOf(voter)),
+        voters: certificate.votes.map(({ voter }) => nameAt(certificate.epoch)(voter)),
         certificate: hex(encode(certificateCodec, certificate)),
         time,
       });
@@ -85,7 +88,7 @@ export function outsideRecord(
       return row("violation", txId, {
         offenceId: hex(id),
         kind,
-        subject: nameOf(subject),
+        subject: nameAt(epochOf(proof))(subject),
         txId,
         proof: hex(encode(offenceCodec, proof)),
         time,

@@ -21,8 +21,8 @@ export interface LedgerVoteStoreOptions {
   readonly ledger: Pick<Ledger, "find" | "transact">;
   /** Where records for others go. */
   readonly outbox: Outbox;
-  /** Who votes: names in records. */
-  readonly membership: Membership;
+  /** Who votes in an epoch: names in records. */
+  readonly membershipAt: (epoch: number) => Membership | undefined;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
@@ -117,9 +117,9 @@ export class LedgerVoteStore implements VoteStore {
 
   #prepared(record: VoteRecord): Prepared {
     if (record.kind === "lock") return { record, bytes: record.lock.value.length };
-    const { membership, now } = this.#options;
+    const { membershipAt, now } = this.#options;
     const body = encodeVoteRecord(record);
-    const outside = outsideRecord(record, membership, now());
+    const outside = outsideRecord(record, membershipAt, now());
     return { record, body, outside, bytes: body.length + (outside?.body.length ?? 0) };
   }
 

@@ -20,6 +20,7 @@ import type { QuorumCertificate } from "../voting/certificate.ts";
 import type { Membership } from "../voting/membership.ts";
 import { type Effect, type TxStatus, VotingNode, type VotingOptions } from "../voting/node.ts";
 import type { Proposal } from "../voting/proposal.ts";
+import type { NextRoster } from "../voting/roster.ts";
 import type { StoredOffence } from "../voting/store.ts";
 import { decodeValue, type Value } from "../voting/value.ts";
 import type { Vote } from "../voting/vote.ts";
@@ -40,6 +41,8 @@ export type VotingEvent =
   | { readonly kind: "offence"; readonly offence: StoredOffence }
   /** A member has become silent in a transaction, or has answered late. */
   | { readonly kind: "silence"; readonly txId: string; readonly subject: PartyId; readonly isLate: boolean }
+  /** Others are the members now. */
+  | { readonly kind: "epoch"; readonly membership: Membership }
   /** Voting stops. */
   | { readonly kind: "alarm"; readonly alarm: string; readonly text: string }
   /** What a peer sent was of no use. */
@@ -187,6 +190,11 @@ export class VotingService implements Disposable {
     if (own !== undefined) this.#options.on({ kind: "cast", txId, value: decodeValue(own) });
   }
 
+  /** Votes for others to be the members. @throws UsageError as {@linkcode VotingNode.changeRoster} */
+  changeMembers(next: NextRoster): void {
+    this.#do((node) => node.changeRoster(next, this.#options.now()));
+  }
+
   /** Takes a certificate from elsewhere than gossip. */
   learn(certificate: QuorumCertificate): void {
     this.#do((node) => node.learn(certificate, this.#options.now()));
@@ -236,9 +244,10 @@ export class VotingService implements Disposable {
   }
 
   #restored(): VotingNode {
-    const { config: { membership, ttlMs, silenceMs }, self, sign, store, approves } = this.#options;
+    const { config: { membership, peers, ttlMs, silenceMs }, self, sign, store, approves } = this.#options;
     return new VotingNode({
       membership,
+      peers,
       self,
       sign,
       store,
@@ -354,6 +363,7 @@ export class VotingService implements Disposable {
       case "proposal":
         this.#heard(effect.proposal.txId);
         return on(effect);
+      case "epoch":
       case "offence":
       case "silence":
       case "alarm":
@@ -397,7 +407,7 @@ export function offenceName({ id }: Pick<StoredOffence, "id">): string {
 }
 
 /** What is on disk before it is told. */
-const KEPT: ReadonlySet<Effect["kind"]> = new Set(["proposal", "decided", "offence", "alarm"]);
+const KEPT: ReadonlySet<Effect["kind"]> = new Set(["proposal", "decided", "offence", "epoch", "alarm"]);
 /** How often it is looked who is silent, at least. */
 const TICK_MS = 1_000;
 /** As long may votes of others be in memory alone. */

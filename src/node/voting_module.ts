@@ -15,6 +15,7 @@ import type { Unreadiness } from "../telemetry/server.ts";
 import { NodeMessageType } from "../transport/message_types.ts";
 import { describeFaults } from "../voting/membership.ts";
 import { approvalOf } from "../voting/proposal.ts";
+import { rosterTxId } from "../voting/roster.ts";
 import { encodeValue, type Value } from "../voting/value.ts";
 import { approvalRoutes, signingReport } from "./approval_routes.ts";
 import { approvalFor, PROPOSAL } from "./approval_request.ts";
@@ -27,7 +28,7 @@ import type { OperatorCall, OperatorRoute, OperatorRoutes } from "./operator_ser
 import type { Party } from "./party.ts";
 import { openStores, type Stores } from "./stores.ts";
 import { LedgerVoteStore } from "./vote_store.ts";
-import { describeValue, type TxReport, VotingReports } from "./voting_report.ts";
+import { describeValue, type MembersReport, type TxReport, VotingReports } from "./voting_report.ts";
 import { type VotingEvent, VotingService } from "./voting.ts";
 import type { VotingConfig } from "./voting_config.ts";
 import { collectVoting } from "./voting_metrics.ts";
@@ -75,10 +76,12 @@ export class VotingModule implements NodeModule {
       limit: outboxLimit,
       keepMs: outboxKeepMs,
     });
+    const membershipAt = (epoch: number) =>
+      this.#service.memberships.find((membership) => membership.epoch === epoch);
     this.#handOff = new HandOff({
       coordination: stores.coordination,
       ledger,
-      membership: voting.membership,
+      membershipAt,
       on: (event) => this.#handedOff(event),
     });
     if (network === undefined) throw new UsageError("USAGE", "voting begins when links are there");
@@ -86,7 +89,7 @@ export class VotingModule implements NodeModule {
     const store = new LedgerVoteStore({
       ledger,
       outbox: this.#outbox,
-      membership: voting.membership,
+      membershipAt,
       now: Date.now,
     });
     for (const record of store.load()) {
@@ -152,6 +155,8 @@ export class VotingModule implements NodeModule {
       ["POST /v1/voting/certificate", {
         serve: ({ input }) => reports.certificate(parsed(NAMED, input).txId),
       }],
+      ["GET /v1/voting/members", { serve: () => reports.members() }],
+      ["POST /v1/voting/members", { streams: true, serve: (call) => this.#changeMembers(call) }],
       ["GET /v1/voting/evidence", { serve: () => reports.offences() }],
       ["POST /v1/voting/proof", { serve: ({ input }) => reports.proof(parsed(OFFENCE, input).id) }],
       ["GET /v1/voting/reputation", { serve: () => reports.reputation(Date.now()) }],
@@ -224,6 +229,19 @@ export class VotingModule implements NodeModule {
     this.#options.log.write("info", `operator ${operator} proposes ${txId}`, { code: "PROPOSED" });
     this.#service.propose(approval);
     return this.#report(txId);
+  }
+
+  async #changeMembers({ input, signal, operator }: OperatorCall): Promise<MembersReport> {
+    const { members, quorum, faults, waitMs } = parsed(MEMBERS, input);
+    const { party: { local: { config: { roster } } }, log } = this.#options;
+    const voters = members.map((name) => ({ name, key: roster.named(name).identity.publicKey }));
+    log.write("info", `operator ${operator} votes for other members: ${members.join(", ")}`, {
+      code: "VOTE_ASKED",
+    });
+    const { epoch } = this.#service.membership;
+    this.#service.changeMembers({ voters, quorum, faults });
+    if (waitMs > 0) await this.#service.decision(rosterTxId({ epoch }), waitMs, signal);
+    return this.#reports.members();
   }
 
   async #status({ input, signal }: OperatorCall): Promise<TxReport> {
@@ -336,6 +354,14 @@ export class VotingModule implements NodeModule {
         audit.note({ type: "evidence_recorded", outcome: "ok", remote: who, details: { kind, what: text } });
         return log.write("warn", text, { code: "OFFENCE", peer: who });
       }
+      case "epoch": {
+        const { epoch, voters, quorum } = event.membership;
+        const text = `membership ${epoch} begins: ${quorum} of ${
+          voters.map(({ name }) => name).join(", ")
+        } decide`;
+        audit.note({ type: "security_event", outcome: "ok", details: { what: text } });
+        return log.write("warn", text, { code: "MEMBERSHIP_CHANGED" });
+      }
       case "alarm":
         audit.note({
           type: "security_event",
@@ -442,6 +468,12 @@ const ANSWER = z.strictObject({
   txId: TX_ID,
   ballot: z.string().regex(/^[0-9a-f]{4,64}$/),
   kind: z.enum(["approve", "reject"]),
+  waitMs: WAIT,
+});
+const MEMBERS = z.strictObject({
+  members: z.array(z.string().max(64)).min(1).max(64),
+  quorum: z.int().min(1).max(64),
+  faults: z.int().min(0).max(31),
   waitMs: WAIT,
 });
 const NAMED = z.strictObject({ txId: TX_ID });

@@ -105,6 +105,18 @@ export interface ReputationReport {
   readonly history: readonly { readonly time: string; readonly scores: readonly number[] }[];
 }
 
+/** Who votes. */
+export interface MembersReport {
+  /** Number of the membership: 0 is the one of the configuration. */
+  readonly epoch: number;
+  /** How many equal votes decide. */
+  readonly quorum: number;
+  /** How many faulty members are reckoned with. */
+  readonly faults: number;
+  /** Names. */
+  readonly members: readonly string[];
+}
+
 /** Scores from the bottom. */
 export interface RecomputedReport {
   /** Whose view it is. */
@@ -189,6 +201,12 @@ export class VotingReports {
     return { view: this.#view, offences: this.#service.offences.map((offence) => this.#offence(offence)) };
   }
 
+  /** Who votes now. */
+  members(): MembersReport {
+    const { epoch, voters, quorum, faults } = this.#membership;
+    return { epoch, quorum, faults, members: voters.map(({ name }) => name) };
+  }
+
   /** An offence with its proof. @param id its beginning. @throws UsageError USAGE where it is not one offence's */
   proof(id: string): { readonly offence: OffenceReport; readonly proof: Bytes } {
     const [offence, ...more] = this.#service.offences.filter((one) => hex(one.id).startsWith(id));
@@ -258,14 +276,16 @@ export class VotingReports {
     return voterAt(this.#membership, index)?.name ?? `voter ${index}`;
   }
 
-  #report({ txId, state, value, tally, proposals, own, missing, until }: TxStatus): TxReport {
+  #report({ txId, epoch, state, value, tally, proposals, own, missing, until }: TxStatus): TxReport {
+    const membership = this.#service.memberships.find((one) => one.epoch === epoch) ?? this.#membership;
+    const { cluster } = membership;
     return {
       txId,
       state,
-      value: value === undefined ? null : describeValue(txId, this.#membership.cluster, value),
+      value: value === undefined ? null : describeValue(txId, cluster, value),
       tally: tally.map((row) => ({
-        value: describeValue(txId, this.#membership.cluster, row.value),
-        ballot: hex(ballotOf(questionOf(this.#membership, txId, row.value))),
+        value: describeValue(txId, cluster, row.value),
+        ballot: hex(ballotOf(questionOf(membership, txId, row.value))),
         voters: row.voters,
       })),
       proposals: proposals.flatMap((proposal) => {
@@ -277,9 +297,9 @@ export class VotingReports {
           approval: approvalReport(approval),
         }];
       }),
-      own: own === undefined ? null : describeValue(txId, this.#membership.cluster, own),
+      own: own === undefined ? null : describeValue(txId, cluster, own),
       missing,
-      quorum: this.#membership.quorum,
+      quorum: membership.quorum,
       until: Number.isFinite(until) ? new Date(until).toISOString() : null,
       signing: null,
     };

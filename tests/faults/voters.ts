@@ -103,11 +103,12 @@ export class Voter implements Disposable {
       ...(options.outboxLimit === undefined || this.id !== 1 ? {} : { limit: options.outboxLimit }),
     });
     const identity = identityOf(this.id);
+    const peers = new Map(membership.voters.map(({ index, key }) => [index, key.publicKey]));
     const service = new VotingService({
-      config: { membership, ttlMs: 3_600_000, digestMs: options.digestMs ?? 100, silenceMs: 60_000 },
+      config: { membership, peers, ttlMs: 3_600_000, digestMs: options.digestMs ?? 100, silenceMs: 60_000 },
       self: this.id,
       sign: (message) => identity.sign(message),
-      store: new LedgerVoteStore({ ledger: seen, outbox, membership, now: Date.now }),
+      store: new LedgerVoteStore({ ledger: seen, outbox, membershipAt: () => membership, now: Date.now }),
       links: {
         ...this.#links,
         self: this.id,

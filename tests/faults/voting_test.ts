@@ -488,7 +488,7 @@ Deno.test("P2 without the store of coordination decisions go on, and are handed 
         transact: (work) =>
           work({ find: () => [], put: (_table, row) => rows.add(JSON.stringify(row)), remove: () => {} }),
       },
-      membership: voters.membership,
+      membershipAt: () => voters.membership,
       retryMs: { first: 1, max: 5 },
       on: ({ kind }) => {
         events.push(kind);

@@ -41,7 +41,7 @@ class Place implements Disposable {
     const handOff = new HandOff({
       coordination,
       ledger: this.ledger,
-      membership,
+      membershipAt: () => membership,
       retryMs: { first: 1, max: 1 },
       on: (event) => {
         this.events.push(event);

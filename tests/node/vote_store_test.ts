@@ -40,7 +40,7 @@ class Place implements Disposable {
       rng: systemRng,
     });
     const outbox = new Outbox(ledger, { cluster: "c", stream: "n1", limit });
-    const store = new LedgerVoteStore({ ledger, outbox, membership: MEMBERSHIP, now: () => 0 });
+    const store = new LedgerVoteStore({ ledger, outbox, membershipAt: () => MEMBERSHIP, now: () => 0 });
     const node = new VotingNode({
       membership: MEMBERSHIP,
       self: partyId(1),
@@ -165,7 +165,7 @@ Deno.test("LedgerVoteStore writes nothing where the file cannot be written", () 
       },
     },
     outbox: new Outbox(ledger, { cluster: "c", stream: "n1" }),
-    membership: MEMBERSHIP,
+    membershipAt: () => MEMBERSHIP,
     now: () => 0,
   });
   const lock = { txId: "tx", epoch: 0, ballot: new Uint8Array(32), value: new Uint8Array(10) };
@@ -217,7 +217,7 @@ Deno.test("LedgerVoteStore goes on after the last transaction that was written w
       },
     },
     outbox,
-    membership: MEMBERSHIP,
+    membershipAt: () => MEMBERSHIP,
     now: () => 0,
   });
   const votes = manyVotes(600);
@@ -246,7 +246,7 @@ Deno.test("LedgerVoteStore keeps the time of a transaction with what opened it",
       },
     },
     outbox,
-    membership: MEMBERSHIP,
+    membershipAt: () => MEMBERSHIP,
     now: () => 0,
   });
   const [one, ...votes] = manyVotes(502) as [VoteRecord, ...VoteRecord[]];
