@@ -400,10 +400,10 @@ export class EpochNode {
     this.#outgoing.add(this.#peers, items);
   }
 
-  /** What this node has locked, where that is of this very membership. */
+  /** What this node has locked, where that is of this very membership: the ballot says so. */
   #lockOf(txId: string): VoteLock | undefined {
     const lock = this.#shared.locks.get(txId);
-    if (lock === undefined || lock.epoch !== this.membership.epoch) return undefined;
+    if (lock === undefined) return undefined;
     const ballot = ballotOf(questionOf(this.membership, txId, lock.value));
     return equal(ballot, lock.ballot) ? lock : undefined;
   }
@@ -759,8 +759,8 @@ export class EpochNode {
   #noteDissent({ txId, votes, certificates }: Transaction, now: number): void {
     const [certificate] = certificates;
     if (certificate === undefined) return;
-    for (const [voter, [vote, second]] of votes) {
-      if (vote === undefined || second !== undefined || equal(vote.value, certificate.value)) continue;
+    for (const [voter, [vote]] of votes) {
+      if (vote === undefined || equal(vote.value, certificate.value)) continue;
       const shown = this.#hasVotedTwice(txId, voter)
         ? undefined
         : dissentOf(this.membership, vote, certificate);

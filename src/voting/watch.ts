@@ -111,7 +111,7 @@ export class Watch {
   #awaited({ votes, receipts, suspicions }: Transaction): PartyId[] {
     const { self } = this.#options;
     return receipts
-      .filter(({ state, member }) => state === "seen" && member !== self && !votes.has(member))
+      .filter(({ state, member }) => state === "seen" && !votes.has(member))
       .map(({ member }) => member)
       .filter((member) => !receipts.some((one) => one.member === member && one.state === "abstained"))
       .filter((member) => !suspicions.some((one) => one.subject === member && one.observer === self));

@@ -205,6 +205,16 @@ Deno.test("VotingNode counts from the receipt", () => {
   assert.deepEqual(alice.suspects(), [[1, 5]]);
 });
 
+Deno.test("VotingNode counts for each member from its own receipt", () => {
+  const alice = new Watching(7, 5);
+  alice.node.cast("tx_001", FORTY_TWO, 0);
+  alice.hears(2, alice.vote(2), alice.vote(3), alice.vote(4), alice.vote(5), alice.receipt(6));
+  alice.waits(0, SILENCE / 2);
+  alice.hears(7, alice.receipt(7));
+  alice.waits(SILENCE, SILENCE);
+  assert.deepEqual(alice.suspects(), [[1, 6]]);
+});
+
 Deno.test("VotingNode suspects nobody while it has fewer links than a quorum needs, or did not look at them", () => {
   const alice = new Watching();
   alice.decided();
@@ -232,6 +242,7 @@ Deno.test("VotingNode takes a member for silent where more suspect it than may l
   assert.deepEqual(effects, [{ kind: "silence", txId: "tx_001", subject: 5, isLate: false }]);
   assert.equal(alice.restart().status("tx_001")?.presence.erin, "silent");
   assert.deepEqual(kinds(alice.hears(2, alice.suspicion(2, 5))), []);
+  assert.deepEqual(kinds(alice.hears(2, alice.suspicion(1, 5))).filter((kind) => kind === "silence"), []);
   assert.deepEqual(alice.hears(2, alice.suspicion(2, 4)), [], "one more of somebody else");
   const late = alice.hears(5, alice.receipt(5, "abstained"));
   assert.deepEqual(late, [{ kind: "silence", txId: "tx_001", subject: 5, isLate: true }]);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { partyId } from "../../src/base/brands.ts";
 import { type Bytes, hex } from "../../src/base/bytes.ts";
 import { decode, DecodeError, encode } from "../../src/base/codec.ts";
+import type { Approval } from "../../src/voting/approval.ts";
 import { certificateOf, type QuorumCertificate } from "../../src/voting/certificate.ts";
 import { gossipCodec, signGossip } from "../../src/voting/gossip.ts";
 import { encodeItem, type Item } from "../../src/voting/items.ts";
@@ -26,6 +27,24 @@ import { Network } from "./network.ts";
 /** Erin goes, frank comes. */
 const NEXT = [1, 2, 3, 4, 6];
 
+const APPROVAL: Approval = {
+  kind: "approve",
+  cluster: "demo",
+  txId: "tx_001",
+  keyId: new Uint8Array(32),
+  publicKey: new Uint8Array(33),
+  policyHash: new Uint8Array(32),
+  scheme: "ed25519",
+  path: [],
+  mode: "message",
+  input: new Uint8Array(1),
+  context: [],
+  supersedes: "",
+  notBefore: 0n,
+  notAfter: 1000n,
+  lowS: false,
+};
+
 /** The members decide who is next. */
 function changed(network: Network, members: readonly number[] = NEXT, voters = [1, 2, 3, 4]): void {
   for (const voter of voters) {
@@ -45,8 +64,9 @@ function decided(
   txId: string,
   value: Value,
   membership = network.first,
+  voters = [1, 2, 3, 4],
 ): QuorumCertificate {
-  const votes = [1, 2, 3, 4].map((member) => voted(network, membership, member, txId, encodeValue(value)));
+  const votes = voters.map((member) => voted(network, membership, member, txId, encodeValue(value)));
   return certificateOf(membership, votes)!;
 }
 
@@ -82,6 +102,7 @@ Deno.test("nextMembership() follows a valid decision on the next roster, and no 
       decided(network, "tx_001", value),
       decided(network, "roster/2", FORTY_TWO),
       decided(network, "roster/2", other),
+      decided(network, "roster/2", rosterValue({ ...first, cluster: "other" }, network.roster(NEXT))),
       decided(network, "roster/2", { schema: "roster", bytes: bytes.with(0, 2) as Bytes }),
       decided(network, "roster/2", { schema: "roster", bytes: bytes.subarray(1) }),
     ]
@@ -187,26 +208,10 @@ Deno.test("VotingNode that was locked in an epoch that was closed meanwhile does
 Deno.test("VotingNode votes for no proposal by itself once its epoch is closed, in whatever order things come", () => {
   const asked: string[] = [];
   const network = new Network({ approves: ({ txId }) => asked.push(txId) > 0 });
-  const certificate = decided(network, "roster/2", rosterValue(network.first, network.roster(NEXT)));
-  const approval = {
-    kind: "approve" as const,
-    cluster: "demo",
-    txId: "tx_001",
-    keyId: new Uint8Array(32),
-    publicKey: new Uint8Array(33),
-    policyHash: new Uint8Array(32),
-    scheme: "ed25519" as const,
-    path: [],
-    mode: "message" as const,
-    input: new Uint8Array(1),
-    context: [],
-    supersedes: "",
-    notBefore: 0n,
-    notAfter: 1000n,
-    lowS: false,
-  };
+  const value = rosterValue(network.first, network.roster(NEXT));
+  const certificate = decided(network, "roster/2", value, network.first, [2, 3, 4, 5]);
   network.cut.add(1).add(2).add(3).add(4).add(5);
-  network.does(2, (node) => node.propose(approval, 0));
+  network.does(2, (node) => node.propose(APPROVAL, 0));
   const proposal = network.stores[1]!.records.flatMap((record) =>
     record.kind === "proposal" ? [record.proposal] : []
   )[0]!;
@@ -221,6 +226,30 @@ Deno.test("VotingNode votes for no proposal by itself once its epoch is closed, 
   );
   assert.deepEqual(asked, []);
   assert.equal(network.node(1).status("tx_001")?.proposals.length, 1, "but it is stored, and passed on");
+  assert.equal(network.node(1).alarm, undefined);
+});
+
+Deno.test("VotingNode that learns of two decisions on the next members goes on with the first, and votes no more", () => {
+  const network = new Network();
+  const certificates = [NEXT, [1, 2, 3, 4, 7]].map((members) => {
+    const value = rosterValue(network.first, network.roster(members));
+    return decided(network, "roster/2", value, network.first, [2, 3, 4, 5]);
+  });
+  const items = certificates.map((certificate): Item => ({ kind: "certificate", certificate }));
+  const effects = network.node(1).receive(partyId(2), envelope(network, network.first, 2, 1, ...items), 0);
+  assert.ok(effects.some((effect) => effect.kind === "alarm" && effect.alarm === "SAFETY_VIOLATION"));
+  for (const node of [network.node(1), network.restart(1)]) {
+    assert.deepEqual(node.membership.voters.map(({ name }) => name).at(-1), "frank");
+    refused(() => node.cast("tx_001", FORTY_TWO, 0), "VOTING_STOPPED");
+  }
+});
+
+Deno.test("VotingNode proposes nothing under a name that is closed", () => {
+  const network = new Network();
+  network.does(1, (node) => node.cast("tx_001", FORTY_TWO, 0));
+  changed(network);
+  refused(() => network.node(1).propose(APPROVAL, 0), "TX_CLOSED");
+  network.node(2).propose(APPROVAL, 0);
 });
 
 Deno.test("VotingNode counts votes of a closed epoch, and proves offences in it", () => {
@@ -231,6 +260,8 @@ Deno.test("VotingNode counts votes of a closed epoch, and proves offences in it"
   changed(network, NEXT, [1, 2, 3, 5]);
   const alice = network.node(1);
   assert.equal(alice.status("tx_001")?.state, "expired");
+  network.does(5, (node) => node.tick({ now: 0, monotonicMs: 0, linksUp: 4 }));
+  assert.equal(alice.status("tx_001")?.presence.erin, "abstained", "who has not voted does not any more");
   const [fourth, other] = [FORTY_TWO, FORTY_THREE].map((value) =>
     voted(network, network.first, 4, "tx_001", encodeValue(value))
   ) as [Vote, Vote];

@@ -135,6 +135,12 @@ Deno.test("VotingNode that sees a vote of its own key that it has not made stops
   assert.ok(effects.some((effect) => effect.kind === "alarm" && effect.alarm === "SELF_EQUIVOCATION"));
   refused(() => alice.node.cast("tx_002", FORTY_TWO, 0), "VOTING_STOPPED");
   assert.equal(alice.restart().alarm, "SELF_EQUIVOCATION");
+  const fresh = new Alice();
+  fresh.store.dies = { commits: 0, after: true };
+  assert.throws(() => fresh.node.cast("locked", FORTY_TWO, 0));
+  fresh.store.dies = undefined;
+  fresh.restart().receive(partyId(2), fresh.envelope(2, [fresh.vote(1, 43n)]), 0);
+  assert.deepEqual(kinds(fresh.restart().resume(0)), [], "nor does it vote for what it had locked before");
   const other = new Alice();
   other.hears(2, other.vote(1, 43n));
   assert.equal(other.node.alarm, "SELF_EQUIVOCATION", "also where there is no lock at all");
@@ -223,6 +229,17 @@ Deno.test("VotingNode answers a digest with what the other lacks, page by page",
   assert.deepEqual(kinds(alice.hears(2, ...pages)), []);
   alice.hears(3, alice.vote(3, 43n, "tx 001"));
   assert.deepEqual(kinds(alice.hears(2, ...pages)), ["send vote to 2"]);
+  const two = new Alice();
+  two.hears(3, two.vote(3, 1n, "tx 001"), two.vote(3, 2n, "tx 001"));
+  const other = new Alice();
+  other.hears(3, other.vote(3, 3n, "tx 001"), other.vote(3, 4n, "tx 001"));
+  const full = two.node.digestFor(partyId(2)).flatMap((effect) =>
+    effect.kind === "send" ? decode(gossipCodec, effect.bytes).items.map(decodeItem) : []
+  ).map((item): Item =>
+    item.kind === "digest" ? { kind: "digest", digest: { ...item.digest, offences: [] } } : item
+  );
+  const answered = kinds(other.hears(2, ...full));
+  assert.deepEqual(answered, ["send offence to 2"], "who has two votes of a voter takes no third");
 });
 
 Deno.test("VotingNode sends large values in envelopes that a link takes", () => {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { partyId } from "../../src/base/brands.ts";
 import { type Bytes, hex, utf8 } from "../../src/base/bytes.ts";
 import { decode, encode } from "../../src/base/codec.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { type Approval, approvalCore, encodeApproval } from "../../src/voting/approval.ts";
 import { gossipCodec } from "../../src/voting/gossip.ts";
 import { decodeItem, type Item } from "../../src/voting/items.ts";
@@ -13,6 +14,7 @@ import {
   proposalFault,
   signProposal,
 } from "../../src/voting/proposal.ts";
+import type { VoteRecord } from "../../src/voting/store.ts";
 import { encodeValue } from "../../src/voting/value.ts";
 import { ballotOf, questionOf, signVote, type Vote } from "../../src/voting/vote.ts";
 import { Alice, FORTY_TWO, kinds, refused, stored } from "./alice.ts";
@@ -251,6 +253,27 @@ Deno.test("VotingNode that crashed between a proposal and its vote is asked agai
   alice.store.dies = undefined;
   assert.equal(kinds(alice.restart().resume(0)).at(-1), "vote");
   assert.deepEqual(kinds(alice.restart().resume(0)), []);
+});
+
+Deno.test("VotingNode that cannot vote by itself because of a full outbox stores the proposal, and passes it on", () => {
+  const fails = (code: "OUTBOX_FULL" | "STORE_UNWRITABLE") => {
+    const alice = new Alice();
+    const store = {
+      load: () => alice.store.load(),
+      commit(records: readonly VoteRecord[]) {
+        if (records.some(({ kind }) => kind === "lock")) throw new UsageError(code, "no");
+        alice.store.commit(records);
+      },
+    };
+    alice.options = { approves: () => true, store };
+    alice.restart();
+    return alice;
+  };
+  const full = fails("OUTBOX_FULL");
+  assert.equal(kinds(full.hears(2, item(full, 2))).at(-1), "proposal");
+  assert.deepEqual(stored(full), ["proposal", "opened"]);
+  const broken = fails("STORE_UNWRITABLE");
+  refused(() => broken.hears(2, item(broken, 2)), "STORE_UNWRITABLE");
 });
 
 Deno.test("VotingNode takes the place of a proposal from its proposer, until it is decided or long over", () => {
