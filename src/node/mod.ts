@@ -127,3 +127,4 @@ export {
   type Value,
 } from "../voting/value.ts";
 export { type Question, type Vote, voteCodec, type VoteFault, voteFault } from "../voting/vote.ts";
+export type { SessionPurpose } from "../telemetry/sessions.ts";
