@@ -64,10 +64,9 @@ export interface SessionRequest {
 export class ApprovalSessions {
   readonly #options: SessionsOptions;
 
-  /** Every share of a bound key that leaves passes through here from now on. */
+  /** Runs none yet. Every share of a key for approved signing has to pass {@linkcode gate}. */
   constructor(options: SessionsOptions) {
     this.#options = options;
-    options.party.local.store.guardReleases((transaction, release) => this.#gate(transaction, release));
   }
 
   /**
@@ -157,7 +156,7 @@ export class ApprovalSessions {
   }
 
   /** The second check, in the transaction that lets the last message out. */
-  readonly #gate: ReleaseGate = (transaction, { keyId, epoch, txId, core }) => {
+  readonly gate: ReleaseGate = (transaction, { keyId, epoch, txId, core }) => {
     const { votes, clock, view, locks, taskOf } = this.#options;
     const task = taskOf(txId);
     const attempt = task?.attempt;

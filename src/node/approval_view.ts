@@ -92,6 +92,11 @@ export class ApprovalView {
     return entry === undefined ? undefined : approvalKey(keyInfo(local, entry.name));
   }
 
+  /** The active key of a name. @throws UsageError KEY_UNKNOWN or KEY_PENDING */
+  named(name: string): ApprovalKey {
+    return approvalKey(keyInfo(this.#options.party.local, name));
+  }
+
   /** Whether the pair with a party is banned in the key's epoch. */
   isBurned({ keyId, epoch }: Pick<ApprovalKey, "keyId" | "epoch">, peer: PartyId): boolean {
     const { status, state } = this.#options.party.local.store.pair({ keyId, epoch, peer });

@@ -32,6 +32,7 @@ import type { SignState } from "./sign_locks.ts";
 /** One message. */
 export type ApprovalMessage =
   | Invitation
+  | CertifyRequest
   /** The sender does not take part in what it was invited to. */
   | {
     readonly kind: "refused";
@@ -74,6 +75,18 @@ export interface Invitation {
   readonly superseded: Bytes;
 }
 
+/** Somebody asks for a compact certificate of what was decided. */
+export interface CertifyRequest extends TxPlace {
+  /** Which message. */
+  readonly kind: "certify";
+  /** 32 bytes that are part of the session's proposal. */
+  readonly request: Bytes;
+  /** What was decided. */
+  readonly ballot: Bytes;
+  /** Who is to sign, ascending. */
+  readonly signers: readonly PartyId[];
+}
+
 /** Which transaction under which key. */
 export interface TxPlace {
   /** Id of the key. */
@@ -94,7 +107,7 @@ export function decodeApprovalMessage(encoded: Bytes): ApprovalMessage {
   return decode(CODECS[kind] as Codec<ApprovalMessage>, encoded);
 }
 
-const KINDS = ["invite", "refused", "ask", "told"] as const;
+const KINDS = ["invite", "refused", "ask", "told", "certify"] as const;
 const STATES = ["none", "prepared", "failed", "released", "signed", "superseded"] as const;
 
 function kindOf<K extends typeof KINDS[number]>(kind: K): Codec<K> {
@@ -124,6 +137,13 @@ const CODECS = {
     reason: text(1024),
   }),
   ask: struct({ kind: kindOf("ask"), ...place }),
+  certify: struct({
+    kind: kindOf("certify"),
+    request: fixed(32),
+    ...place,
+    ballot: fixed(32),
+    signers: list(partyCodec, VOTERS_MAX),
+  }),
   told: struct({
     kind: kindOf("told"),
     ...place,

@@ -10,7 +10,7 @@
 
 import type { PartyId } from "../base/brands.ts";
 import { type Bytes, EMPTY, equal, hex } from "../base/bytes.ts";
-import { UsageError } from "../base/errors.ts";
+import { CODES, UsageError } from "../base/errors.ts";
 import { type Rng, systemRng } from "../base/rng.ts";
 import type { Clock } from "../session/links.ts";
 import { printable } from "../session/messages.ts";
@@ -28,10 +28,11 @@ import { ApprovalTask, type Refusal } from "./approval_task.ts";
 import { ApprovalView, type ApprovalVotes } from "./approval_view.ts";
 import type { ApprovalMessage, Invitation } from "./approval_wire.ts";
 import { systemClock } from "./clock.ts";
+import { CompactCertificates } from "./compact_certificates.ts";
 import type { KeyTurns } from "./key_turns.ts";
 import type { Party } from "./party.ts";
 import type { PolicyConfig } from "./policy_config.ts";
-import { SignLocks, type SignState } from "./sign_locks.ts";
+import { type LockPlace, SignLocks, type SignState } from "./sign_locks.ts";
 
 /** What happens to approvals. */
 export type ApprovalEvent =
@@ -119,6 +120,7 @@ export class Approvals implements AsyncDisposable {
   readonly #view: ApprovalView;
   readonly #post: ApprovalPost;
   readonly #sessions: ApprovalSessions;
+  readonly #compact: CompactCertificates;
   readonly #tasks = new Map<string, ApprovalTask>();
   readonly #running = new Set<Promise<void>>();
   /** Sessions that this node asks for, one at a time per key. */
@@ -152,6 +154,17 @@ export class Approvals implements AsyncDisposable {
       signed: (task, signature, own) => this.#keep(task, signature, own),
       changed: () => this.#changed(),
     });
+    this.#compact = new CompactCertificates({
+      party,
+      votes,
+      locks: this.locks,
+      view: this.#view,
+      post: () => this.#post,
+      rng: this.#rng,
+    });
+    store.guardReleases((transaction, release) =>
+      (this.#compact.owns(release) ? this.#compact : this.#sessions).gate(transaction, release)
+    );
     this.#post = new ApprovalPost(network.board.channel(NodeMessageType.APPROVAL), {
       link: (peer, isUp) => this.#linked(peer, isUp),
       message: (peer, message) => this.#receive(peer, message),
@@ -185,7 +198,8 @@ export class Approvals implements AsyncDisposable {
   /** How an approval stands; undefined where nothing is known of it. */
   state(txId: string): ApprovalState | undefined {
     const task = this.#tasks.get(txId);
-    const lock = task === undefined ? this.locks.all({ txId })[0] : this.locks.get(task.payload);
+    const place = this.#placeOf(txId);
+    const lock = place && this.locks.get(place);
     if (task === undefined && lock === undefined) return undefined;
     const state = lock?.state ?? "none";
     const reason = task?.reason ?? lock?.reason ?? "";
@@ -193,9 +207,7 @@ export class Approvals implements AsyncDisposable {
       txId,
       state,
       outcome: this.#outcome(task, state),
-      key: lock === undefined && task === undefined
-        ? undefined
-        : this.#view.keyOf(task?.payload.keyId ?? lock?.keyId ?? EMPTY)?.name,
+      key: place && this.#view.keyOf(place.keyId)?.name,
       reason: state === "signed" || reason === "" ? undefined : reason,
       refusals: [...task?.refusals.values() ?? []],
       signature: this.signature(txId)?.signature,
@@ -204,8 +216,8 @@ export class Approvals implements AsyncDisposable {
 
   /** The signature of a transaction, where it is here. */
   signature(txId: string): ApprovedSignature | undefined {
-    const compact = this.locks.all({ txId }).find(({ signature }) => signature !== undefined)?.signature;
     const approval = this.#tasks.get(txId)?.approval ?? this.#view.approvalOf(txId);
+    const compact = approval && this.locks.get({ keyId: approval.keyId, txId })?.signature;
     if (compact === undefined || approval === undefined) return undefined;
     const { scheme } = approval;
     return { txId, scheme, signature: outsideSignature(scheme, compact), compact };
@@ -266,6 +278,16 @@ export class Approvals implements AsyncDisposable {
     this.#keep(task, signature, false);
   }
 
+  /**
+   * A compact certificate of what was decided here (VOTING 9): 64 bytes, made together with other nodes that have decided the same.
+   *
+   * @param key name of a key for Ed25519 of the purpose `decision`.
+   * @throws QuorateError as {@linkcode CompactCertificates.make}
+   */
+  async certify(txId: string, key: string): Promise<Bytes> {
+    return await this.#compact.make(txId, key);
+  }
+
   /** Ends what runs, here and at the others. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
@@ -274,6 +296,7 @@ export class Approvals implements AsyncDisposable {
   }
 
   #stop(): void {
+    this.#compact.stop();
     for (const task of this.#tasks.values()) {
       task.attempt?.cancel();
       task.wake(true);
@@ -444,7 +467,10 @@ export class Approvals implements AsyncDisposable {
     switch (message.kind) {
       case "invite":
         return this.#track(this.#invited(peer, message));
+      case "certify":
+        return this.#track(this.#compact.join(peer, message));
       case "refused":
+        if (this.#compact.heardRefusal(peer, message.request, message.reason)) return;
         return this.#heardRefusal(peer, message);
       case "ask":
         return this.#post.tell([peer], message, this.locks.get(message));
@@ -502,7 +528,12 @@ export class Approvals implements AsyncDisposable {
     const task = this.#tasks.get(said.txId);
     if (task === undefined) return;
     const node = this.#view.nameOf(peer);
-    const refusal = { node, code: printable(said.code, 64), reason: printable(said.reason, 1024) };
+    // What another version says is no code of this one, and no label of a metric.
+    const refusal = {
+      node,
+      code: Object.hasOwn(CODES, said.code) ? said.code : "PEER_REFUSED",
+      reason: printable(said.reason, 1024),
+    };
     const { attempt } = task;
     const isOurs = attempt !== undefined && equal(attempt.request, said.request) &&
       attempt.signers.includes(peer);
@@ -581,6 +612,13 @@ export class Approvals implements AsyncDisposable {
     this.#on({ kind: "refused", txId: task.payload.txId, refusal });
     task.wake(false);
     this.#changed();
+  }
+
+  /** Which lock an approval has: other keys may have locks under its name. */
+  #placeOf(txId: string): LockPlace | undefined {
+    const keyId = this.#tasks.get(txId)?.payload.keyId ?? this.#view.approvalOf(txId)?.keyId;
+    if (keyId !== undefined) return { keyId, txId };
+    return this.locks.all({ txId }).find(({ approvalHash }) => approvalHash.length > 0);
   }
 
   #taskOf(certificate: QuorumCertificate): ApprovalTask | undefined {

@@ -103,9 +103,8 @@ class Last implements Disposable {
     };
     const rates = { perHour: undefined, perDay: undefined };
     this.locks.prepare({ payload: this.task.payload, clock: NOW, rates });
-    new ApprovalSessions(
+    ({ gate: this.#gate } = new ApprovalSessions(
       {
-        party: { local: { store: { guardReleases: (gate: ReleaseGate) => this.#gate = gate } } },
         votes: {
           membership: COUNCIL.membership,
           certificate: () => this.votes.certificate,
@@ -119,7 +118,7 @@ class Last implements Disposable {
         taskOf: (txId: string) => txId === "tx" ? this.task : undefined,
         view: { name: "bob", clocks: () => [BigInt(this.wall), BigInt(this.locks.highWater)] },
       } as unknown as SessionsOptions,
-    );
+    ));
   }
 
   pass(
@@ -250,6 +249,13 @@ Deno.test("messages about approvals have one encoding, and what no encoder write
     },
     { kind: "refused", request: new Uint8Array(32), txId: "tx", code: "SIGNING_PAUSED", reason: "why" },
     { kind: "ask", ...place },
+    {
+      kind: "certify",
+      request: new Uint8Array(32),
+      ...place,
+      ballot: new Uint8Array(32).fill(4),
+      signers: [2, 5].map(partyId),
+    },
     ...(["none", "prepared", "failed", "released", "signed", "superseded"] as const).map((state) => ({
       kind: "told" as const,
       ...place,
@@ -266,7 +272,7 @@ Deno.test("messages about approvals have one encoding, and what no encoder write
       assert.throws(() => decodeApprovalMessage(bytes), DecodeError);
     }
   }
-  const told = encodeApprovalMessage(messages[3]!);
+  const told = encodeApprovalMessage(messages[4]!);
   told[told.indexOf(0x74, 33) + 2] = 6;
   assert.throws(() => decodeApprovalMessage(told), DecodeError);
 });

@@ -12,7 +12,10 @@ import { NO_SESSION } from "../../src/session/opening.ts";
 import { NodeMessageType } from "../../src/transport/message_types.ts";
 import { type Approval, approvalCore, approvalHash } from "../../src/voting/approval.ts";
 import { makeMembership } from "../../src/voting/membership.ts";
+import { decisionStatement, verifyCompact } from "../../src/voting/statement.ts";
+import { encodeValue } from "../../src/voting/value.ts";
 import { ballotOf } from "../../src/voting/vote.ts";
+import type { FrostKeyRecord } from "../../src/protocols/frost/key.ts";
 import { type Name, NAMES, World } from "./approvals_world.ts";
 import { rejects } from "./fixture.ts";
 
@@ -452,4 +455,63 @@ Deno.test("Approvals keep what they said over crashes, pauses and refusals", asy
     assert.equal(key.verifies(approval, new Uint8Array(64)), false);
     assert.ok(equal(key.keyId, approval.keyId));
   });
+});
+
+Deno.test("a key for decisions signs what each signer has decided itself, and nothing else", async () => {
+  await using world = await World.make(["ed25519", "decision"]);
+  await world.linked();
+  const integer = (value: bigint) => encodeValue({ schema: "integer", integer: value });
+  const record = keyInfo(world.node("alice").party.local, "notary").record as FrostKeyRecord;
+  const publicKey = record.suite.publicKeyBytes(record.publicKey);
+  const decided = (txId: string, value: bigint, names: readonly Name[] = NAMES) => {
+    const certificate = world.decision(txId, integer(value));
+    for (const name of names) world.node(name).votes.certificates.set(txId, certificate);
+    return certificate;
+  };
+  const make = (name: Name, txId: string, key = "notary") => world.node(name).approvals.certify(txId, key);
+
+  const certificate = decided("tx_1", 42n);
+  const compact = await make("alice", "tx_1");
+  assert.ok(verify(null, decisionStatement(certificate), keyOf(world, "notary"), compact));
+  assert.ok(verifyCompact(publicKey, certificate, compact));
+  for (
+    const other of [world.decision("tx_1", integer(43n)), world.decision("tx_2", integer(42n)), {
+      ...certificate,
+      epoch: 9,
+    }]
+  ) {
+    assert.equal(verifyCompact(publicKey, other, compact), false);
+  }
+  assert.deepEqual(await make("alice", "tx_1"), compact, "the same bytes again");
+  // The votes of an approval under the same name are not mixed up with it.
+  assert.equal(world.node("alice").approvals.signature("tx_1"), undefined);
+
+  await rejects(make("alice", "tx_2"), "TX_UNDECIDED", /tx_2 is not decided at alice/);
+  decided("tx_2", 7n, ["alice", "carol", "dave", "erin"]);
+  await rejects(make("alice", "tx_2"), "APPROVAL_SIGNERS", /bob: tx_2 is not decided at bob/);
+  decided("tx_2", 8n, ["bob"]);
+  await rejects(make("alice", "tx_2"), "APPROVAL_SIGNERS", /bob: tx_2 is decided otherwise at bob/);
+  // What was certified once stands, whatever is decided later.
+  decided("tx_1", 43n, ["bob", "carol", "dave"]);
+  await rejects(make("bob", "tx_1"), "REQUEST_CONFLICT", /tx_1 is locked here for the payload/);
+
+  await rejects(make("alice", "tx_1", "seal"), "KEY_PURPOSE", /seal is a key for approved-signing/);
+  await rejects(make("alice", "tx_1", "none"), "KEY_UNKNOWN", /no key none/);
+  const { party, approvals } = world.node("alice");
+  await rejects(
+    party.signMessage({ name: "notary", message: new Uint8Array(3) }),
+    "KEY_PURPOSE",
+    /signs decisions/,
+  );
+  const approval = world.approval({ key: "notary" });
+  world.decide(world.certificate(approval), ["alice"]);
+  assert.match(
+    (await approvals.settled(approval.txId, OUTCOME_MS))?.reason ?? "",
+    /check 4 .*a key for decision/,
+  );
+  decided("tx_3", 9n);
+  approvals.pause();
+  await rejects(make("alice", "tx_3"), "SIGNING_PAUSED", /paused/);
+  approvals.resume();
+  await make("alice", "tx_3");
 });

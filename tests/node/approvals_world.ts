@@ -5,7 +5,7 @@
  */
 
 import type { Ed25519Signer } from "../../src/base/crypto.ts";
-import { equal } from "../../src/base/bytes.ts";
+import type { Bytes } from "../../src/base/bytes.ts";
 import { secp256k1 } from "../../src/math/curve.ts";
 import { approvedKey } from "../../src/node/approval_request.ts";
 import { type ApprovalEvent, Approvals, type ApprovalsOptions } from "../../src/node/approvals.ts";
@@ -16,7 +16,6 @@ import { parsePolicy } from "../../src/primitives/access.ts";
 import { type Approval, encodeApproval } from "../../src/voting/approval.ts";
 import { certificateOf, type QuorumCertificate } from "../../src/voting/certificate.ts";
 import type { Membership } from "../../src/voting/membership.ts";
-import { approvalOf } from "../../src/voting/proposal.ts";
 import { encodeValue } from "../../src/voting/value.ts";
 import { questionOf, signVote } from "../../src/voting/vote.ts";
 import { Cluster, values } from "./fixture.ts";
@@ -72,7 +71,9 @@ export class World implements AsyncDisposable {
   }
 
   /** Makes the cluster and its keys; the nodes run. */
-  static async make(keys: readonly ("ecdsa" | "ed25519")[] = ["ecdsa", "ed25519"]): Promise<World> {
+  static async make(
+    keys: readonly ("ecdsa" | "ed25519" | "decision")[] = ["ecdsa", "ed25519"],
+  ): Promise<World> {
     const cluster = await Cluster.make(NAMES);
     const world = new World(cluster);
     for (const name of NAMES) await world.start(name);
@@ -84,7 +85,9 @@ export class World implements AsyncDisposable {
           world.nodes.map(({ party }) =>
             scheme === "ecdsa"
               ? party.generateKey({ name: "treasury", curve: secp256k1, policy, purpose })
-              : party.generateFrostKey({ name: "seal", scheme, policy, purpose })
+              : scheme === "ed25519"
+              ? party.generateFrostKey({ name: "seal", scheme, policy, purpose })
+              : party.generateFrostKey({ name: "notary", scheme: "ed25519", policy, purpose: "decision" })
           ),
         ),
       );
@@ -183,7 +186,17 @@ export class World implements AsyncDisposable {
     membership: Membership = this.membership,
   ): QuorumCertificate {
     const value = encodeValue({ schema: "approval", bytes: encodeApproval(approval) });
-    const question = questionOf(membership, approval.txId, value);
+    return this.decision(approval.txId, value, voters, membership);
+  }
+
+  /** Any value that so many members voted for. */
+  decision(
+    txId: string,
+    value: Bytes,
+    voters: readonly number[] = [0, 1, 2, 3],
+    membership: Membership = this.membership,
+  ): QuorumCertificate {
+    const question = questionOf(membership, txId, value);
     const votes = voters.map((i) => {
       const signer = this.#signers.get(NAMES[i]!)!;
       return signVote(question, this.membership.voters[i]!.index, (message) => signer.sign(message));
@@ -207,11 +220,6 @@ export class World implements AsyncDisposable {
   /** Whether any node has a signature under a name. */
   hasSignature(txId: string): boolean {
     return this.nodes.some(({ approvals }) => approvals.signature(txId) !== undefined);
-  }
-
-  /** Whether two certificates are of one approval. */
-  static same(a: QuorumCertificate, b: QuorumCertificate): boolean {
-    return equal(a.value, b.value) && approvalOf(a)?.txId === approvalOf(b)?.txId;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
