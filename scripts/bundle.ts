@@ -36,11 +36,12 @@ export async function bundle({ root, entry, platform = "deno" }: BundleOptions):
 export async function runDeno(
   args: readonly string[],
   cwd: string,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ readonly success: boolean; readonly stdout: string; readonly stderr: string }> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...args],
     cwd,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();

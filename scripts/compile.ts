@@ -31,6 +31,8 @@ export interface CompileOptions {
   readonly workDir?: string;
   /** Where the configuration will be on the party's host; default: where it is here. */
   readonly installedAt?: string;
+  /** The runtime of a binary; default: as the environment variable DENORT_BIN says, or Deno's own download. */
+  readonly runtime?: string;
   /** The {@linkcode PROGRAM} in one file, where it is made already. */
   readonly program?: string;
 }
@@ -62,7 +64,10 @@ export async function compile(options: CompileOptions): Promise<Compiled> {
   const flags = flagsOf(options);
   const program = options.program ?? await bundle(PROGRAM);
   if (format === "script") writeExecutable(path, headerOf(flags) + program);
-  else await writeBinary(path, program, flags, target);
+  else {
+    const runtime = options.runtime ?? Deno.env.get("DENORT_BIN");
+    await writeBinary(path, program, { flags, target, runtime });
+  }
   writeFile(`${path}.permissions`, flags.join("\n") + "\n");
   return { path, flags, programHash: await sha256(program) };
 }
@@ -84,11 +89,16 @@ function headerOf(flags: readonly string[]): string {
   return `#!/bin/sh\n':' //; exec /usr/bin/env ${unset} deno run --quiet ${quoted} "$0" "$@"\n`;
 }
 
+interface BinaryOptions {
+  readonly flags: readonly string[];
+  readonly target: string | undefined;
+  readonly runtime: string | undefined;
+}
+
 async function writeBinary(
   path: string,
   program: string,
-  flags: readonly string[],
-  target: string | undefined,
+  { flags, target, runtime }: BinaryOptions,
 ): Promise<void> {
   const directory = await Deno.makeTempDir();
   try {
@@ -98,17 +108,19 @@ async function writeBinary(
     const { success, stderr } = await runDeno(
       ["compile", "--quiet", ...ISOLATION, "--no-check", ...flags, ...platform, "--output", path, entry],
       directory,
+      runtime === undefined ? {} : { DENORT_BIN: runtime },
     );
-    if (!success) throw new UsageError("FILE_UNWRITABLE", whyNot(stderr, target ?? Deno.build.target));
-    if (target === undefined || target === Deno.build.target) await requireProgram(path);
+    if (!success) {
+      throw new UsageError("FILE_UNWRITABLE", whyNot(stderr, target ?? Deno.build.target, runtime));
+    }
+    if (target === undefined || target === Deno.build.target) await requireProgram(path, runtime);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
 }
 
 /** `deno compile` puts a program behind a runtime that is no part of Deno: it has a copy of its own, or downloads one. */
-function whyNot(stderr: string, target: string): string {
-  const runtime = Deno.env.get("DENORT_BIN");
+function whyNot(stderr: string, target: string, runtime: string | undefined): string {
   const provide =
     `take denort from denort-${target}.zip of Deno's release v${Deno.version.deno}, and name the file in DENORT_BIN; or use --format script, which needs only deno`;
   if (runtime !== undefined && stderr.includes("denort")) {
@@ -121,7 +133,7 @@ function whyNot(stderr: string, target: string): string {
 }
 
 /** With another program in the place of the runtime, `deno compile` makes a file that is only that other program. */
-async function requireProgram(path: string): Promise<void> {
+async function requireProgram(path: string, runtime: string | undefined): Promise<void> {
   const { stdout } = await new Deno.Command(path, { args: ["--version"], stdin: "null", stderr: "null" })
     .output();
   if (new TextDecoder().decode(stdout).trim() === VERSION) return;
@@ -129,7 +141,7 @@ async function requireProgram(path: string): Promise<void> {
   throw new UsageError(
     "FILE_UNWRITABLE",
     `cannot make a binary: DENORT_BIN names ${
-      Deno.env.get("DENORT_BIN") ?? "nothing"
+      runtime ?? "nothing"
     }, which is not the runtime denort of Deno ${Deno.version.deno}; the program deno itself is none`,
   );
 }

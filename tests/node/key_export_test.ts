@@ -156,14 +156,14 @@ Deno.test("exportPrivateKey() reads directories that were carried to it, and cha
   const before = ["alice", "carol"].map((name) => contentsOf(`${root}/carried-${name}`));
   const temporary = `${root}/tmp`;
   Deno.mkdirSync(temporary);
-  const former = Deno.env.get("TMPDIR");
-  Deno.env.set("TMPDIR", temporary);
+  // Only here: other tests run in the same process, with the same environment.
+  const makeTempDirSync = Deno.makeTempDirSync;
+  Deno.makeTempDirSync = (options) => makeTempDirSync({ ...options, dir: temporary });
   try {
     assert.equal((await exported(config, { directories })).x, 7n);
     assert.deepEqual([...Deno.readDirSync(temporary)], [], "no copy is left");
   } finally {
-    if (former === undefined) Deno.env.delete("TMPDIR");
-    else Deno.env.set("TMPDIR", former);
+    Deno.makeTempDirSync = makeTempDirSync;
   }
   assert.deepEqual(["alice", "carol"].map((name) => contentsOf(`${root}/carried-${name}`)), before);
   for (const name of ["alice", "carol"]) Deno.chmodSync(`${root}/carried-${name}`, 0o700);

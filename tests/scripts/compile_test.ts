@@ -63,9 +63,8 @@ Deno.test("compile() says in one sentence that DENORT_BIN names no runtime, and 
   using cluster = await Cluster.make();
   const binary = { ...cluster.options, format: "binary", program: "" } as const;
   const refuse = async (runtime: string, ...messages: RegExp[]) => {
-    using _ = new Variable("DENORT_BIN", runtime);
     for (const message of messages) {
-      await assert.rejects(compile(binary), isError("FILE_UNWRITABLE", message));
+      await assert.rejects(compile({ ...binary, runtime }), isError("FILE_UNWRITABLE", message));
       assert.throws(() => Deno.statSync(binary.out as string), Deno.errors.NotFound);
     }
   };
@@ -106,23 +105,6 @@ function isError(code: string, message: RegExp): (error: unknown) => true {
     assert.match((error as UsageError).message, message);
     return true;
   };
-}
-
-/** An environment variable that has another value until it is disposed. */
-class Variable implements Disposable {
-  readonly #name: string;
-  readonly #before: string | undefined;
-
-  constructor(name: string, value: string) {
-    this.#name = name;
-    this.#before = Deno.env.get(name);
-    Deno.env.set(name, value);
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#before === undefined) Deno.env.delete(this.#name);
-    else Deno.env.set(this.#name, this.#before);
-  }
 }
 
 /** A temporary directory, removed when disposed. */
