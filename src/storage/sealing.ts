@@ -6,7 +6,7 @@
 
 import { scrypt } from "@noble/hashes/scrypt.js";
 import { type Bytes, concat, copy, equalSecret, u16, utf8 } from "../base/bytes.ts";
-import { aeadOpen, aeadSeal, hkdfExpand, hkdfExtract, hmacSha256 } from "../base/crypto.ts";
+import { aeadOpen, aeadSeal, hkdfExpand, hkdfExtract, type HmacKey, hmacKey } from "../base/crypto.ts";
 import { UsageError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import { Secret } from "../base/secret.ts";
@@ -59,7 +59,7 @@ export function newSealingParameters(
 /** Seals and opens, and authenticates what need not be secret. */
 export class Sealer implements Disposable {
   readonly #sealKey: Secret;
-  readonly #guardKey: Secret;
+  readonly #guard: HmacKey;
   readonly #rng: Rng;
 
   /**
@@ -72,7 +72,9 @@ export class Sealer implements Disposable {
     using root = rootKey(source, parameters);
     const info = hash(Tag.storeSeal, utf8(owner.cluster), utf8(owner.party), u16(owner.index));
     this.#sealKey = new Secret(hkdfExpand(root.expose(), concat(info, utf8("seal")), 32));
-    this.#guardKey = new Secret(hkdfExpand(root.expose(), concat(info, utf8("guard")), 32));
+    using guardKey = new Secret(hkdfExpand(root.expose(), concat(info, utf8("guard")), 32));
+    // Every row is authenticated when a store is opened: the key is prepared once.
+    this.#guard = hmacKey(guardKey.expose());
     this.#rng = rng;
   }
 
@@ -97,7 +99,7 @@ export class Sealer implements Disposable {
 
   /** 32 bytes that only the holder of the sealing key can make. */
   authenticate(message: Bytes): Bytes {
-    return hmacSha256(this.#guardKey.expose(), message);
+    return this.#guard.mac(message);
   }
 
   /** Checks {@linkcode authenticate}. */
@@ -108,7 +110,7 @@ export class Sealer implements Disposable {
   /** Erases the keys. */
   [Symbol.dispose](): void {
     this.#sealKey[Symbol.dispose]();
-    this.#guardKey[Symbol.dispose]();
+    this.#guard[Symbol.dispose]();
   }
 }
 

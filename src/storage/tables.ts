@@ -429,9 +429,16 @@ export function createStatement(table: Table<object>): string {
 
 /** The canonical encoding of a table's rows. */
 export function rowCodec<R extends object>(table: Table<R>): Codec<R> {
+  const known = CODECS.get(table);
+  if (known !== undefined) return known as unknown as Codec<R>;
   const fields = Object.entries<ColumnType>(table.columns).map(([name, type]) => [name, VALUES[type]]);
-  return struct(Object.fromEntries(fields)) as unknown as Codec<R>;
+  const codec = struct(Object.fromEntries(fields)) as unknown as Codec<R>;
+  CODECS.set(table, codec as unknown as Codec<object>);
+  return codec;
 }
+
+/** Each is made once: all rows are encoded when a store is opened. */
+const CODECS = new WeakMap<object, Codec<object>>();
 
 const VALUES: Readonly<Record<ColumnType, Codec<never>>> = {
   integer: map(U64, (value: number) => BigInt(value), Number) as Codec<never>,
