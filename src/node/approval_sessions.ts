@@ -148,11 +148,34 @@ export class ApprovalSessions {
       binding: hash(Tag.signApproved, ...parts),
       clock: () => view.time(),
       admit: (clocks) => {
+        this.#refuseAhead(clocks);
         const known = [...clocks.values(), attempt.time.wall, ...view.clocks()];
         const wall = checkTime({ node: view.name, clocks: known, policy, approval });
         attempt.time = { wall, monotonic: clock.now() };
       },
     };
+  }
+
+  /**
+   * What is signed raises the latest time that is known here, and nothing that ends before is signed any more: a member whose clock
+   * is wrong, or that lies, must not raise it by hours.
+   */
+  #refuseAhead(clocks: ReadonlyMap<PartyId, bigint>): void {
+    const { policy: { maxOffsetMs }, view } = this.#options;
+    const latest = view.clocks().reduce((a, b) => a > b ? a : b);
+    for (const [party, clock] of clocks) {
+      const aheadMs = clock - latest;
+      if (aheadMs <= BigInt(maxOffsetMs)) continue;
+      throw new TransportError(
+        "CLOCK_OFFSET",
+        `the clock of ${view.nameOf(party)} is ${
+          aheadMs / 1000n
+        } s ahead of the one at ${view.name}, and at most ${
+          maxOffsetMs / 1000
+        } s are allowed: set both, or sign without it`,
+        { parties: [party] },
+      );
+    }
   }
 
   /** The second check, in the transaction that lets the last message out. */

@@ -28,7 +28,7 @@ import { ApprovalTask, type Refusal } from "./approval_task.ts";
 import { ApprovalView, type ApprovalVotes } from "./approval_view.ts";
 import type { ApprovalMessage, Invitation } from "./approval_wire.ts";
 import { systemClock } from "./clock.ts";
-import { CompactCertificates } from "./compact_certificates.ts";
+import { type CompactCertificate, CompactCertificates } from "./compact_certificates.ts";
 import type { KeyTurns } from "./key_turns.ts";
 import type { Party } from "./party.ts";
 import type { PolicyConfig } from "./policy_config.ts";
@@ -279,12 +279,12 @@ export class Approvals implements AsyncDisposable {
   }
 
   /**
-   * A compact certificate of what was decided here (VOTING 9): 64 bytes, made together with other nodes that have decided the same.
+   * A compact certificate of what was decided here (VOTING 9), made together with other nodes that have decided the same.
    *
    * @param key name of a key for Ed25519 of the purpose `decision`.
    * @throws QuorateError as {@linkcode CompactCertificates.make}
    */
-  async certify(txId: string, key: string): Promise<Bytes> {
+  async certify(txId: string, key: string): Promise<CompactCertificate> {
     return await this.#compact.make(txId, key);
   }
 
@@ -483,7 +483,7 @@ export class Approvals implements AsyncDisposable {
   async #invited(peer: PartyId, invitation: Invitation): Promise<void> {
     const { certificate, request, signers } = invitation;
     const { txId } = certificate;
-    let hasBegun = false;
+    let [isGood, hasBegun] = [false, false];
     try {
       const checked = checkApproval(this.#view.check(certificate, invitation));
       if (!checked.key.members.some(({ index }) => index === peer) || !signers.includes(this.#view.self)) {
@@ -494,6 +494,8 @@ export class Approvals implements AsyncDisposable {
           } are to sign`,
         );
       }
+      isGood = true;
+      isGood = true;
       if (this.#votes.certificate(txId) === undefined) this.#votes.learn?.(certificate);
       const task = this.#taskOf(certificate);
       if (task === undefined || this.#isClosed) return;
@@ -506,7 +508,20 @@ export class Approvals implements AsyncDisposable {
       const task = this.#tasks.get(txId);
       // How a session ended, everybody in it has learnt from the session.
       if (hasBegun && task !== undefined) task.reason = errorOf(error).message;
-      else this.#refused(task, error, { txId, request, peers: [peer] });
+      else {
+        const isOwn = isGood || (task !== undefined && this.#objects(task));
+        this.#refused(isOwn ? task : undefined, error, { txId, request, peers: [peer] });
+      }
+    }
+  }
+
+  /** Whether this node does not sign what it has decided, whoever asks: a bad invitation is no reason for that. */
+  #objects({ certificate }: ApprovalTask): boolean {
+    try {
+      checkApproval(this.#view.check(certificate));
+      return false;
+    } catch {
+      return true;
     }
   }
 

@@ -300,7 +300,7 @@ export class VotingReports {
       own: own === undefined ? null : describeValue(txId, cluster, own),
       missing,
       quorum: membership.quorum,
-      until: Number.isFinite(until) ? new Date(until).toISOString() : null,
+      until: Number.isFinite(until) ? timeOf(until) : null,
       signing: null,
     };
   }
@@ -333,7 +333,8 @@ export function approvalReport(approval: Approval): ApprovalReport {
   };
 }
 
-function timeOf(ms: bigint): string {
+/** A time that no date has is shown as it is: members may vote for any. */
+function timeOf(ms: bigint | number): string {
   const date = new Date(Number(ms));
   return Number.isNaN(date.getTime()) ? String(ms) : date.toISOString();
 }
