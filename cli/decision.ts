@@ -8,6 +8,7 @@ import type { Command } from "commander";
 import { type Bytes, hex } from "../src/base/bytes.ts";
 import { decode, DecodeError } from "../src/base/codec.ts";
 import { UsageError } from "../src/base/errors.ts";
+import type { CompactReport } from "../src/node/approval_routes.ts";
 import { describeValue } from "../src/node/voting_report.ts";
 import { certificateCodec, certificateFault, type QuorumCertificate } from "../src/voting/certificate.ts";
 import { type Membership, voterAt } from "../src/voting/membership.ts";
@@ -42,6 +43,31 @@ export function addDecision(root: Command): void {
       if (options.out !== undefined) writeResult(options.out, certificate);
       const shown = verified(membershipOf(options), certificate);
       print(options.json, { ...shown, certificate: certificate.toBase64() }, textOf(shown));
+    });
+  decision.command("compact")
+    .description(
+      "one signature of the holders of a decision key over what was decided, for whoever has that key",
+    )
+    .argument("<tx-id>", "the transaction")
+    .requiredOption("--key <name>", "a key for Ed25519 that was made with --purpose decision")
+    .option("--out <file>", "where the signature goes: 64 bytes")
+    .option("--statement <file>", "where the bytes go that it is a signature of")
+    .action(async (txId: string, _options: unknown, command: Command) => {
+      const options = optionsOf<{ readonly key: string; readonly out?: string; readonly statement?: string }>(
+        command,
+      );
+      const { key } = options;
+      requireWritable(options.out);
+      requireWritable(options.statement);
+      const made = await operatorClientOf(options).follow({
+        method: "POST",
+        path: "/v1/approvals/certify",
+        input: { txId, key },
+      }, () => {}) as CompactReport;
+      if (options.out !== undefined) writeResult(options.out, made.signature);
+      if (options.statement !== undefined) writeResult(options.statement, made.statement);
+      const shown = { txId, key, statement: hex(made.statement), signature: hex(made.signature) };
+      print(options.json, shown, `${shown.signature}\n`);
     });
   decision.command("verify")
     .description("check a certificate with nothing but the configuration")

@@ -242,6 +242,9 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "resume": ['quorate resume --party alice --reason "incident 12 is over"'],
   "decision": ["quorate decision show tx_001 --party alice"],
   "decision show": ["quorate decision show tx_001 --party alice --out tx_001.certificate"],
+  "decision compact": [
+    "quorate decision compact tx_001 --party alice --key notary --out tx_001.sig --statement tx_001.txt",
+  ],
   "decision verify": ["quorate decision verify tx_001.certificate"],
   "evidence": ["quorate evidence list --party alice"],
   "evidence list": ["quorate evidence list --party alice"],

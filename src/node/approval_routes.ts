@@ -10,6 +10,7 @@ import { UsageError } from "../base/errors.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Approvals, ApprovalState } from "./approvals.ts";
 import type { PartyAudit } from "./audit.ts";
+import type { CompactCertificate } from "./compact_certificates.ts";
 import type { OperatorCall, OperatorRoute, OperatorRoutes } from "./operator_server.ts";
 
 /** How the signature of an approval stands, as it is shown. */
@@ -34,6 +35,14 @@ export interface SignatureReport extends SigningReport {
   readonly signature: Bytes | null;
   /** 64 bytes; null where there is none. */
   readonly compact: Bytes | null;
+}
+
+/** A compact certificate of a decision, and what it is a signature of. */
+export interface CompactReport extends CompactCertificate {
+  /** Name of the transaction. */
+  readonly txId: string;
+  /** Name of the key. */
+  readonly key: string;
 }
 
 /** Whether signing is paused. */
@@ -67,6 +76,7 @@ export function approvalRoutes({ approvals, audit, log }: ApprovalRoutesOptions)
         return reportOf(approvals, txId);
       },
     }],
+    ["POST /v1/approvals/certify", { streams: true, serve: ({ input }) => certify(approvals, input) }],
     ["GET /v1/approvals/pause", { serve: paused }],
     ["POST /v1/approvals/pause", {
       serve: ({ input, operator }) => {
@@ -125,9 +135,15 @@ function reportOf(approvals: Approvals, txId: string): SignatureReport {
   return { ...report, signature: made?.signature ?? null, compact: made?.compact ?? null };
 }
 
+async function certify(approvals: Approvals, input: unknown): Promise<CompactReport> {
+  const { txId, key } = parsed(CERTIFY, input);
+  return { txId, key, ...await approvals.certify(txId, key) };
+}
+
 const TX_ID = z.string().min(1).max(128);
 const WANTED = z.strictObject({ txId: TX_ID, waitMs: z.number().min(0).max(3_600_000).default(0) });
 const ADOPT = z.strictObject({ txId: TX_ID, signature: z.instanceof(Uint8Array) as z.ZodType<Bytes> });
+const CERTIFY = z.strictObject({ txId: TX_ID, key: z.string().min(1).max(128) });
 const PAUSE = z.strictObject({ reason: z.string().max(256).optional() });
 
 function parsed<T>(schema: z.ZodType<T>, input: unknown): T {

@@ -22,6 +22,14 @@ import type { CertifyRequest } from "./approval_wire.ts";
 import type { Party } from "./party.ts";
 import type { LockedPayload, SignLocks } from "./sign_locks.ts";
 
+/** One of them. */
+export interface CompactCertificate {
+  /** What is signed: {@linkcode decisionStatement}. */
+  readonly statement: Bytes;
+  /** 64 bytes, which Ed25519 verifies under the key. */
+  readonly signature: Bytes;
+}
+
 /** What they are made with. */
 export interface CompactOptions {
   /** The party. */
@@ -68,7 +76,7 @@ export class CompactCertificates {
    * @param name of the key.
    * @throws UsageError TX_UNDECIDED, KEY_PURPOSE, NOT_QUALIFIED or SIGNING_PAUSED; and how the session ended.
    */
-  async make(txId: string, name: string): Promise<Bytes> {
+  async make(txId: string, name: string): Promise<CompactCertificate> {
     const { votes, view, post, rng, locks } = this.#options;
     const certificate = votes.certificate(txId);
     if (certificate === undefined) {
@@ -79,7 +87,10 @@ export class CompactCertificates {
     }
     const key = requireDecisionKey(view.named(name));
     const known = locks.get({ keyId: key.keyId, txId });
-    if (known?.signature !== undefined && equal(known.core, ballotOf(certificate))) return known.signature;
+    const statement = decisionStatement(certificate);
+    if (known?.signature !== undefined && equal(known.core, ballotOf(certificate))) {
+      return { statement, signature: known.signature };
+    }
     const able = key.members.map(({ index }) => index).filter((index) =>
       index === view.self || post().reaches(index)
     );
@@ -95,9 +106,10 @@ export class CompactCertificates {
     const others = signers.filter((party) => party !== view.self);
     const asked = { keyId: key.keyId, txId, request, ballot: ballotOf(certificate), signers };
     try {
-      return await this.#session(certificate, key, { ...asked, asker: view.self }, () => {
+      const signature = await this.#session(certificate, key, { ...asked, asker: view.self }, () => {
         for (const peer of others) post().send(peer, { kind: "certify", ...asked });
       });
+      return { statement, signature };
     } catch (error) {
       post().refuse(others, { txId, request, code: "CANCELLED", reason: "the one who asked has given up" });
       throw error;

@@ -468,7 +468,8 @@ Deno.test("a key for decisions signs what each signer has decided itself, and no
     for (const name of names) world.node(name).votes.certificates.set(txId, certificate);
     return certificate;
   };
-  const make = (name: Name, txId: string, key = "notary") => world.node(name).approvals.certify(txId, key);
+  const make = async (name: Name, txId: string, key = "notary") =>
+    (await world.node(name).approvals.certify(txId, key)).signature;
 
   const certificate = decided("tx_1", 42n);
   const compact = await make("alice", "tx_1");
