@@ -6,6 +6,7 @@
 
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { systemRng } from "../src/base/rng.ts";
 import { writeError } from "./output.ts";
 import { type PartyProcess, startParty } from "./processes.ts";
 import { type Config, loadConfig } from "../src/node/config.ts";
@@ -146,7 +147,8 @@ export class NodeStage implements AsyncDisposable {
 /** A port from which on so many are free for peers, and as many for operators and for metrics. */
 export async function freeBlock(count: number): Promise<number> {
   for (;;) {
-    const base = 20_000 + 10 * (crypto.getRandomValues(new Uint16Array(1))[0] as number % 1_000);
+    const [high, low] = systemRng.bytes(2) as unknown as [number, number];
+    const base = 20_000 + 10 * ((256 * high + low) % 1_000);
     const ports = [0, 100, 200].flatMap((offset) =>
       Array.from({ length: count }, (_, i) => base + offset + i)
     );
