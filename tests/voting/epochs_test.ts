@@ -331,6 +331,25 @@ Deno.test("VotingNode that is new votes when it knows what enough of the others 
   assert.deepEqual(network.node(1).status("fresh")?.tally[0]?.voters, ["frank"]);
 });
 
+Deno.test("VotingNode takes each page once, from members that stay, and lists what was locked before the epoch alone", () => {
+  const network = new Network();
+  changed(network);
+  network.does(1, (node) => node.cast("in the new epoch", FORTY_TWO, 0));
+  network.does(6, (node) => node.learn(network.node(1).chain[0]!, 0));
+  const next = network.node(1).membership;
+  const page = (member: number, prefixes: Bytes = new Uint8Array()) => {
+    const item: Item = { kind: "locked", page: { epoch: 2, page: 0, pages: 1, prefixes } };
+    network.node(6).receive(partyId(member), envelope(network, next, member, 6, item), 0);
+  };
+  const pages = () => network.stores[5]!.records.filter(({ kind }) => kind === "locked").length;
+  page(1);
+  page(1, new Uint8Array(8));
+  assert.equal(pages(), 1);
+  network.compare();
+  assert.equal(pages(), 4);
+  network.does(6, (node) => node.cast("in the new epoch", FORTY_TWO, 0));
+});
+
 Deno.test("VotingNode passes on what it was told when it was new, and asks again where it was away for an epoch", () => {
   const network = new Network();
   network.does(1, (node) => node.cast("locked", FORTY_TWO, 0));

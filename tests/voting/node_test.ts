@@ -3,7 +3,7 @@ import { partyId } from "../../src/base/brands.ts";
 import { decode, encode } from "../../src/base/codec.ts";
 import { certificateOf } from "../../src/voting/certificate.ts";
 import { gossipCodec, signGossip } from "../../src/voting/gossip.ts";
-import { decodeItem, type Item } from "../../src/voting/items.ts";
+import { decodeItem, encodeItem, type Item } from "../../src/voting/items.ts";
 import { INVALID_KEPT_MAX, OPEN_PER_MEMBER_MAX } from "../../src/voting/node.ts";
 import { voteItem } from "../../src/voting/offence.ts";
 import type { Value } from "../../src/voting/value.ts";
@@ -191,6 +191,13 @@ Deno.test("V4: VotingNode counts votes of another membership, and blames nobody 
   const vote = { ...council(5, 4, { epoch: 2 }).vote(3) };
   assert.deepEqual(kinds(alice.hears(2, { kind: "vote", vote })), []);
   assert.deepEqual([alice.node.counts.mismatch, alice.node.offences.length], [1, 0]);
+  for (const change of [{ epoch: 2 }, { quorum: 5, faults: 0 }, { cluster: "other" }]) {
+    const { membership, signers } = council(5, 4, change);
+    const content = { from: partyId(2), to: partyId(1), items: [encodeItem(alice.vote(3))] };
+    const envelope = signGossip(membership, content, (message) => signers[1]!.sign(message));
+    assert.deepEqual(alice.node.receive(partyId(2), encode(gossipCodec, envelope), 0), [], "nor ends a link");
+  }
+  assert.deepEqual([alice.node.counts.mismatch, alice.node.status("tx_001")], [4, undefined]);
 });
 
 Deno.test("V7: VotingNode lets no member open more than its share of transactions, until some are decided", () => {

@@ -6,7 +6,7 @@ import { certificateOf } from "../../src/voting/certificate.ts";
 import { dissentOf } from "../../src/voting/dissent.ts";
 import { gossipCodec, signGossip } from "../../src/voting/gossip.ts";
 import { encodeItem, type Item } from "../../src/voting/items.ts";
-import { reputationOf } from "../../src/voting/reputation.ts";
+import { reputationOf, verifiedLog } from "../../src/voting/reputation.ts";
 import { questionOf, signVote } from "../../src/voting/vote.ts";
 import { Alice, kinds, stored } from "./alice.ts";
 import { Network } from "./network.ts";
@@ -135,6 +135,17 @@ Deno.test("VotingNode.recompute() finds what is stored and not proven", () => {
     assert.equal(unproven.length, 1);
     assert.equal(scores.filter(({ score }) => score < 100).length, 2);
   }
+});
+
+Deno.test("verifiedLog() takes no dissent of a member that voted twice", () => {
+  const { membership, vote } = council(5, 4);
+  const certificate = certificateOf(membership, [1, 2, 3, 4].map((voter) => vote(voter)))!;
+  const dissent = { ...dissentOf(membership, vote(5, 43n), certificate)!, epoch: 1, time: 0 };
+  const log = { memberships: [membership], offences: [], dissents: [dissent] };
+  const votes = [vote(5, 43n), vote(4, 42n)];
+  assert.deepEqual(verifiedLog(log, () => ({ votes, certificate })).unproven, []);
+  const twice = [...votes, vote(5, 44n)];
+  assert.deepEqual(verifiedLog(log, () => ({ votes: twice, certificate })).unproven, [dissent.id]);
 });
 
 Deno.test("what a member did goes with its key into the next epoch, and not with its place", () => {
