@@ -8,7 +8,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type Bytes, equal, hex, utf8 } from "../base/bytes.ts";
 import { decode, DecodeError, encode } from "../base/codec.ts";
-import { QuorateError } from "../base/errors.ts";
+import { QuorateError, TransportError } from "../base/errors.ts";
 import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
 import type { Coordination, Entry } from "../storage/coordination.ts";
@@ -54,6 +54,8 @@ export function decisionKey(cluster: string, txId: string): string {
 export class HandOff {
   readonly #options: HandOffOptions;
   readonly #waiting = new Map<string, QuorumCertificate>();
+  /** Names of those that the store has. */
+  readonly #done: Set<string>;
   /** What the store has and the file does not say yet. */
   #unmarked: HandOffRow[] = [];
   #added = Promise.withResolvers<void>();
@@ -61,6 +63,7 @@ export class HandOff {
   /** Hands nothing off before it runs. */
   constructor(options: HandOffOptions) {
     this.#options = options;
+    this.#done = new Set(options.ledger.find(HAND_OFFS, {}).map(({ txId }) => txId));
   }
 
   /** Decisions that the store does not have yet. */
@@ -71,7 +74,7 @@ export class HandOff {
   /** Hands a decision off, unless it was before. */
   add(certificate: QuorumCertificate): void {
     const { txId } = certificate;
-    if (this.#options.ledger.find(HAND_OFFS, { txId }).length > 0) return;
+    if (this.#done.has(txId)) return;
     this.#waiting.set(txId, certificate);
     this.#added.resolve();
     this.#added = Promise.withResolvers<void>();
@@ -82,36 +85,52 @@ export class HandOff {
     const { on, retryMs = { first: 200, max: 10_000 } } = this.#options;
     const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     let failures = 0;
+    const wait = async (ms: number) => {
+      await pause(ms, undefined, { signal }).catch(() => {});
+    };
     while (!signal.aborted) {
       const { promise } = this.#added;
       const next = this.#waiting.values().next();
-      if (next.done === true || this.#unmarked.length >= MARKS_MAX) this.#mark();
       if (next.done === true) {
-        await Promise.race([promise, stopped]);
+        const isMarked = this.#mark();
+        await Promise.race([promise, stopped, ...(isMarked ? [] : [wait(retryMs.max)])]);
         continue;
       }
+      if (this.#unmarked.length >= MARKS_MAX) this.#mark();
+      const { txId } = next.value;
       try {
         await this.#put(next.value);
-        this.#waiting.delete(next.value.txId);
+        this.#waiting.delete(txId);
         failures = 0;
       } catch (error) {
         if (!(error instanceof QuorateError)) throw error;
         on({ kind: "waiting", reason: error.message });
-        const waitMs = Math.min(retryMs.max, retryMs.first * 2 ** Math.min(failures++, 20));
-        await pause(waitMs, undefined, { signal }).catch(() => {});
+        // What the store does not take for reasons of its own holds up no other.
+        this.#waiting.delete(txId);
+        this.#waiting.set(txId, next.value);
+        await wait(Math.min(retryMs.max, retryMs.first * 2 ** Math.min(failures++, 20)));
       }
     }
     this.#mark();
   }
 
-  /** Remembers what the store has: it is asked again, and finds the same, where that is lost. */
-  #mark(): void {
-    const rows = this.#unmarked;
-    this.#unmarked = [];
-    if (rows.length === 0) return;
-    this.#options.ledger.transact((transaction) => {
-      for (const row of rows) transaction.put(HAND_OFFS, row);
-    });
+  /** Remembers what the store has: where that cannot be written the store is asked again after a restart, and finds the same. */
+  #mark(): boolean {
+    const { ledger, on } = this.#options;
+    try {
+      while (this.#unmarked.length > 0) {
+        const rows = this.#unmarked.slice(0, MARKS_MAX);
+        ledger.transact((transaction) => {
+          for (const row of rows) transaction.put(HAND_OFFS, row);
+        });
+        this.#unmarked = this.#unmarked.slice(rows.length);
+      }
+      return true;
+    } catch (error) {
+      if (!(error instanceof QuorateError)) throw error;
+      on({ kind: "waiting", reason: error.message });
+      return false;
+    }
   }
 
   /** Creates the entry, or finds that an equal one is there. */
@@ -124,7 +143,10 @@ export class HandOff {
     // An answer that was lost says nothing: what is there does.
     let entry = made.ok ? made.value.entry : await coordination.get(key);
     for (let replaced = 0;; replaced++) {
-      if (entry === undefined) return await this.#put(certificate);
+      if (entry === undefined) {
+        const reason = `an answer about ${txId} was lost, and nothing is there`;
+        throw new TransportError("STORE_UNAVAILABLE", reason, { parties: [] });
+      }
       const held = this.#read(entry, txId);
       if (held !== undefined) return this.#compare(certificate, held);
       if (replaced === REPLACED_MAX) return on({ kind: "gave-up", txId });
@@ -154,6 +176,7 @@ export class HandOff {
     if (!equal(ballot, ballotOf(held))) return on({ kind: "conflict", certificate: held });
     const { txId } = own;
     this.#unmarked.push({ txId, ballot });
+    this.#done.add(txId);
     on({ kind: "done", txId });
   }
 }

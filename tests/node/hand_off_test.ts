@@ -1,12 +1,13 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { utf8 } from "../../src/base/bytes.ts";
 import { decode, encode } from "../../src/base/codec.ts";
-import { TransportError } from "../../src/base/errors.ts";
+import { TransportError, UsageError } from "../../src/base/errors.ts";
 import { systemRng } from "../../src/base/rng.ts";
 import { Secret } from "../../src/base/secret.ts";
 import { decisionKey, HandOff, type HandOffEvent } from "../../src/node/hand_off.ts";
 import type { Coordination } from "../../src/storage/coordination.ts";
 import { Ledger } from "../../src/storage/ledger.ts";
+import { HAND_OFFS } from "../../src/storage/tables.ts";
 import { SqliteStore } from "../../src/storage/sqlite_stores.ts";
 import { certificateCodec, certificateOf, type QuorumCertificate } from "../../src/voting/certificate.ts";
 import { council } from "../voting/support.ts";
@@ -140,4 +141,111 @@ Deno.test("HandOff waits while the store is down, and reads after an answer that
   });
   deepEqual(place.kinds, ["waiting", "done"]);
   equal(calls, 2);
+});
+
+/** A hand-off of several decisions that runs until all of them are where they belong, or `until` is. */
+async function handOffOf(
+  place: Place,
+  names: readonly string[],
+  change: Partial<Coordination> & { readonly transact?: Ledger["transact"] },
+  until: (events: readonly HandOffEvent[], handOff: HandOff) => boolean,
+): Promise<HandOff> {
+  const { transact = (work) => place.ledger.transact(work), ...coordination } = change;
+  const stop = new AbortController();
+  const handOff = new HandOff({
+    coordination: { ...bound(place.store), ...coordination } as Coordination,
+    ledger: { find: (...args) => place.ledger.find(...args), transact },
+    membershipAt: () => membership,
+    retryMs: { first: 1, max: 1 },
+    on: (event) => {
+      place.events.push(event);
+      if (until(place.events, handOff)) stop.abort();
+    },
+  });
+  for (const name of names) handOff.add(decisionOn(name));
+  await handOff.run(stop.signal);
+  return handOff;
+}
+
+function decisionOn(txId: string, value = 42n): QuorumCertificate {
+  return certificateOf(
+    membership,
+    [1, 2, 3, 4].map((voter) => vote(voter, value, txId)),
+  ) as QuorumCertificate;
+}
+
+function count(events: readonly HandOffEvent[], kind: HandOffEvent["kind"]): number {
+  return events.filter((event) => event.kind === kind).length;
+}
+
+Deno.test("HandOff goes on with the next decision where one is contested, or given up", async () => {
+  using place = new Place();
+  const swap =
+    (async (key, expected) => await place.store.swap(key, expected, utf8("garbage"))) as Coordination["swap"];
+  await place.store.create(decisionKey("demo", "a"), encode(certificateCodec, decisionOn("a", 43n)));
+  await place.store.create(decisionKey("demo", "b"), utf8("garbage"));
+  const handOff = await handOffOf(
+    place,
+    ["a", "b", "c", "d"],
+    { swap },
+    (events) => count(events, "done") === 2,
+  );
+  deepEqual([count(place.events, "conflict"), count(place.events, "gave-up")], [1, 1]);
+  equal(handOff.waiting, 0);
+});
+
+Deno.test("HandOff hands the others off while the store refuses one, and all when it is back", async () => {
+  using place = new Place();
+  let refused = 0;
+  const create = (async (key, value) => {
+    if (key === decisionKey("demo", "a") && refused++ < 5) {
+      throw new TransportError("STORE_UNAVAILABLE", "not this one", { parties: [] });
+    }
+    return await place.store.create(key, value);
+  }) as Coordination["create"];
+  await handOffOf(place, ["a", "b", "c"], { create }, (events) => count(events, "done") === 3);
+  deepEqual(place.events.flatMap((event) => event.kind === "done" ? [event.txId] : []), ["b", "c", "a"]);
+});
+
+Deno.test("HandOff keeps several decisions while the store is down, over a restart too", async () => {
+  using place = new Place();
+  const names = ["a", "b", "c"];
+  const create = (() => {
+    throw new TransportError("STORE_UNAVAILABLE", "etcd is down", { parties: [] });
+  }) as Coordination["create"];
+  const first = await handOffOf(place, names, { create }, (events) => count(events, "waiting") === 5);
+  equal(first.waiting, 3);
+  const second = await handOffOf(place, names, {}, (events) => count(events, "done") === 3);
+  equal(second.waiting, 0);
+  const third = new HandOff({
+    coordination: bound(place.store) as Coordination,
+    ledger: place.ledger,
+    membershipAt: () => membership,
+    on: () => {},
+  });
+  for (const name of names) third.add(decisionOn(name));
+  equal(third.waiting, 0);
+});
+
+Deno.test("HandOff pauses where an answer is lost and nothing is there, and asks again", async () => {
+  using place = new Place();
+  let lost = 3;
+  const create = (async (key, value) => {
+    return lost-- > 0 ? { ok: false, reason: "unknown" } : await place.store.create(key, value);
+  }) as Coordination["create"];
+  await handOffOf(place, ["a"], { create }, (events) => count(events, "done") === 1);
+  deepEqual(place.kinds, ["waiting", "waiting", "waiting", "done"]);
+});
+
+Deno.test("HandOff outlives a file that cannot be written, and marks what is done when it can", async () => {
+  using place = new Place();
+  let full = 2;
+  const transact: Ledger["transact"] = (work) => {
+    if (full-- > 0) throw new UsageError("STORE_UNWRITABLE", "the disk is full");
+    return place.ledger.transact(work);
+  };
+  // The second failure ends it: what is not marked is asked for again.
+  const handed = await handOffOf(place, ["a"], { transact }, (events) => count(events, "waiting") === 2);
+  equal(handed.waiting, 0);
+  equal(place.ledger.find(HAND_OFFS, {}).length, 1);
 });
