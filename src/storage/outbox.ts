@@ -126,7 +126,7 @@ export class Outbox {
 export type OutboxEvent =
   /** The store has all up to here. */
   | { readonly kind: "delivered"; readonly seq: bigint }
-  /** The store is down, or an answer was lost: it is tried again. */
+  /** The store is down, the own file cannot be written, or an answer was lost: it is tried again. */
   | { readonly kind: "waiting"; readonly reason: string };
 
 /** How {@linkcode sendOutbox} runs. */
@@ -164,7 +164,10 @@ export async function sendOutbox(outbox: Outbox, records: Records, options: Send
         await sleep(gatherMs, signal);
       }
     } catch (error) {
-      if (!(error instanceof QuorateError) || error.code !== "STORE_UNAVAILABLE") throw error;
+      // A full disk here is no more than a store that is down.
+      const mayEnd = error instanceof QuorateError &&
+        (error.code === "STORE_UNAVAILABLE" || error.code === "STORE_UNWRITABLE");
+      if (!mayEnd) throw error;
       on({ kind: "waiting", reason: error.message });
       await sleep(Math.min(retryMs.max, retryMs.first * 2 ** Math.min(failures++, 20)), signal);
     }

@@ -80,6 +80,32 @@ Deno.test("HandOff puts a certificate where executors look, once, and remembers 
   deepEqual(place.kinds, ["done"]);
 });
 
+Deno.test("D1: HandOff waits while the own disk is full, and goes on without a restart", async () => {
+  using place = new Place();
+  let full = 3;
+  const stop = new AbortController();
+  const kinds: string[] = [];
+  const handOff = new HandOff({
+    coordination: bound(place.store) as Coordination,
+    ledger: {
+      find: (...args) => place.ledger.find(...args),
+      transact(...args) {
+        if (full-- > 0) throw new UsageError("STORE_UNWRITABLE", "the disk is full");
+        const result = place.ledger.transact(...args);
+        stop.abort();
+        return result;
+      },
+    },
+    membershipAt: () => membership,
+    retryMs: { first: 1, max: 1 },
+    on: ({ kind }) => kinds.push(kind),
+  });
+  handOff.add(certificate());
+  await handOff.run(stop.signal);
+  deepEqual(kinds, ["done", "waiting", "waiting", "waiting"]);
+  equal((await place.run([certificate()])).waiting, 0);
+});
+
 Deno.test("HandOff is content with another certificate for the same ballot", async () => {
   using place = new Place();
   await place.store.create(KEY, encode(certificateCodec, certificate(42n, [2, 3, 4, 5])));

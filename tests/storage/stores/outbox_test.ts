@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { utf8 } from "../../../src/base/bytes.ts";
-import { TransportError } from "../../../src/base/errors.ts";
+import { TransportError, UsageError } from "../../../src/base/errors.ts";
 import { systemRng } from "../../../src/base/rng.ts";
 import { Secret } from "../../../src/base/secret.ts";
 import { Ledger } from "../../../src/storage/ledger.ts";
@@ -126,6 +126,24 @@ Deno.test("sendOutbox() delivers each record once, whatever happens to the answe
   bench.push(outbox, "c");
   await bench.send(outbox);
   assert.deepEqual(await bench.stored(), ["a", "b", "c"]);
+});
+
+Deno.test("D1: sendOutbox() waits while the own disk is full, and goes on without a restart", async () => {
+  using bench = new Bench();
+  bench.push(bench.outbox(), "a", "b");
+  let full = 3;
+  const ledger: Pick<Ledger, "find" | "transact"> = {
+    find: (...args) => bench.ledger.find(...args),
+    transact(...args) {
+      if (full-- > 0) throw new UsageError("STORE_UNWRITABLE", "the disk is full");
+      return bench.ledger.transact(...args);
+    },
+  };
+  const outbox = new Outbox(ledger, { cluster: "c", stream: "alice", now: () => bench.now });
+  const events = await bench.send(outbox);
+  assert.deepEqual(await bench.stored(), ["a", "b"]);
+  assert.deepEqual(events.filter(({ kind }) => kind === "waiting").length, 3);
+  assert.equal(outbox.waiting, 0);
 });
 
 Deno.test("sendOutbox() does not take a record for delivered that the store may not have", async () => {
