@@ -186,7 +186,10 @@ export class OperatorClient implements Disposable {
   #brokenOff({ silentMs }: Exchange, cause?: unknown): UsageError {
     const silence = silentMs();
     if (silence !== undefined) return this.#silent(silence);
-    return this.#unreachable("it ended the connection before the answer: it was stopped, or crashed", cause);
+    return this.#unreachable(
+      "it ended the connection before the answer: it was stopped, or crashed, and what was asked for may be done all the same",
+      cause,
+    );
   }
 
   #silent(silenceMs: number): UsageError {

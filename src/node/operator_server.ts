@@ -54,6 +54,8 @@ export interface OperatorServerOptions {
   readonly routes: OperatorRoutes;
   /** How often an answer that takes long says that it is still to come. Default 5,000. */
   readonly aliveMs?: number;
+  /** How long a connection may be silent. Default 60,000; who is no operator gets a tenth of it, from the handshake on. */
+  readonly idleMs?: number;
   /** Called for who is turned away. */
   readonly refused?: (fault: LinkFault, address: string) => void;
 }
@@ -82,6 +84,7 @@ export class OperatorServer implements AsyncDisposable {
       },
     );
     this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on("secureConnection", (socket: TLSSocket) => this.#limit(socket));
     // The runtime leaves the socket of a handshake that failed open.
     this.#server.on("tlsClientError", (error: Error, socket: TLSSocket) => {
       this.#turnedAway(strangerFault(error), socket);
@@ -156,6 +159,20 @@ export class OperatorServer implements AsyncDisposable {
       if (!(error instanceof LinkFault)) throw error;
       this.#turnedAway(error, socket);
       throw new Refusal(403, "IDENTITY_INVALID", `this is for operators of the cluster: ${error.message}`);
+    }
+  }
+
+  /** The runtime lets a connection that asks nothing stay for ever, where it takes the place of an operator. */
+  #limit(socket: TLSSocket): void {
+    const { idleMs = IDLE_MS } = this.#options;
+    const end = () => void socket.destroy();
+    socket.setTimeout(idleMs, end);
+    try {
+      this.#policy.checkOperator(socket.getPeerCertificate(true)?.raw, Date.now());
+    } catch {
+      // Long enough to hear why.
+      const timer = setTimeout(end, idleMs / 10);
+      socket.once("close", () => clearTimeout(timer));
     }
   }
 
@@ -314,6 +331,7 @@ const PAGE_HEADERS = {
   "cross-origin-resource-policy": "same-origin",
 };
 const ALIVE_MS = 5_000;
+const IDLE_MS = 60_000;
 const HANDSHAKE_MS = 5_000;
 const BODY_MS = 30_000;
 const CLOSE_MS = 500;

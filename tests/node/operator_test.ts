@@ -366,6 +366,33 @@ Deno.test("OperatorServer takes a bounded number of connections", async () => {
   assert.ok(first >= 64, `${first}`);
 });
 
+/** Somebody who connects and asks nothing, or not to the end. @returns who it was, when its connection is ended. */
+function silent(place: Place, who: string, said = ""): { readonly end: Promise<string>; stop(): void } {
+  const socket = connect({
+    port: place.server.port,
+    cert: Deno.readTextFileSync(`${place.certs}/${who}/cert.pem`),
+    key: Deno.readTextFileSync(`${place.certs}/${who}/key.pem`),
+    rejectUnauthorized: false,
+  }, () => said !== "" && socket.write(said));
+  socket.on("error", () => {});
+  socket.resume();
+  const end = new Promise<string>((resolve) => socket.on("close", () => resolve(who)));
+  return { end, stop: () => socket.destroy() };
+}
+
+Deno.test("OperatorServer keeps no connection that asks nothing", async () => {
+  await using place = await Place.make({}, { idleMs: 200 });
+  await Promise.all(["", "GET /who HTTP/1.1\r\n"].map((said) => silent(place, "operator", said).end));
+});
+
+Deno.test("OperatorServer keeps a connection of who is no operator for a moment only", async () => {
+  await using place = await Place.make({}, { idleMs: 10_000 });
+  const operator = silent(place, "operator"), party = silent(place, "bob");
+  assert.equal(await Promise.race([operator.end, party.end]), "bob");
+  operator.stop();
+  await operator.end;
+});
+
 Deno.test("OperatorClient tells a node that is not there from one that it cannot trust", async () => {
   await using place = await Place.make();
   const who: Question = { method: "GET", path: "/who" };
