@@ -243,7 +243,8 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "decision": ["quorate decision show tx_001 --party alice"],
   "decision show": ["quorate decision show tx_001 --party alice --out tx_001.certificate"],
   "decision compact": [
-    "quorate decision compact tx_001 --party alice --key notary --out tx_001.sig --statement tx_001.txt",
+    "quorate decision compact tx_001 --party alice --key notary \\\n" +
+    "  --out tx_001.sig --statement tx_001.statement",
   ],
   "decision verify": ["quorate decision verify tx_001.certificate"],
   "evidence": ["quorate evidence list --party alice"],

@@ -495,7 +495,6 @@ export class Approvals implements AsyncDisposable {
         );
       }
       isGood = true;
-      isGood = true;
       if (this.#votes.certificate(txId) === undefined) this.#votes.learn?.(certificate);
       const task = this.#taskOf(certificate);
       if (task === undefined || this.#isClosed) return;
