@@ -228,7 +228,10 @@ async function nodes(): Promise<void> {
     policy: `3 of (${all.join()})`,
     purpose: "approved-signing",
   } as const;
-  values(await cluster.all(all, (party) => runCommand(generateCommand, party, bound)));
+  const notary = { ...bound, key: "notary", purpose: "decision" } as const;
+  for (const key of [bound, notary]) {
+    values(await cluster.all(all, (party) => runCommand(generateCommand, party, key)));
+  }
   const daemons = await Promise.all(
     cluster.config.parties.map(({ name }) =>
       Daemon.start(cluster.config, name, {
@@ -245,6 +248,13 @@ async function nodes(): Promise<void> {
     assert.deepEqual((await typist.alice("peers")).map(({ name }: { name: string }) => name), members);
     assert.deepEqual(await typist.alice("sessions"), []);
     assert.equal((await typist.alice("monitor", "--count", "1")).event, "status");
+    const paced = await quorate(
+      ...["monitor", "--count", "2", "--interval", "3", "--json"],
+      ...["--config", cluster.configPath, "--party", "alice"],
+    );
+    const times = paced.stdout.trimEnd().split("\n").map((line) => Date.parse(JSON.parse(line).time));
+    assert.equal(times.length, 2);
+    assert.ok((times[1] as number) - (times[0] as number) >= 2_500, "every second report is left out");
     const vote = await typist.alice("vote", "--tx-id", "tx_001", "--value", "42");
     assert.equal(vote.state, "undecided");
     for (const name of ["bob", "carol"]) {
@@ -270,6 +280,9 @@ async function nodes(): Promise<void> {
     await typist.alice("resume");
     assert.deepEqual((await typist.alice("evidence list")).offences, []);
     assert.equal((await typist.alice("reputation")).members.length, 4);
+    assert.equal((await typist.alice("members show")).epoch, 0);
+    const change = ["--members", all.join(), "--quorum", "4", "--faults", "0"];
+    assert.equal((await typist.alice("members change", ...change)).epoch, 0);
     const proof = `${cluster.root}/offence.proof`;
     Deno.writeFileSync(proof, votesTwice(cluster, "dave"));
     const proven = await typist.anybody("evidence verify", proof, "--config", cluster.configPath);
