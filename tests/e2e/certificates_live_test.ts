@@ -119,6 +119,16 @@ Deno.test("T4 nodes sign on while certificates are renewed and the authority cha
   assert.deepEqual(signatures.failures, []);
   console.log(`${signatures.count} signatures meanwhile`);
   await Promise.all(all.map((node) => node.stop()));
+
+  const { dataDirectory } = partyConfig(cluster.config, alice);
+  const records = [...Deno.readDirSync(`${dataDirectory}/audit`)].filter(({ name }) =>
+    name.endsWith(".jsonl")
+  )
+    .map(({ name }) => Deno.readTextFileSync(`${dataDirectory}/audit/${name}`)).join("");
+  const times = (type: string) => records.split(`"type":"${type}"`).length - 1;
+  assert.deepEqual([times("certificate_renewed"), times("certificate_revoked")], [2, 1]);
+  const verified = await quorate("audit", "verify", "--config", cluster.config.path, "--party", alice);
+  assert.equal(verified.code, 0, verified.stderr);
 });
 
 interface Loop {
