@@ -9,30 +9,23 @@ import type { PartyId } from "../base/brands.ts";
 import { type Bytes, equal, hex } from "../base/bytes.ts";
 import { DecodeError } from "../base/codec.ts";
 import { invariant, UsageError } from "../base/errors.ts";
-import { type Approval, approvalCore, encodeApproval } from "./approval.ts";
-import {
-  type Availability,
-  availabilityOf,
-  isReceiptValid,
-  isSuspicionValid,
-  presenceOf,
-  type Receipt,
-  signReceipt,
-  signSuspicion,
-  type Suspicion,
-} from "./availability.ts";
+import { type Approval, encodeApproval } from "./approval.ts";
+import { type Availability, availabilityOf } from "./availability.ts";
 import { certificateFault, certificateOf, type QuorumCertificate } from "./certificate.ts";
-import { dissentOf, type StoredDissent } from "./dissent.ts";
+import type { StoredDissent } from "./dissent.ts";
 import { type Alarm, type Effect, statusOf, type TxStatus } from "./effects.ts";
+import { Evidence } from "./evidence.ts";
 import type { GossipEnvelope } from "./gossip.ts";
-import { decodeItem, type Digest, digestPage, type Item, OFFENCES_MAX, PREFIX_BYTES } from "./items.ts";
+import { decodeItem, type Digest, digestPage, type Item, PREFIX_BYTES } from "./items.ts";
 import type { LockedPage, PageRequest } from "./locked.ts";
 import type { Membership } from "./membership.ts";
 import { doubleVote, type OffenceProof, verifyOffence, VOTE_ITEM } from "./offence.ts";
 import { Outgoing } from "./outgoing.ts";
-import { approvalOf, type Proposal, proposalFault, signProposal } from "./proposal.ts";
+import { type Proposal, proposalFault, signProposal } from "./proposal.ts";
+import { approvalAt, expired, notAfterOf, requireProposable, requireSame, shown } from "./requests.ts";
+import { Roll } from "./roll.ts";
 import { nextMembership, rosterTxId } from "./roster.ts";
-import { INVALID_KEPT_MAX, Senders } from "./senders.ts";
+import { Senders } from "./senders.ts";
 import type { StoredOffence, VoteLock, VoteRecord, VoteStore } from "./store.ts";
 import {
   digestOf,
@@ -42,9 +35,9 @@ import {
   type Transaction,
   Transactions,
 } from "./transactions.ts";
-import { decodeValue, encodeValue, formatValue, ROSTER_PREFIX } from "./value.ts";
+import { encodeValue, ROSTER_PREFIX } from "./value.ts";
 import { ballotOf, isUnder, type Question, questionOf, signVote, type Vote, voteFault } from "./vote.ts";
-import { type Tick, Watch } from "./watch.ts";
+import type { Tick } from "./watch.ts";
 
 /** Locks that are kept. They are never removed. */
 export const LOCKS_MAX = 1_000_000;
@@ -98,10 +91,8 @@ export class EpochNode {
   readonly #shared: Shared;
   readonly #peers: readonly PartyId[];
   readonly #transactions: Transactions;
-  readonly #offences = new Map<string, StoredOffence>();
-  readonly #dissents = new Map<string, StoredDissent>();
-  /** Who is no member has nothing to say. */
-  readonly #watch: Watch | undefined;
+  readonly #evidence: Evidence;
+  readonly #roll: Roll;
   readonly #senders = new Senders();
   #successor: Membership | undefined;
   #outgoing = new Outgoing();
@@ -114,8 +105,17 @@ export class EpochNode {
     this.#shared = shared;
     this.#peers = membership.voters.map(({ index }) => index).filter((index) => index !== self);
     this.#transactions = new Transactions(shared.limits);
-    const { silenceMs } = shared.limits;
-    this.#watch = self === undefined ? undefined : new Watch({ membership, self, silenceMs });
+    this.#evidence = new Evidence(membership, shared.store);
+    const { sign, store, limits: { silenceMs } } = shared;
+    this.#roll = new Roll({
+      membership,
+      self,
+      transactions: this.#transactions,
+      store,
+      sign,
+      silenceMs,
+      on: (txId, subject, isLate) => this.#told.push({ kind: "silence", txId, subject, isLate }),
+    });
   }
 
   /** The membership that the members have decided to be next; the epoch is closed then. */
@@ -132,12 +132,12 @@ export class EpochNode {
 
   /** Offences with their proofs. */
   get offences(): readonly StoredOffence[] {
-    return [...this.#offences.values()];
+    return this.#evidence.offences;
   }
 
   /** Votes for something else than what was decided, but for those of members who voted twice. */
   get dissents(): readonly StoredDissent[] {
-    return [...this.#dissents.values()].filter(({ txId, subject }) => !this.#hasVotedTwice(txId, subject));
+    return this.#evidence.dissents;
   }
 
   /** The votes that are stored in a transaction. */
@@ -168,29 +168,22 @@ export class EpochNode {
 
   /** Tells the time and the links, every second or so: what this node has to say of what it has seen, and of who is silent. */
   tick(tick: Tick): Effect[] {
-    const { membership } = this;
-    const { sign, locks } = this.#shared;
     return this.#turn(tick.now, () => {
-      const remarks = this.#watch?.tick(
+      const items = this.#roll.tick(
         tick,
         (transaction) =>
           transaction.certificates.length > 0 || this.#successor !== undefined ||
           tick.now > this.#transactions.limitOf(transaction),
-        ({ txId }) => locks.has(txId),
+        ({ txId }) => this.#shared.locks.has(txId),
       );
-      for (const receipt of remarks?.receipts ?? []) {
-        this.#acceptReceipt(signReceipt(membership, receipt, sign));
-      }
-      for (const suspicion of remarks?.suspicions ?? []) {
-        this.#acceptSuspicion(signSuspicion(membership, suspicion, sign));
-      }
+      this.#sendAll(items);
     });
   }
 
   /** After what was stored has been restored: whether a vote of the own key is there that this node has not made. */
   look(): void {
     for (const transaction of this.#transactions.all) {
-      this.#watch?.add(transaction);
+      this.#roll.watch(transaction);
       const isOwn = (vote: Vote) => this.#isLocked(vote);
       if (this.self !== undefined && !(transaction.votes.get(this.self) ?? []).every(isOwn)) {
         this.#shared.alarm ??= "SELF_EQUIVOCATION";
@@ -220,24 +213,14 @@ export class EpochNode {
   /** The approval of a ballot that was proposed or voted for. @throws UsageError BALLOT_UNKNOWN */
   approvalOf(txId: string, prefix: string): Approval {
     const { cluster } = this.membership;
-    const found = [...this.#transactions.get(txId)?.ballots ?? []]
-      .filter(([ballot]) => ballot.startsWith(prefix.toLowerCase()))
-      .flatMap(([, { value }]) => approvalOf({ cluster, txId, value }) ?? [])
-      .filter(({ kind }) => kind === "approve");
-    const [approval, second] = found;
-    if (approval !== undefined && second === undefined) return approval;
-    throw new UsageError(
-      "BALLOT_UNKNOWN",
-      second === undefined
-        ? `no proposal in ${txId} has a ballot that begins with ${prefix}`
-        : `${found.length} proposals in ${txId} have ballots that begin with ${prefix}: write more of it`,
-    );
+    return approvalAt(this.#transactions.get(txId)?.ballots ?? new Map(), { cluster, txId, prefix });
   }
 
   /** Proposes an approval, see `VotingNode.propose`. */
   propose(approval: Approval, now: number): Effect[] {
     const { txId } = approval;
-    this.#requireProposable(approval);
+    const { cluster } = this.membership;
+    requireProposable(approval, { cluster, lifetimeMs: this.#shared.limits.approvalLifetimeMs });
     const value = encodeValue({ schema: "approval", bytes: encodeApproval(approval) });
     const question = questionOf(this.membership, txId, value);
     const known = this.#transactions.get(txId);
@@ -271,7 +254,7 @@ export class EpochNode {
     const all = [...this.#transactions.all]
       .filter((one) => this.#isCompared(one))
       .sort((a, b) => a.txId < b.txId ? -1 : 1);
-    const offences = this.#newestOffences.map(({ id }) => id.slice(0, PREFIX_BYTES));
+    const offences = this.#evidence.newest.map(({ id }) => id.slice(0, PREFIX_BYTES));
     const pages: Item[] = [...others];
     let after = "";
     do {
@@ -325,11 +308,10 @@ export class EpochNode {
         return;
       }
       case "dissent":
-        this.#dissents.set(hex(record.dissent.id), record.dissent);
-        return;
+        return this.#evidence.keepDissent(record.dissent);
       case "offence": {
         const { offence } = record;
-        this.#offences.set(hex(offence.id), offence);
+        this.#evidence.keep(offence);
         if (offence.kind === "invalid-signature") this.#senders.countInvalid(offence.subject, offence.time);
       }
     }
@@ -494,21 +476,6 @@ export class EpochNode {
     return own.some((vote) => equal(ballotOf(vote), ballot));
   }
 
-  #requireProposable({ txId, cluster, kind, notBefore, notAfter }: Approval): void {
-    const { membership } = this;
-    const lifetimeMs = this.#shared.limits.approvalLifetimeMs;
-    const fault = txId.startsWith(ROSTER_PREFIX)
-      ? `names that begin with ${ROSTER_PREFIX} are reserved`
-      : cluster !== membership.cluster
-      ? `an approval for ${cluster} is not proposed in ${membership.cluster}`
-      : kind !== "approve"
-      ? "what is proposed is an approval: whoever is against it votes for its rejection"
-      : notAfter - notBefore > lifetimeMs
-      ? `an approval is open for at most ${lifetimeMs / 1000} s: found ${(notAfter - notBefore) / 1000n} s`
-      : undefined;
-    if (fault !== undefined) throw new UsageError("USAGE", fault);
-  }
-
   #receiveItem(at: Received): void {
     const { envelope, content, now } = at;
     let item: Item;
@@ -530,9 +497,9 @@ export class EpochNode {
       case "certificate":
         return this.#receiveCertificate(item.certificate, now, envelope.from);
       case "receipt":
-        return this.#receiveReceipt(item.receipt, envelope.from);
+        return this.#requireValid(this.#roll.receiveReceipt(item.receipt), envelope.from);
       case "suspicion":
-        return this.#receiveSuspicion(item.suspicion, envelope.from);
+        return this.#requireValid(this.#roll.receiveSuspicion(item.suspicion), envelope.from);
       case "offence":
         return this.#receiveProof(item.proof, now, envelope.from);
       case "digest":
@@ -569,7 +536,9 @@ export class EpochNode {
 
   #receiveProof(proof: OffenceProof, now: number, from: PartyId): void {
     // What is known is not verified again, and whoever sends what proves nothing is heard less: both cost signatures to check.
-    if (proof.kind === "double-vote" && this.#hasVotedTwice(proof.votes[0].txId, proof.votes[0].voter)) {
+    if (
+      proof.kind === "double-vote" && this.#evidence.hasVotedTwice(proof.votes[0].txId, proof.votes[0].voter)
+    ) {
       return;
     }
     if (verifyOffence(this.membership, proof) === undefined) return this.#countInvalid(from);
@@ -582,64 +551,13 @@ export class EpochNode {
     if (content[0] === VOTE_ITEM) this.#prove({ kind: "invalid-signature", envelope, item }, now);
   }
 
+  #requireValid(isValid: boolean, sender: PartyId): void {
+    if (!isValid) this.#countInvalid(sender);
+  }
+
   #countInvalid(sender: PartyId): void {
     this.#shared.counts.invalid++;
     this.#senders.countInvalid(sender, this.#shared.now);
-  }
-
-  #receiveReceipt(receipt: Receipt, from: PartyId): void {
-    const known = this.#transactions.get(receipt.txId)?.receipts;
-    const isKnown = known?.some(({ member, state }) => member === receipt.member && state === receipt.state);
-    // It opens no transaction: the next comparison brings it again.
-    if (isKnown !== false) return;
-    if (!isReceiptValid(this.membership, receipt)) return this.#countInvalid(from);
-    this.#acceptReceipt(receipt);
-  }
-
-  #receiveSuspicion(suspicion: Suspicion, from: PartyId): void {
-    const { txId, subject, observer } = suspicion;
-    const known = this.#transactions.get(txId)?.suspicions;
-    const isKnown = known?.some((one) => one.subject === subject && one.observer === observer);
-    if (isKnown !== false) return;
-    if (!isSuspicionValid(this.membership, suspicion)) return this.#countInvalid(from);
-    this.#acceptSuspicion(suspicion);
-  }
-
-  /** Stores a receipt that is new, and sends the own one. Those of others are theirs to send, and are compared. */
-  #acceptReceipt(receipt: Receipt): void {
-    const { membership: { epoch }, self } = this;
-    const { store } = this.#shared;
-    const transaction = this.#transactions.get(receipt.txId);
-    if (transaction === undefined) return;
-    this.#observed(transaction, receipt.member, () => {
-      store.commit([{ kind: "receipt", epoch, receipt }]);
-      transaction.receipts.push(receipt);
-    });
-    if (receipt.member === self) this.#sendAll([{ kind: "receipt", receipt }]);
-    this.#watch?.add(transaction);
-  }
-
-  /** The same for a suspicion. */
-  #acceptSuspicion(suspicion: Suspicion): void {
-    const { membership: { epoch }, self } = this;
-    const { store } = this.#shared;
-    const transaction = this.#transactions.get(suspicion.txId);
-    if (transaction === undefined) return;
-    this.#observed(transaction, suspicion.subject, () => {
-      store.commit([{ kind: "suspicion", epoch, suspicion }]);
-      transaction.suspicions.push(suspicion);
-    });
-    if (suspicion.observer === self) this.#sendAll([{ kind: "suspicion", suspicion }]);
-  }
-
-  /** Does something, and tells whether a member is silent by it, or late. */
-  #observed(transaction: Transaction, subject: PartyId, work: () => void): void {
-    const { membership } = this;
-    const before = presenceOf(membership, transaction, subject);
-    work();
-    const after = presenceOf(membership, transaction, subject);
-    if (after === before || (after !== "silent" && after !== "late")) return;
-    this.#told.push({ kind: "silence", txId: transaction.txId, subject, isLate: after === "late" });
   }
 
   /** Stores a valid vote that is new, tells everybody, and sees what follows. */
@@ -652,7 +570,7 @@ export class EpochNode {
     this.#commit(txId, { kind: "vote", vote, payer }, now);
     this.#shared.counts.stored++;
     const transaction = this.#transactions.open(txId, payer);
-    this.#observed(transaction, voter, () => this.#keepVote(vote, payer));
+    this.#roll.observed(transaction, voter, () => this.#keepVote(vote, payer));
     this.#begun(transaction, now);
     this.#sendAll([{ kind: "vote", vote }]);
     this.#told.push({ kind: "vote", vote });
@@ -707,7 +625,7 @@ export class EpochNode {
   #begun(transaction: Transaction, now: number): void {
     if (transaction.openedAt !== undefined) return;
     transaction.openedAt = now;
-    this.#watch?.add(transaction);
+    this.#roll.watch(transaction);
   }
 
   #receiveCertificate(certificate: QuorumCertificate, now: number, from?: PartyId): void {
@@ -755,47 +673,19 @@ export class EpochNode {
     else this.#stop("SAFETY_VIOLATION", `two certificates for ${txId}`);
   }
 
-  /** Stores who voted for something else than what was decided. */
-  #noteDissent({ txId, votes, certificates }: Transaction, now: number): void {
-    const [certificate] = certificates;
-    if (certificate === undefined) return;
-    for (const [voter, [vote]] of votes) {
-      if (vote === undefined || equal(vote.value, certificate.value)) continue;
-      const shown = this.#hasVotedTwice(txId, voter)
-        ? undefined
-        : dissentOf(this.membership, vote, certificate);
-      if (shown === undefined || this.#dissents.has(hex(shown.id))) continue;
-      const dissent: StoredDissent = { ...shown, epoch: this.membership.epoch, time: now };
-      this.#shared.store.commit([{ kind: "dissent", dissent }]);
-      this.#dissents.set(hex(dissent.id), dissent);
+  /** Tells who voted for something else than what was decided. */
+  #noteDissent(transaction: Transaction, now: number): void {
+    for (const dissent of this.#evidence.noteDissent(transaction, now)) {
       this.#told.push({ kind: "dissent", dissent });
     }
   }
 
-  #hasVotedTwice(txId: string, member: PartyId): boolean {
-    return this.offences.some(({ kind, subject, txId: where }) =>
-      kind === "double-vote" && subject === member && where === txId
-    );
-  }
-
   /** Stores an offence that is new, and tells everybody. */
   #prove(proof: OffenceProof, now: number): void {
-    if (proof.kind === "invalid-signature" && this.#hasEnough(proof.envelope.from)) return;
-    const proven = verifyOffence(this.membership, proof);
-    if (proven === undefined || this.#offences.has(hex(proven.id))) return;
-    const offence: StoredOffence = { ...proven, proof, time: now };
-    this.#shared.store.commit([{ kind: "offence", offence }]);
-    this.#offences.set(hex(proven.id), offence);
+    const offence = this.#evidence.prove(proof, now);
+    if (offence === undefined) return;
     this.#sendAll([{ kind: "offence", proof }]);
     this.#told.push({ kind: "offence", offence });
-  }
-
-  /** Whoever wants to be guilty can be so without end: a few proofs are enough. */
-  #hasEnough(member: PartyId): boolean {
-    const kept = this.offences.filter(({ kind, subject }) =>
-      kind === "invalid-signature" && subject === member
-    );
-    return kept.length >= INVALID_KEPT_MAX;
   }
 
   /** What a peer lacks of what is here. */
@@ -808,7 +698,7 @@ export class EpochNode {
       if (!isInPage || !this.#isCompared(transaction)) continue;
       if (!this.#answer(peer, lackedOf(transaction, has.get(txId)))) return;
     }
-    for (const { id, proof } of digest.after === "" ? this.#newestOffences : []) {
+    for (const { id, proof } of digest.after === "" ? this.#evidence.newest : []) {
       if (!digest.offences.some((known) => equal(known, id.slice(0, PREFIX_BYTES)))) {
         if (!this.#answer(peer, [{ kind: "offence", proof }])) return;
       }
@@ -828,11 +718,6 @@ export class EpochNode {
     const { now } = this.#shared;
     this.#senders.countAnswer(peer, COMPARED_BYTES + this.#outgoing.add([peer], items), now);
     return !this.#senders.isAnswered(peer, now);
-  }
-
-  /** Those that are compared: a member can make as many as it likes. */
-  get #newestOffences(): readonly StoredOffence[] {
-    return [...this.#offences.values()].slice(-OFFENCES_MAX);
   }
 
   /** What is long over is compared with nobody, but for the change of members: whoever was away needs it. */
@@ -865,35 +750,3 @@ export class EpochNode {
 /** What a question costs, and a transaction that is compared: looking takes time too. */
 const QUESTION_BYTES = 8 * 1024;
 const COMPARED_BYTES = 64;
-
-/** Why nothing is cast in a transaction any more. */
-function expired(txId: string, limit: number): UsageError {
-  return new UsageError(
-    "TX_EXPIRED",
-    `votes in ${txId} ended at ${new Date(limit).toISOString()}: ask again under another name`,
-  );
-}
-
-/** Throws unless a request for a transaction that is known asks for what somebody asked for before. */
-function requireSame({ txId, ballots }: Transaction, question: Question, approval: Approval): void {
-  const { cluster } = question;
-  const core = hex(approvalCore(approval));
-  const cores = [...ballots].map(([ballot, { value }]) => {
-    const known = approvalOf({ cluster, txId, value });
-    return known === undefined ? ballot : hex(approvalCore(known));
-  });
-  if (cores.includes(core)) return;
-  throw new UsageError(
-    "TX_CONFLICT",
-    `${txId} is the name of another request: it is ${cores[0]}, and this one is ${core}`,
-  );
-}
-
-function notAfterOf(question: Question): number | undefined {
-  const approval = approvalOf(question);
-  return approval === undefined ? undefined : Number(approval.notAfter);
-}
-
-function shown(value: Bytes): string {
-  return formatValue(decodeValue(value));
-}
