@@ -14,6 +14,16 @@ import { initCluster } from "../src/node/init.ts";
 import { OperatorClient } from "../src/node/operator_client.ts";
 import type { TxReport } from "../src/node/voting_report.ts";
 
+/** What differs from what `init` makes. */
+export interface StageOptions {
+  /** Sections of the configuration, as TOML. */
+  readonly more?: string;
+  /** Changes the configuration. */
+  readonly change?: (config: string) => string;
+  /** Parties whose nodes are not run. */
+  readonly without?: readonly string[];
+}
+
 /** A cluster whose nodes run. */
 export class NodeStage implements AsyncDisposable {
   /** The configuration of all. */
@@ -33,13 +43,10 @@ export class NodeStage implements AsyncDisposable {
 
   /**
    * Starts a node per name and waits until all are linked.
-   *
-   * @param more.more sections of the configuration, as TOML.
-   * @param more.without parties whose nodes are not run.
    */
   static async start(
     names: readonly string[],
-    { more = "", without = [] }: { readonly more?: string; readonly without?: readonly string[] } = {},
+    { more = "", without = [], change = (config) => config }: StageOptions = {},
   ): Promise<NodeStage> {
     const directory = Deno.makeTempDirSync({ prefix: "quorate-voting-" });
     const { configPath } = await initCluster({
@@ -48,7 +55,7 @@ export class NodeStage implements AsyncDisposable {
       cluster: "load",
       basePort: await freeBlock(names.length),
     });
-    if (more !== "") Deno.writeTextFileSync(configPath, `${Deno.readTextFileSync(configPath)}\n${more}`);
+    Deno.writeTextFileSync(configPath, `${change(Deno.readTextFileSync(configPath))}\n${more}`);
     const cluster = new NodeStage(directory, loadConfig(configPath));
     try {
       const run = names.filter((name) => !without.includes(name));

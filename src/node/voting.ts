@@ -8,6 +8,7 @@
 
 import type { PartyId } from "../base/brands.ts";
 import { type Bytes, hex } from "../base/bytes.ts";
+import { decode, DecodeError, encode } from "../base/codec.ts";
 import { QuorateError, UsageError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
 import type { LinkEvent, Links } from "../session/links.ts";
@@ -16,12 +17,12 @@ import type { Unreadiness } from "../telemetry/server.ts";
 import { NodeMessageType } from "../transport/message_types.ts";
 import type { Approval } from "../voting/approval.ts";
 import type { Availability } from "../voting/availability.ts";
-import type { QuorumCertificate } from "../voting/certificate.ts";
+import { certificateCodec, type QuorumCertificate } from "../voting/certificate.ts";
 import type { Membership } from "../voting/membership.ts";
 import { type Effect, type TxStatus, VotingNode, type VotingOptions } from "../voting/node.ts";
 import type { Proposal } from "../voting/proposal.ts";
 import type { NextRoster } from "../voting/roster.ts";
-import type { StoredOffence } from "../voting/store.ts";
+import type { StoredOffence, VoteLock } from "../voting/store.ts";
 import { decodeValue, type Value } from "../voting/value.ts";
 import type { Vote } from "../voting/vote.ts";
 import type { LedgerVoteStore } from "./vote_store.ts";
@@ -48,7 +49,9 @@ export type VotingEvent =
   /** What a peer sent was of no use. */
   | { readonly kind: "closed"; readonly peer: PartyId; readonly why: string }
   /** Nothing could be written. */
-  | { readonly kind: "store"; readonly reason: string };
+  | { readonly kind: "store"; readonly reason: string }
+  /** It can be again: this node has begun anew from its file, and what was decided may not have been told. */
+  | { readonly kind: "mended" };
 
 /** What a voting node is made of. */
 export interface VotingServiceOptions {
@@ -62,6 +65,8 @@ export interface VotingServiceOptions {
   readonly store: LedgerVoteStore;
   /** The links for gossip. */
   readonly links: Links;
+  /** The links for decisions on who votes. */
+  readonly rosters: Links;
   /** Draws whom to compare with. */
   readonly rng: Rng;
   /** Milliseconds since 1970. */
@@ -84,6 +89,11 @@ export class VotingService implements Disposable {
   #node: VotingNode;
   #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #storeFault: string | undefined;
+  /** What was locked since it was last told. */
+  #cast: VoteLock[] = [];
+  /** Whether what was stored has still to be looked at. */
+  #isBehind = true;
+  #hasBegun = false;
   #isScheduled = false;
   #isClosed = false;
 
@@ -92,12 +102,13 @@ export class VotingService implements Disposable {
     this.#options = options;
     this.#node = this.#restored();
     options.links.listen((event) => this.#hear(event));
+    options.rosters.listen((event) => this.#hearRoster(event));
     this.#timers = [
       setInterval(() => this.#compare(), options.config.digestMs),
       setInterval(() => this.#tick(), Math.min(TICK_MS, options.config.silenceMs / 4)),
     ];
     // Not from inside the call that makes this: who is told may not be there yet.
-    queueMicrotask(() => this.#do((node) => node.resume(options.now())));
+    queueMicrotask(() => this.#resume());
   }
 
   /** Who votes now. */
@@ -174,7 +185,6 @@ export class VotingService implements Disposable {
   cast(txId: string, value: Value): void {
     this.#heard(txId);
     this.#do((node) => node.cast(txId, value, this.#options.now()));
-    this.#options.on({ kind: "cast", txId, value });
   }
 
   /** Proposes an approval; nothing happens where the same is proposed already. @throws UsageError as {@linkcode VotingNode.propose} */
@@ -186,8 +196,6 @@ export class VotingService implements Disposable {
   /** Approves or rejects what was proposed. @param ballot its beginning. @throws UsageError as {@linkcode VotingNode.answer} */
   answer(txId: string, ballot: string, kind: Approval["kind"]): void {
     this.#do((node) => node.answer(txId, ballot, kind, this.#options.now()));
-    const own = this.status(txId)?.own;
-    if (own !== undefined) this.#options.on({ kind: "cast", txId, value: decodeValue(own) });
   }
 
   /** Votes for others to be the members. @throws UsageError as {@linkcode VotingNode.changeRoster} */
@@ -250,7 +258,13 @@ export class VotingService implements Disposable {
       peers,
       self,
       sign,
-      store,
+      store: {
+        load: () => store.load(),
+        commit: (records) => {
+          store.commit(records);
+          for (const record of records) if (record.kind === "lock") this.#cast.push(record.lock);
+        },
+      },
       ttlMs,
       silenceMs,
       ...(approves === undefined ? {} : { approves }),
@@ -271,6 +285,29 @@ export class VotingService implements Disposable {
           this.#waiting.push({ from: event.peer, bytes: event.frame.payload, taken });
           this.#schedule();
         });
+    }
+  }
+
+  /** Members are told by gossip; a party that was none, or was away for long, follows the decisions from the first to the last. */
+  #hearRoster(event: LinkEvent): void {
+    if (event.kind === "up") this.#sayRosters([event.peer], this.#node.chain);
+    if (event.kind !== "frame" || this.#isClosed) return;
+    try {
+      this.learn(decode(certificateCodec, event.frame.payload));
+    } catch (error) {
+      // What the file does not take was told, and comes again.
+      if (!(error instanceof DecodeError)) return;
+      const why = `a decision on who votes does not decode: ${error.message}`;
+      this.#options.rosters.closeLink(event.peer, "MESSAGE_INVALID", why);
+    }
+  }
+
+  #sayRosters(peers: Iterable<PartyId>, certificates: readonly QuorumCertificate[]): void {
+    for (const peer of peers) {
+      for (const certificate of certificates) {
+        const payload = encode(certificateCodec, certificate);
+        this.#options.rosters.send(peer, { type: NodeMessageType.ROSTER, session: NO_SESSION, payload });
+      }
     }
   }
 
@@ -311,6 +348,9 @@ export class VotingService implements Disposable {
       effects = work(this.#node);
       if (effects.some(({ kind }) => KEPT.has(kind))) store.flush();
     });
+    for (const { txId, value } of this.#cast.splice(0)) {
+      this.#options.on({ kind: "cast", txId, value: decodeValue(value) });
+    }
     for (const effect of effects) this.#perform(effect);
     for (const changed of [...this.#watchers]) changed();
     if (store.isWaiting) this.#flushTimer ??= setTimeout(() => this.#flush(), FLUSH_MS);
@@ -328,17 +368,37 @@ export class VotingService implements Disposable {
   /** Where something cannot be written, the node may know what the file does not: it begins again from the file. */
   #stored(work: () => void): void {
     const { store, on } = this.#options;
+    const { written } = store;
     try {
       work();
-      if (!store.isWaiting) this.#storeFault = undefined;
+      if (store.written !== written) this.#storeFault = undefined;
     } catch (error) {
       if (error instanceof UsageError && !STORE_FAULT.test(error.code)) throw error;
       store.discard();
       this.#node = this.#restored();
+      this.#isBehind = true;
       this.#storeFault = `votes cannot be stored: ${error instanceof QuorateError ? error.message : "a bug"}`;
       on({ kind: "store", reason: this.#storeFault });
       throw error;
     }
+  }
+
+  /** After a start, and after the file could not be written for a while: what the stored votes decide, and the own votes again. */
+  #resume(): void {
+    const { store, now, on } = this.#options;
+    if (this.#isClosed || !this.#isBehind) return;
+    const isMended = this.#storeFault !== undefined || this.#hasBegun;
+    try {
+      if (this.#storeFault !== undefined) store.probe();
+      this.#storeFault = undefined;
+      this.#isBehind = false;
+      this.#do((node) => node.resume(now()));
+    } catch {
+      // It was told; the next tick tries again.
+      return;
+    }
+    this.#hasBegun = true;
+    if (isMended) on({ kind: "mended" });
   }
 
   #perform(effect: Effect): void {
@@ -364,6 +424,10 @@ export class VotingService implements Disposable {
         this.#heard(effect.proposal.txId);
         return on(effect);
       case "epoch":
+        this.#sayRosters(this.#up, [effect.certificate]);
+        // A new member asks what the others have locked before it votes.
+        for (const peer of this.#up) this.#compareWith(peer);
+        return on(effect);
       case "offence":
       case "silence":
       case "alarm":
@@ -373,6 +437,7 @@ export class VotingService implements Disposable {
 
   /** What this node has to say of what it has seen, and of who is silent. */
   #tick(): void {
+    this.#resume();
     const tick = { now: this.#options.now(), monotonicMs: performance.now(), linksUp: this.#up.size };
     try {
       this.#do((node) => node.tick(tick));
@@ -383,9 +448,10 @@ export class VotingService implements Disposable {
 
   #heard(txId: string): void {
     const isOpen = this.#node.certificate(txId) === undefined;
-    if (isOpen && this.#heardAt.size < HEARD_MAX && !this.#heardAt.has(txId)) {
-      this.#heardAt.set(txId, performance.now());
-    }
+    if (!isOpen || this.#heardAt.has(txId)) return;
+    const [oldest] = this.#heardAt.keys();
+    if (oldest !== undefined && this.#heardAt.size >= HEARD_MAX) this.#heardAt.delete(oldest);
+    this.#heardAt.set(txId, performance.now());
   }
 
   /** Compares with one peer after the other, at random: relaying is for speed, this is what makes sure. */

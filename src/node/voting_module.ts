@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { type Bytes, utf8 } from "../base/bytes.ts";
 import { QuorateError, UsageError } from "../base/errors.ts";
@@ -92,15 +93,13 @@ export class VotingModule implements NodeModule {
       membershipAt,
       now: Date.now,
     });
-    for (const record of store.load()) {
-      if (record.kind === "decision") this.#handOff.add(record.certificate);
-    }
     this.#service = new VotingService({
       config: voting,
       self: local.party.index,
       sign: (message) => identity.sign(message),
       store,
       links: network.board.channel(NodeMessageType.VOTE),
+      rosters: network.board.channel(NodeMessageType.ROSTER),
       rng: systemRng,
       now: Date.now,
       approves: (proposal) => this.#approvals.approves(proposal),
@@ -265,15 +264,15 @@ export class VotingModule implements NodeModule {
     return { ...this.#reports.transaction(txId), signing: signingReport(this.#approvals, txId) ?? null };
   }
 
-  /** What was decided before this process began, and may still be signed. */
+  /** What was decided before this process began, or may not have been told: it is handed off, and may still be signed. */
   #takeUp(): void {
     const now = Date.now();
     for (const { txId, state } of this.#service.transactions()) {
-      const certificate = state === "decided" ? this.#service.certificate(txId) : undefined;
-      const approval = certificate === undefined ? undefined : approvalOf(certificate);
-      if (certificate !== undefined && approval !== undefined && now <= Number(approval.notAfter)) {
-        this.#approvals.decided(certificate);
-      }
+      const certificate = this.#service.certificate(txId);
+      if (certificate === undefined) continue;
+      this.#handOff.add(certificate);
+      const approval = state === "decided" ? approvalOf(certificate) : undefined;
+      if (approval !== undefined && now <= Number(approval.notAfter)) this.#approvals.decided(certificate);
     }
   }
 
@@ -376,6 +375,9 @@ export class VotingModule implements NodeModule {
         });
       case "store":
         return log.write("error", event.reason, { code: "STORE_UNWRITABLE" });
+      case "mended":
+        this.#takeUp();
+        return log.write("info", "votes can be stored again", { code: "STORE_MENDED" });
     }
   }
 
@@ -435,8 +437,11 @@ export class VotingModule implements NodeModule {
         },
       });
     } catch (error) {
-      this.#recordsFault = error instanceof QuorateError ? error.message : "a bug";
-      log.write("error", `records are not sent any more: ${this.#recordsFault}`, { code: "RECORD_CONFLICT" });
+      const isKnown = error instanceof QuorateError;
+      this.#recordsFault = isKnown ? error.message : "a bug";
+      log.write("error", `records are not sent any more: ${this.#recordsFault}`, {
+        code: isKnown ? error.code : "INVARIANT",
+      });
     }
   }
 
@@ -489,12 +494,7 @@ function parsed<T>(schema: z.ZodType<T>, input: unknown): T {
   );
 }
 
+/** Also where the signal came before. */
 async function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+  await pause(ms, undefined, { signal }).catch(() => {});
 }

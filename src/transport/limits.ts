@@ -118,6 +118,7 @@ export const DEFAULT_LIMITS: TransportLimits = {
       [NodeMessageType.VOTE]: { perSecond: 1_000, burst: 2_000 },
       [NodeMessageType.APPROVAL]: { perSecond: 200, burst: 400 },
       [NodeMessageType.VIEW]: { perSecond: 5, burst: 20 },
+      [NodeMessageType.ROSTER]: { perSecond: 20, burst: 200 },
     },
   },
   sendBufferBytes: 4 << 20,

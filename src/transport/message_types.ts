@@ -9,7 +9,7 @@
 
 import { FrameType } from "../session/links.ts";
 
-/** Message types (u8). 48 to 63 are kept for this package, 64 to 255 are free for whoever uses the transport. */
+/** Message types (u8). 49 to 63 are kept for this package, 64 to 255 are free for whoever uses the transport. */
 export const MessageType = {
   DKG_ROUND_1: 32,
   DKG_ROUND_2: 33,
@@ -38,6 +38,8 @@ export const NodeMessageType = {
   APPROVAL: 46,
   /** How a node sees its links, for those who look at another one. */
   VIEW: 47,
+  /** A decision that made others the members of those who vote: for parties that were none, and were not told by gossip. */
+  ROSTER: 48,
 } as const;
 
 /** The name of a frame or message type, for logs and metrics: `SIGN_ROUND_1`; `TYPE_64` where it has none. */

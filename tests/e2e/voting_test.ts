@@ -112,6 +112,47 @@ postgres_key_path = "${database.client.key}"
   },
 });
 
+Deno.test("members change by a decision: a new one votes, one that left does not, and nobody votes again on what was locked", async () => {
+  await using stage = await NodeStage.start(NODES, {
+    // n5 is a party, and no member at first.
+    change: (config) => config.replace(', "n5"]', "]").replace("quorum = 4", "quorum = 3"),
+  });
+  const ask = async (name: string, args: readonly string[]) => {
+    const { code, stdout, stderr } = await startParty(stage.config, name, args).finished;
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  await assert.rejects(() => stage.vote("n5", "tx_001", "1"), { code: "NOT_A_MEMBER" });
+  await stage.vote("n1", "tx_open", "1");
+  await Promise.all(["n1", "n2", "n3"].map((name) => stage.vote(name, "tx_001", "42", 30_000)));
+
+  const change = ["members", "change", "--members", "n1,n2,n3,n5", "--quorum", "3"];
+  await ask("n1", change);
+  await ask("n2", change);
+  assert.match(await ask("n3", [...change, "--wait", "30"]), /membership +1\nmembers +n1, n2, n3, n5/);
+  await until(async () => {
+    const report = await stage.client("n5").ask({ method: "GET", path: "/v1/voting/members" }) as {
+      epoch: number;
+    };
+    return report.epoch === 1 ? true : undefined;
+  });
+
+  await assert.rejects(() => stage.vote("n1", "tx_open", "1"), { code: "TX_CLOSED" });
+  await assert.rejects(() => stage.vote("n4", "tx_002", "1"), { code: "NOT_A_MEMBER" });
+  // A new member votes when it knows what those who stay have locked.
+  await until(() => stage.vote("n5", "tx_002", "7").catch(() => undefined));
+  await Promise.all(["n1", "n2"].map((name) => stage.vote(name, "tx_002", "7", 30_000)));
+  const { state, value, tally } = await stage.status("n3", "tx_002", 30_000);
+  assert.deepEqual([state, value, tally[0]?.voters], ["decided", "7", ["n1", "n2", "n5"]]);
+  assert.equal((await stage.status("n1", "tx_001")).value, "42");
+
+  // The membership stands after a restart.
+  await stage.killNode("n5");
+  stage.startNode("n5");
+  await stage.ready();
+  assert.match(await ask("n5", ["members", "show"]), /membership +1/);
+});
+
 for (const type of ["double-vote", "minority", "invalid-signature", "silent"]) {
   Deno.test(`test-byzantine --test-type ${type} shows what every honest node makes of it`, async () => {
     const directory = Deno.makeTempDirSync({ prefix: "quorate-drill-" });

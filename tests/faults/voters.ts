@@ -116,6 +116,7 @@ export class Voter implements Disposable {
         send: (peer, frame) => this.#life === life && this.isUp && this.#links.send(peer, frame),
         listen: (receiver) => this.#hears = receiver,
       },
+      rosters: { ...this.#links, self: this.id, send: () => false, listen: () => {} },
       rng: systemRng,
       now: Date.now,
       on: (event) => this.events.push(event),
