@@ -190,6 +190,10 @@ export class Approvals implements AsyncDisposable {
         this.#on({ kind: "alarm", txId: task.payload.txId, code, reason });
       }).then(() => {
         task.phase = "ended";
+        // What is signed is on disk: nothing more has to be remembered of it.
+        if (this.locks.get(task.payload)?.signature !== undefined && task.attempt === undefined) {
+          this.#tasks.delete(task.payload.txId);
+        }
         this.#changed();
       }),
     );
@@ -565,6 +569,7 @@ export class Approvals implements AsyncDisposable {
   }
 
   #heardState(peer: PartyId, said: Extract<ApprovalMessage, { kind: "told" }>): void {
+    if (!this.#tasks.has(said.txId) && this.locks.get(said)?.signature !== undefined) return;
     const certificate = this.#votes.certificate(said.txId);
     const task = this.#tasks.get(said.txId) ??
       (certificate === undefined ? undefined : this.#taskOf(certificate));
@@ -666,11 +671,10 @@ export class Approvals implements AsyncDisposable {
     if (state === "signed") return "signed";
     if (task?.phase === "working" || task?.attempt !== undefined) return "pending";
     if (state === "released") return "unknown";
-    // What others have let out only they know.
-    const isSafe = [...task?.asked ?? []].every((party) => {
-      const told = task?.told.get(party);
-      return told !== undefined && told !== "released" && told !== "signed";
-    });
+    // What others have let out only they know, with whomever they did it.
+    const told = [...task?.told.values() ?? []];
+    const isSafe = [...task?.asked ?? []].every((party) => task?.told.has(party)) &&
+      !told.some((state) => state === "released" || state === "signed");
     return isSafe ? "failed" : "unknown";
   }
 
