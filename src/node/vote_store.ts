@@ -35,6 +35,7 @@ export class LedgerVoteStore implements VoteStore {
   readonly #options: LedgerVoteStoreOptions;
   #waiting: VoteRecord[] = [];
   #last: number;
+  #written = 0;
 
   /** The store in a party's file. */
   constructor(options: LedgerVoteStoreOptions) {
@@ -86,6 +87,21 @@ export class LedgerVoteStore implements VoteStore {
     for (const part of this.#partsOf(waiting)) this.#write(part);
   }
 
+  /** How many transactions were written by this process. */
+  get written(): number {
+    return this.#written;
+  }
+
+  /** Writes nothing that stays: whether the file can be written. @throws UsageError STORE_UNWRITABLE */
+  probe(): void {
+    const row = { seq: this.#last + 1, kind: "probe", body: new Uint8Array() };
+    this.#options.ledger.transact((transaction) => {
+      transaction.put(VOTING, row);
+      transaction.remove(VOTING, row);
+    });
+    this.#written++;
+  }
+
   /** Forgets what was committed and is not durable. */
   discard(): void {
     this.#waiting = [];
@@ -130,6 +146,7 @@ export class LedgerVoteStore implements VoteStore {
       ledger.transact((transaction) => {
         for (const prepared of part) this.#put(transaction, prepared);
       });
+      this.#written++;
     } catch (error) {
       this.#last = before;
       throw error;
