@@ -14,9 +14,10 @@ import { type Availability, availabilityOf } from "./availability.ts";
 import { certificateFault, certificateOf, type QuorumCertificate } from "./certificate.ts";
 import type { StoredDissent } from "./dissent.ts";
 import { type Alarm, type Effect, statusOf, type TxStatus } from "./effects.ts";
+import { type Compared, digestPages, lackedItems } from "./comparison.ts";
 import { Evidence } from "./evidence.ts";
 import type { GossipEnvelope } from "./gossip.ts";
-import { decodeItem, type Digest, digestPage, type Item, PREFIX_BYTES } from "./items.ts";
+import { decodeItem, type Digest, type Item } from "./items.ts";
 import type { LockedPage, PageRequest } from "./locked.ts";
 import type { Membership } from "./membership.ts";
 import { doubleVote, type OffenceProof, verifyOffence, VOTE_ITEM } from "./offence.ts";
@@ -27,15 +28,8 @@ import { Roll } from "./roll.ts";
 import { nextMembership, rosterTxId } from "./roster.ts";
 import { Senders } from "./senders.ts";
 import type { StoredOffence, VoteLock, VoteRecord, VoteStore } from "./store.ts";
-import {
-  digestOf,
-  lackedOf,
-  PROPOSALS_MAX,
-  type Times,
-  type Transaction,
-  Transactions,
-} from "./transactions.ts";
-import { encodeValue, ROSTER_PREFIX } from "./value.ts";
+import { PROPOSALS_MAX, type Times, type Transaction, Transactions } from "./transactions.ts";
+import { encodeValue } from "./value.ts";
 import { ballotOf, isUnder, type Question, questionOf, signVote, type Vote, voteFault } from "./vote.ts";
 import type { Tick } from "./watch.ts";
 
@@ -251,22 +245,9 @@ export class EpochNode {
   /** What this node has, for a peer that may lack some of it, and what else it has to say. */
   digestFor(peer: PartyId, others: readonly Item[] = []): Effect[] {
     const { now } = this.#shared;
-    const all = [...this.#transactions.all]
-      .filter((one) => this.#isCompared(one))
-      .sort((a, b) => a.txId < b.txId ? -1 : 1);
-    const offences = this.#evidence.newest.map(({ id }) => id.slice(0, PREFIX_BYTES));
-    const pages: Item[] = [...others];
-    let after = "";
-    do {
-      const transactions = all.splice(0, digestPage(this.membership.voters.length)).map(digestOf);
-      const upTo = all.length === 0 ? "" : transactions.at(-1)?.txId ?? "";
-      pages.push({
-        kind: "digest",
-        digest: { after, upTo, transactions, offences: after === "" ? offences : [] },
-      });
-      after = upTo;
-    } while (all.length > 0);
-    return this.#turn(now, () => this.#outgoing.add([peer], pages));
+    return this.#turn(now, () => {
+      this.#outgoing.add([peer], [...others, ...digestPages(this.#compared, now)]);
+    });
   }
 
   /** When the epoch was closed here: milliseconds since 1970. */
@@ -691,17 +672,8 @@ export class EpochNode {
   /** What a peer lacks of what is here. */
   #answerDigest(peer: PartyId, digest: Digest): void {
     if (!this.#mayAsk(peer)) return;
-    const has = new Map(digest.transactions.map((transaction) => [transaction.txId, transaction]));
-    for (const transaction of this.#transactions.all) {
-      const { txId } = transaction;
-      const isInPage = txId > digest.after && (digest.upTo === "" || txId <= digest.upTo);
-      if (!isInPage || !this.#isCompared(transaction)) continue;
-      if (!this.#answer(peer, lackedOf(transaction, has.get(txId)))) return;
-    }
-    for (const { id, proof } of digest.after === "" ? this.#evidence.newest : []) {
-      if (!digest.offences.some((known) => equal(known, id.slice(0, PREFIX_BYTES)))) {
-        if (!this.#answer(peer, [{ kind: "offence", proof }])) return;
-      }
+    for (const items of lackedItems(this.#compared, digest, this.#shared.now)) {
+      if (!this.#answer(peer, items)) return;
     }
   }
 
@@ -720,10 +692,12 @@ export class EpochNode {
     return !this.#senders.isAnswered(peer, now);
   }
 
-  /** What is long over is compared with nobody, but for the change of members: whoever was away needs it. */
-  #isCompared(transaction: Transaction): boolean {
-    return transaction.txId.startsWith(ROSTER_PREFIX) ||
-      this.#transactions.isRecent(transaction, this.#shared.now);
+  get #compared(): Compared {
+    return {
+      members: this.membership.voters.length,
+      transactions: this.#transactions,
+      evidence: this.#evidence,
+    };
   }
 
   #answerLists(from: PartyId, item: LockedPage | PageRequest): void {
