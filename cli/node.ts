@@ -37,7 +37,7 @@ export function addNode(root: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<RunOptions>(command);
       const { config, party } = clusterOf(options);
-      const drainMs = wholeNumber(options.drain, "--drain") * 1000;
+      const drainMs = drainOf(options.drain);
       const { node } = partyConfig(config, party);
       const log = new Log({
         party,
@@ -67,6 +67,13 @@ export function addNode(root: Command): void {
     });
 }
 
+/** A timer that is longer than the runtime's longest would end at once. @throws UsageError USAGE */
+function drainOf(text: string): number {
+  const seconds = wholeNumber(text, "--drain");
+  if (seconds <= DRAIN_SECONDS_MAX) return seconds * 1000;
+  throw new UsageError("USAGE", `--drain is at most ${DRAIN_SECONDS_MAX} seconds: found ${seconds}`);
+}
+
 /** Ends upon SIGTERM or SIGINT when all is done; a second one cancels what still runs. SIGHUP reads certificates again. */
 async function untilStopped(daemon: Daemon, drainMs: number): Promise<void> {
   const ended = Promise.withResolvers<void>();
@@ -82,4 +89,5 @@ async function untilStopped(daemon: Daemon, drainMs: number): Promise<void> {
   }
 }
 
+const DRAIN_SECONDS_MAX = 86_400;
 const STOPS = ["SIGTERM", "SIGINT"] as const;
