@@ -191,6 +191,9 @@ export class ApprovalSessions {
     }
     const alarm = votes.alarm ?? (votes.status(txId)?.state === "violated" ? "SAFETY_VIOLATION" : undefined);
     if (alarm !== undefined) refuse("VOTING_STOPPED", `this node has stopped: ${alarm}`);
+    if (!equal(votes.membership.hash, task.certificate.membershipHash)) {
+      refuse("CERTIFICATE_INVALID", `${txId} was decided by other members than those of now`);
+    }
     const held = votes.certificate(txId);
     if (held !== undefined && !equal(ballotOf(held), task.payload.ballot)) {
       refuse("CERTIFICATE_INVALID", `${txId} is decided otherwise here`);

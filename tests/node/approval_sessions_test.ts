@@ -19,6 +19,7 @@ import type { ReleaseGate } from "../../src/storage/local_store.ts";
 import { type KeyRow, KEYS } from "../../src/storage/tables.ts";
 import { type Approval, encodeApproval } from "../../src/voting/approval.ts";
 import { certificateOf, type QuorumCertificate } from "../../src/voting/certificate.ts";
+import type { Membership } from "../../src/voting/membership.ts";
 import { encodeValue } from "../../src/voting/value.ts";
 import { questionOf, signVote } from "../../src/voting/vote.ts";
 import { council } from "../voting/support.ts";
@@ -74,7 +75,13 @@ class Last implements Disposable {
   readonly task: ApprovalTask;
   monotonic = 50;
   wall: number = NOW;
-  votes: { alarm?: string; certificate: QuorumCertificate | undefined; state: "decided" | "violated" } = {
+  votes: {
+    alarm?: string;
+    membership: Membership;
+    certificate: QuorumCertificate | undefined;
+    state: "decided" | "violated";
+  } = {
+    membership: COUNCIL.membership,
     certificate: certificate(),
     state: "decided",
   };
@@ -106,7 +113,9 @@ class Last implements Disposable {
     ({ gate: this.#gate } = new ApprovalSessions(
       {
         votes: {
-          membership: COUNCIL.membership,
+          get membership() {
+            return votes().membership;
+          },
           certificate: () => this.votes.certificate,
           status: () => ({ state: this.votes.state, tally: [], proposals: [] }),
           get alarm() {
@@ -172,6 +181,12 @@ for (
       (last) => last.votes.certificate = certificate({ input: utf8("pay 6") }),
       "CERTIFICATE_INVALID",
       /tx is decided otherwise/,
+    ],
+    [
+      "the members have changed since",
+      (last) => last.votes.membership = council(5, 4, { epoch: 2 }).membership,
+      "CERTIFICATE_INVALID",
+      /tx was decided by other members/,
     ],
     [
       "the wall clock is after the end",
