@@ -23,50 +23,17 @@ import type { Membership } from "./membership.ts";
 import { doubleVote, type OffenceProof, verifyOffence, VOTE_ITEM } from "./offence.ts";
 import { Outgoing } from "./outgoing.ts";
 import { type Proposal, proposalFault, signProposal } from "./proposal.ts";
-import { approvalAt, expired, notAfterOf, requireProposable, requireSame, shown } from "./requests.ts";
+import { approvalAt, expired, notAfterOf, requireProposable, requireSame } from "./requests.ts";
+import { closedReason, lockUnder, refusalOf } from "./refusal.ts";
 import { Roll } from "./roll.ts";
 import { nextMembership, rosterTxId } from "./roster.ts";
 import { Senders } from "./senders.ts";
-import type { StoredOffence, VoteLock, VoteRecord, VoteStore } from "./store.ts";
-import { PROPOSALS_MAX, type Times, type Transaction, Transactions } from "./transactions.ts";
+import type { Shared } from "./shared.ts";
+import type { StoredOffence, VoteLock, VoteRecord } from "./store.ts";
+import { PROPOSALS_MAX, type Transaction, Transactions } from "./transactions.ts";
 import { encodeValue } from "./value.ts";
 import { ballotOf, isUnder, type Question, questionOf, signVote, type Vote, voteFault } from "./vote.ts";
 import type { Tick } from "./watch.ts";
-
-/** Locks that are kept. They are never removed. */
-export const LOCKS_MAX = 1_000_000;
-
-/** Limits that the operator sets. */
-export interface Limits extends Times {
-  /** How long an approval that is proposed here may be open. */
-  readonly approvalLifetimeMs: number;
-  /** After how long a member that has seen a decided transaction and has not answered is silent. */
-  readonly silenceMs: number;
-}
-
-/** What all epochs of one node share. */
-export interface Shared {
-  /** Signs with the vote key. */
-  readonly sign: (message: Bytes) => Bytes;
-  /** What survives. */
-  readonly store: VoteStore;
-  /** See {@linkcode Limits}. */
-  readonly limits: Limits;
-  /** Whether this node votes for a proposal by itself. */
-  readonly approves: ((proposal: Proposal) => boolean) | undefined;
-  /** One per transaction, whatever the epoch. */
-  readonly locks: Map<string, VoteLock>;
-  /** What was stored and what was refused. */
-  readonly counts: Record<"stored" | "mismatch" | "invalid" | "overQuota" | "limited", number>;
-  /** Why this node does not vote. */
-  alarm: Alarm | undefined;
-  /** The time that was told last. */
-  now: number;
-  /** Why nothing may be cast in a transaction of an epoch because of what was before it. */
-  readonly before: (txId: string, epoch: number) => UsageError | undefined;
-  /** Takes a page of a list for a new member, or a question for one. @returns what to send back. */
-  readonly lists: (from: PartyId, epoch: number, item: LockedPage | PageRequest) => readonly Item[];
-}
 
 /** An item, and where it came from. */
 interface Received {
@@ -363,12 +330,9 @@ export class EpochNode {
     this.#outgoing.add(this.#peers, items);
   }
 
-  /** What this node has locked, where that is of this very membership: the ballot says so. */
+  /** What this node has locked, where that is of this very membership. */
   #lockOf(txId: string): VoteLock | undefined {
-    const lock = this.#shared.locks.get(txId);
-    if (lock === undefined) return undefined;
-    const ballot = ballotOf(questionOf(this.membership, txId, lock.value));
-    return equal(ballot, lock.ballot) ? lock : undefined;
+    return lockUnder(this.membership, this.#shared.locks.get(txId));
   }
 
   #isLocked(vote: Vote): boolean {
@@ -378,52 +342,19 @@ export class EpochNode {
 
   /** Why a transaction takes no votes of this node in this epoch, whatever their value. */
   #closed(txId: string): UsageError | undefined {
-    const { epoch } = this.membership;
-    const lock = this.#shared.locks.get(txId);
-    if (lock !== undefined && this.#lockOf(txId) === undefined) {
-      return new UsageError(
-        "TX_CLOSED",
-        `this node has voted for ${
-          shown(lock.value)
-        } in ${txId} under an earlier membership: ask under another name`,
-      );
-    }
-    if (this.#successor !== undefined) {
-      return new UsageError("TX_CLOSED", `epoch ${epoch} is closed: ask under another name`);
-    }
-    return this.#shared.before(txId, epoch);
+    const { membership } = this;
+    return closedReason(txId, { membership, shared: this.#shared, isClosed: this.#successor !== undefined });
   }
 
   /** Why nothing can be cast for a question now; undefined where it can, or is done already. */
   #refusal(question: Question, now: number): UsageError | undefined {
     const { txId } = question;
-    const ballot = ballotOf(question);
-    const { alarm, locks } = this.#shared;
-    if (alarm !== undefined) {
-      return new UsageError(
-        "VOTING_STOPPED",
-        `this node has stopped voting: ${alarm}; an operator has to look`,
-      );
-    }
-    const decided = this.certificate(txId);
-    if (decided !== undefined) {
-      if (equal(ballotOf(decided), ballot)) return undefined;
-      return new UsageError("ALREADY_DECIDED", `${txId} is decided for ${shown(decided.value)}`);
-    }
-    const closed = this.#closed(txId);
-    if (closed !== undefined) return closed;
-    const locked = locks.get(txId);
-    if (locked !== undefined) {
-      if (equal(locked.ballot, ballot)) return undefined;
-      return new UsageError(
-        "ALREADY_VOTED",
-        `this node has voted for ${shown(locked.value)} in ${txId}, and votes once`,
-      );
-    }
-    const limit = this.#transactions.limit(txId, notAfterOf(question));
-    if (now > limit) return expired(txId, limit);
-    if (locks.size < LOCKS_MAX) return undefined;
-    return new UsageError("LOCKS_FULL", `this node has voted ${LOCKS_MAX} times: no more locks are kept`);
+    return refusalOf(question, now, {
+      shared: this.#shared,
+      decided: this.certificate(txId),
+      closed: this.#closed(txId),
+      limit: this.#transactions.limit(txId, notAfterOf(question)),
+    });
   }
 
   #cast(question: Question, now: number): void {

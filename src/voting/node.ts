@@ -17,7 +17,7 @@ import type { Availability } from "./availability.ts";
 import type { QuorumCertificate } from "./certificate.ts";
 import type { StoredDissent } from "./dissent.ts";
 import type { Alarm, Effect, TxStatus } from "./effects.ts";
-import { EpochNode, type Shared } from "./epoch_node.ts";
+import { EpochNode } from "./epoch_node.ts";
 import { ENVELOPE_RECEIVED_MAX, gossipCodec, type GossipEnvelope, isGossipValid } from "./gossip.ts";
 import { isProof, type Item } from "./items.ts";
 import {
@@ -33,13 +33,14 @@ import { epochOf } from "./offence.ts";
 import { approvalOf, type Proposal } from "./proposal.ts";
 import { type Score, scoresOf, verifiedLog, type Weights } from "./reputation.ts";
 import { continuing, type NextRoster, rosterTxId, rosterValue } from "./roster.ts";
+import type { Shared } from "./shared.ts";
 import type { StoredOffence, VoteRecord, VoteStore } from "./store.ts";
 import { decodeValue, encodeValue, formatValue, ROSTER_PREFIX, txIdFault, type Value } from "./value.ts";
 import { questionOf } from "./vote.ts";
 import type { Tick } from "./watch.ts";
 
 export type { Alarm, Effect, TxStatus } from "./effects.ts";
-export { LOCKS_MAX } from "./epoch_node.ts";
+export { LOCKS_MAX } from "./shared.ts";
 export { ENVELOPE_BYTES_MAX } from "./outgoing.ts";
 export { INVALID_KEPT_MAX, LIMITED_MS } from "./senders.ts";
 export { OPEN_PER_MEMBER_MAX } from "./transactions.ts";
