@@ -179,10 +179,14 @@ export class Approvals implements AsyncDisposable {
   decided(certificate: QuorumCertificate): void {
     const task = this.#taskOf(certificate);
     if (task === undefined || this.#isClosed) return;
+    const isAgain = task.reason !== undefined;
     task.refusals.clear();
+    // Whoever is asked again does not wait for others to begin.
+    if (isAgain) task.heardAt = Number.NEGATIVE_INFINITY;
+    if (task.phase === "idle") task.phase = "working";
     if (task.phase !== "ended") return task.wake(true);
     task.phase = "working";
-    task.heardAt = this.#clock.now();
+    if (!isAgain) task.heardAt = this.#clock.now();
     this.#track(
       this.#drive(task).catch((error) => {
         const { code, message: reason } = errorOf(error);
@@ -371,7 +375,8 @@ export class Approvals implements AsyncDisposable {
     await this.#rest(task);
     if (!this.#isOpen(task)) return;
     const { txId } = task.payload;
-    this.#post.refuse(this.#post.up, { txId, code: "NOT_QUALIFIED", reason });
+    // Whom this node cannot reach, others may.
+    if (task.refusals.size > 0) this.#post.refuse(this.#post.up, { txId, code: "NOT_QUALIFIED", reason });
     const state = this.locks.get(task.payload)?.state ?? "none";
     this.#on({ kind: "failed", txId, outcome: this.#outcome(task, state), reason });
     this.#changed();
@@ -462,6 +467,7 @@ export class Approvals implements AsyncDisposable {
     for (const task of this.#tasks.values()) {
       // Another process may think otherwise.
       if (isUp) task.refusals.delete(peer);
+      if (isUp && task.phase === "idle") task.phase = "working";
       task.wake(isUp);
     }
   }

@@ -227,6 +227,9 @@ export class VotingModule implements NodeModule {
     const { txId } = approval;
     this.#options.log.write("info", `operator ${operator} proposes ${txId}`, { code: "PROPOSED" });
     this.#service.propose(approval);
+    // The same request again: what is decided and not signed is tried anew, after all checks.
+    const certificate = this.#service.certificate(txId);
+    if (certificate !== undefined) this.#approvals.decided(certificate);
     return this.#report(txId);
   }
 
