@@ -49,6 +49,12 @@ export function addEvidence(root: Command): void {
     .action(async (id: string, _options: unknown, command: Command) => {
       const options = optionsOf<{ readonly out?: string }>(command);
       requireWritable(options.out);
+      if (!/^[0-9a-f]{4,64}$/i.test(id)) {
+        throw new UsageError(
+          "USAGE",
+          `an offence is named by 4 to 64 hexadecimal digits: found ${JSON.stringify(id)}`,
+        );
+      }
       const { offence, proof } = await operatorClientOf(options).ask({
         method: "POST",
         path: "/v1/voting/proof",

@@ -26,8 +26,14 @@ export function addReputation(root: Command): void {
         path: "/v1/voting/reputation",
       }) as ReputationReport;
       const rows = found.members.map((
-        { name, score, offences },
-      ) => [name, score.toFixed(1), String(offences)]);
+        { name, score, offences, availability, silent },
+      ) => [
+        name,
+        score.toFixed(1),
+        String(offences),
+        availability === null ? "-" : `${Math.round(100 * availability)} %`,
+        String(silent),
+      ]);
       print(
         options.json,
         found,

@@ -10,7 +10,7 @@ import { TransportError, UsageError } from "../src/base/errors.ts";
 import type { SignatureReport } from "../src/node/approval_routes.ts";
 import { operatorClientOf } from "./access.ts";
 import { type GlobalOptions, optionsOf } from "./options.ts";
-import { print, readInput, requireWritable, table, writeResult } from "./output.ts";
+import { print, readInput, requireFileForBytes, requireWritable, table, writeResult } from "./output.ts";
 import { waitMsOf } from "./vote.ts";
 
 const FORMATS = ["hex", "der", "compact"] as const;
@@ -39,6 +39,7 @@ export function addSignature(root: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<ShowOptions>(command);
       requireWritable(options.out);
+      if (options.format !== "hex" && options.json !== true) requireFileForBytes(options.out);
       const report = await operatorClientOf(options).follow({
         method: "POST",
         path: "/v1/approvals/signature",

@@ -36,20 +36,28 @@ export function addVote(root: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const options = optionsOf<VoteOptions>(command);
       const common = { txId: options.txId, waitMs: waitMsOf(options) };
-      const answer = answerOf(options);
+      const answer = answerOf(options) ?? { value: await valueOf(options) };
       const report = await operatorClientOf(options).follow({
         method: "POST",
-        path: answer === undefined ? "/v1/voting/cast" : "/v1/voting/answer",
-        input: { ...common, ...answer ?? { value: await valueOf(options) } },
+        path: "value" in answer ? "/v1/voting/cast" : "/v1/voting/answer",
+        input: { ...common, ...answer },
       }, () => {}) as TxReport;
       showTransaction(options, report);
       if (options.wait !== undefined) requireDecision(report);
     });
 }
 
-/** What `--wait` says. */
+/** As long as a node lets somebody wait. */
+const WAIT_SECONDS_MAX = 3600;
+
+/** What `--wait` says. @throws UsageError USAGE */
 export function waitMsOf({ wait }: { readonly wait?: string }): number {
-  return wait === undefined ? 0 : wholeNumber(wait, "--wait") * 1000;
+  const seconds = wait === undefined ? 0 : wholeNumber(wait, "--wait");
+  if (seconds <= WAIT_SECONDS_MAX) return seconds * 1000;
+  throw new UsageError(
+    "USAGE",
+    `--wait is at most ${WAIT_SECONDS_MAX} seconds: found ${JSON.stringify(wait)}`,
+  );
 }
 
 /** Prints how a transaction stands. */
@@ -86,10 +94,15 @@ function linesOf({ ballot, proposer, approval }: ProposalReport): string[][] {
     ["proposal", `ballot ${ballot.slice(0, 16)} of ${proposer}`],
     ["  key", `${keyId.slice(0, 16)} ${scheme}${path === "m" ? "" : ` ${path}`}`],
     [`  ${mode}`, input],
-    ...context.map(({ name, value }) => [`  ${JSON.stringify(name)}`, JSON.stringify(value)]),
+    ...context.map(({ name, value }) => [`  ${quoted(name)}`, quoted(value)]),
     ...(supersedes === "" ? [] : [["  supersedes", supersedes]]),
     ["  valid", `${notBefore} to ${notAfter}`],
   ];
+}
+
+/** A text that somebody else wrote: a terminal obeys nothing of it, and shows it in its own order. */
+function quoted(text: string): string {
+  return JSON.stringify(text).replace(/\p{C}/gu, (c) => `\\u{${(c.codePointAt(0) as number).toString(16)}}`);
 }
 
 /** @throws UsageError TX_UNDECIDED */

@@ -65,7 +65,10 @@ export class Dashboard implements NodeModule {
     const forget = this.#changes.listen((topic) => topics.add(topic));
     const often = setInterval(tell, TELL_MS);
     const seldom = setInterval(() => topics.add("links").add("sessions"), LOOK_MS);
-    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    await new Promise<void>((resolve) => {
+      signal.addEventListener("abort", () => resolve());
+      if (signal.aborted) resolve();
+    });
     clearInterval(often);
     clearInterval(seldom);
     forget();

@@ -69,7 +69,8 @@ export function formatValue(value: Value): string {
   if (value.schema === "integer") return value.integer.toString();
   if (value.schema !== "bytes") return `${value.schema} of ${value.bytes.length} bytes`;
   const text = fromUtf8(value.bytes);
-  return text !== undefined && isClean(text) ? JSON.stringify(text) : `0x${value.bytes.toHex()}`;
+  // What a terminal would obey, or would show in another order, is not shown as text.
+  return text !== undefined && !/\p{C}/u.test(text) ? JSON.stringify(text) : `0x${value.bytes.toHex()}`;
 }
 
 /** Why a text is no name of a transaction, in words; undefined where it is one. */

@@ -83,6 +83,7 @@ Deno.test("values and names of transactions have one encoding each", () => {
   assert.equal(formatValue(decodeValue(text('ab"c'))), '"ab\\"c"');
   assert.equal(formatValue({ schema: "bytes", bytes: Uint8Array.of(0, 255) }), "0x00ff");
   assert.equal(formatValue({ schema: "bytes", bytes: utf8("a\nb") }), "0x610a62");
+  assert.equal(formatValue({ schema: "bytes", bytes: utf8("a\u{202e}b") }), "0x61e280ae62");
   for (const good of ["a", "tx_001", "roster/2", "é".repeat(64)]) assert.equal(txIdFault(good), undefined);
   for (const bad of ["", "a".repeat(129), "a\nb", "e\u0301"]) assert.notEqual(txIdFault(bad), undefined);
 });
