@@ -107,6 +107,15 @@ function valueText(encoded: Bytes): string {
   return formatValue(decodeValue(encoded));
 }
 
+/** One of some words. */
+function oneOf<K extends string>(...words: readonly K[]): Codec<K> {
+  return map(text(32), (word: K): string => word, (read) => {
+    const known = words.find((word) => word === read);
+    if (known === undefined) throw new DecodeError(`a row of an unknown kind ${read}`);
+    return known;
+  });
+}
+
 const MILLISECONDS: Codec<number> = map(U64, (time: number) => BigInt(time), Number);
 
 const CODECS: Codecs = {
@@ -120,7 +129,7 @@ const CODECS: Codecs = {
   dissent: struct({
     dissent: struct({
       id: fixed(32),
-      kind: text(32) as Codec<"minority">,
+      kind: oneOf("minority"),
       subject: voterCodec,
       txId: text(TX_ID_BYTES_MAX),
       epoch: U32,
@@ -130,7 +139,7 @@ const CODECS: Codecs = {
   offence: struct({
     offence: struct({
       id: fixed(32),
-      kind: text(32) as Codec<"double-vote" | "invalid-signature">,
+      kind: oneOf("double-vote", "invalid-signature"),
       subject: voterCodec,
       txId: text(TX_ID_BYTES_MAX),
       proof: offenceCodec,
