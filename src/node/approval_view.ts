@@ -104,13 +104,16 @@ export class ApprovalView {
     return status === "burned";
   }
 
-  /** What a transaction would sign: as decided, or else the proposal that ends last. */
+  /** What a transaction would sign: as decided, or else of what was proposed or voted for the one that ends last. */
   approvalOf(txId: string): Approval | undefined {
     const { votes } = this.#options;
     const decided = votes.certificate(txId);
     if (decided !== undefined) return approvalOf(decided);
-    const proposed = (votes.status(txId)?.proposals ?? []).map(approvalOf).filter((one) => one !== undefined);
-    return proposed.sort((a, b) => a.notAfter < b.notAfter ? 1 : -1)[0];
+    const status = votes.status(txId);
+    const { cluster } = votes.membership;
+    const voted = (status?.tally ?? []).map(({ value }) => approvalOf({ cluster, txId, value }));
+    const known = [...(status?.proposals ?? []).map(approvalOf), ...voted].filter((one) => one !== undefined);
+    return known.sort((a, b) => a.notAfter < b.notAfter ? 1 : -1)[0];
   }
 
   /** Whether a signature is one of what was approved. */

@@ -351,9 +351,18 @@ export class VotingService implements Disposable {
     for (const { txId, value } of this.#cast.splice(0)) {
       this.#options.on({ kind: "cast", txId, value: decodeValue(value) });
     }
-    for (const effect of effects) this.#perform(effect);
+    let failed: { readonly error: unknown } | undefined;
+    for (const effect of effects) {
+      try {
+        this.#perform(effect);
+      } catch (error) {
+        // A decision is told, whatever becomes of what is told beside it.
+        failed ??= { error };
+      }
+    }
     for (const changed of [...this.#watchers]) changed();
     if (store.isWaiting) this.#flushTimer ??= setTimeout(() => this.#flush(), FLUSH_MS);
+    if (failed !== undefined) throw failed.error;
   }
 
   #flush(): void {

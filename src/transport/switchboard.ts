@@ -61,6 +61,15 @@ export class Switchboard {
     if (event.kind === "frame") return (this.#byType.get(event.frame.type) ?? this.#rest)(event);
     if (event.kind === "up") this.#up.set(event.peer, event.bootId);
     else this.#up.delete(event.peer);
-    for (const receiver of [...this.#receivers]) receiver(event);
+    let failed: { readonly error: unknown } | undefined;
+    for (const receiver of [...this.#receivers]) {
+      try {
+        receiver(event);
+      } catch (error) {
+        // The others have to know of the link all the same.
+        failed ??= { error };
+      }
+    }
+    if (failed !== undefined) throw failed.error;
   }
 }

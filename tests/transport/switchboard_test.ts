@@ -1,4 +1,4 @@
-import { deepEqual } from "node:assert/strict";
+import { deepEqual, throws } from "node:assert/strict";
 import { partyId } from "../../src/base/brands.ts";
 import type { LinkEvent, Links } from "../../src/session/links.ts";
 import { Switchboard } from "../../src/transport/switchboard.ts";
@@ -36,6 +36,19 @@ Deno.test("Switchboard gives each type to its user, the others to the rest, and 
   tell(frame(8));
   tell({ kind: "down", peer: PEER, reason: "AGE" });
   deepEqual(heard, ["rest up", "votes up", "votes 44", "rest 8", "rest down", "votes down"]);
+});
+
+Deno.test("Switchboard tells everybody of a link, also where one of them throws", () => {
+  const { links, tell } = linksOf();
+  const board = new Switchboard(links);
+  const heard: string[] = [];
+  board.channel(44).listen(() => {
+    throw new Error("a bug");
+  });
+  board.channel(46).listen(({ kind }) => heard.push(kind));
+  throws(() => tell({ kind: "up", peer: PEER, bootId: BOOT }), /a bug/);
+  throws(() => tell({ kind: "down", peer: PEER, reason: "AGE" }), /a bug/);
+  deepEqual(heard, ["up", "down"]);
 });
 
 Deno.test("Switchboard tells a user who comes late of links that are still up", async () => {
