@@ -215,7 +215,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "quorate vote --party alice --tx-id tx_001 --value 42",
     "quorate vote --party alice --tx-id tx_001 --value 42 --wait 30",
     "# for what was proposed; status shows the ballot",
-    "quorate vote --party alice --tx-id pay_7 --approve 5e0f21aa",
+    "quorate vote --party alice --tx-id pay_7 --approve 5e0f21aac94b7d03",
   ],
   "members": ["quorate members show --party n1"],
   "members show": ["quorate members show --party n1"],

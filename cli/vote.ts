@@ -133,12 +133,13 @@ function answerOf(
   if (others || (approve !== undefined && reject !== undefined)) {
     throw new UsageError("USAGE", "a vote is one thing: a value, --approve or --reject");
   }
-  if (/^[0-9a-f]{4,64}$/i.test(ballot)) {
+  // Whoever wants another payload approved can find one whose ballot begins with fewer given digits.
+  if (/^[0-9a-f]{16,64}$/i.test(ballot)) {
     return { kind: approve === undefined ? "reject" : "approve", ballot: ballot.toLowerCase() };
   }
   throw new UsageError(
     "USAGE",
-    `a ballot is written as 4 to 64 hexadecimal digits: found ${JSON.stringify(ballot)}`,
+    `a ballot is written as 16 to 64 hexadecimal digits: found ${JSON.stringify(ballot)}`,
   );
 }
 

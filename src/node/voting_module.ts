@@ -474,7 +474,7 @@ const CAST = z.strictObject({ txId: TX_ID, value: VALUE, waitMs: WAIT });
 const STATUS = z.strictObject({ txId: TX_ID, waitMs: WAIT });
 const ANSWER = z.strictObject({
   txId: TX_ID,
-  ballot: z.string().regex(/^[0-9a-f]{4,64}$/),
+  ballot: z.string().regex(/^[0-9a-f]{16,64}$/),
   kind: z.enum(["approve", "reject"]),
   waitMs: WAIT,
 });

@@ -118,20 +118,20 @@ Deno.test("vote says what is voted for in one way, and nothing else", () =>
       [/whole number of 64 bits/, "--value", "12345678901234567890"],
       [/a vote is one thing/, "--approve", "abcd", "--reject", "abcd"],
       [/a vote is one thing/, "--approve", "abcd", "--value", "1"],
-      [/4 to 64 hexadecimal digits: found "abc"/, "--approve", "abc"],
-      [/4 to 64 hexadecimal digits/, "--reject", "ghij"],
+      [/16 to 64 hexadecimal digits: found "abcdabcdabcdabc"/, "--approve", "abcdabcdabcdabc"],
+      [/16 to 64 hexadecimal digits/, "--reject", "ghijghijghijghij"],
       [/--wait is a whole number/, "--value", "1", "--wait", "soon"],
       [/--wait is at most 3600 seconds: found "3601"/, "--value", "1", "--wait", "3601"],
     ];
     for (const [message, ...args] of wrong) await desk.refused(message, ...vote, ...args);
     assert.deepEqual(await desk.json(0, ...vote, "--value", "-7"), UNDECIDED);
     await desk.json(0, ...vote, "--text", "yes");
-    await desk.json(0, ...vote, "--reject", "ABCD");
+    await desk.json(0, ...vote, "--reject", "ABCDABCDABCDABCD");
     await desk.json(2, ...vote, "--value", "1", "--wait", "3600");
     assert.deepEqual(desk.asked.map(({ input }) => input), [
       { txId: "tx", waitMs: 0, value: { integer: "-7" } },
       { txId: "tx", waitMs: 0, value: { text: "yes" } },
-      { txId: "tx", waitMs: 0, kind: "reject", ballot: "abcd" },
+      { txId: "tx", waitMs: 0, kind: "reject", ballot: "abcdabcdabcdabcd" },
       { txId: "tx", waitMs: 3_600_000, value: { integer: "1" } },
     ]);
   }));

@@ -44,7 +44,7 @@ Deno.test("five nodes sign what four approved: openssl verifies it, and nothing 
   const approve = async (txId: string, ballot: string, names: readonly string[]) => {
     for (const name of names) {
       await heard(name, txId);
-      await run(name, ["vote", "--tx-id", txId, "--approve", ballot.slice(0, 12)]);
+      await run(name, ["vote", "--tx-id", txId, "--approve", ballot.slice(0, 16)]);
     }
   };
   const heard = async (name: string, txId: string) => {
