@@ -135,7 +135,7 @@ export class EpochNode {
         (transaction) =>
           transaction.certificates.length > 0 || this.#successor !== undefined ||
           tick.now > this.#transactions.limitOf(transaction),
-        ({ txId }) => this.#shared.locks.has(txId),
+        (transaction) => this.#hasOrWillVote(transaction),
       );
       this.#sendAll(items);
     });
@@ -338,6 +338,12 @@ export class EpochNode {
   #isLocked(vote: Vote): boolean {
     const lock = this.#shared.locks.get(vote.txId);
     return lock !== undefined && equal(lock.ballot, ballotOf(vote));
+  }
+
+  /** A lock of another epoch is no vote in this one, and none is made of a lock whose epoch was closed before. */
+  #hasOrWillVote({ txId, votes }: Transaction): boolean {
+    if (this.self !== undefined && votes.has(this.self)) return true;
+    return this.#successor === undefined && this.#lockOf(txId) !== undefined;
   }
 
   /** Why a transaction takes no votes of this node in this epoch, whatever their value. */

@@ -205,6 +205,30 @@ Deno.test("VotingNode that was locked in an epoch that was closed meanwhile does
   refused(() => alice.cast("locked", FORTY_TWO, 0), "TX_CLOSED");
 });
 
+Deno.test("VotingNode abstains in a closed epoch from what it voted on in another one, or had locked and not voted on", () => {
+  const network = new Network();
+  network.does(2, (node) => node.cast("later", FORTY_TWO, 0));
+  network.does(2, (node) => node.cast("locked", FORTY_TWO, 0));
+  network.stores[0]!.dies = { commits: 0, after: true };
+  assert.throws(() => network.node(1).cast("locked", FORTY_TWO, 0));
+  network.stores[0]!.dies = undefined;
+  changed(network, NEXT, [2, 3, 4, 5]);
+  // The process that ended is gone: what begins again finds its epoch closed.
+  const value = rosterValue(network.first, network.roster(NEXT));
+  const certificate = decided(network, "roster/2", value, network.first, [2, 3, 4, 5]);
+  network.stores[0]!.commit([{ kind: "decision", certificate }]);
+  network.restart(1);
+  network.does(1, (node) => node.cast("later", FORTY_TWO, 0));
+  network.does(1, (node) => node.tick({ now: 0, monotonicMs: 0, linksUp: 4 }));
+  const said = network.stores[0]!.records.flatMap((record) =>
+    record.kind === "receipt" && record.epoch === 1 ? [`${record.receipt.txId} ${record.receipt.state}`] : []
+  );
+  assert.deepEqual(said.filter((one) => !one.startsWith("roster")).sort(), [
+    "later abstained",
+    "locked abstained",
+  ]);
+});
+
 Deno.test("VotingNode votes for no proposal by itself once its epoch is closed, in whatever order things come", () => {
   const asked: string[] = [];
   const network = new Network({ approves: ({ txId }) => asked.push(txId) > 0 });
