@@ -226,13 +226,17 @@ export class SignLocks {
   /** X can never be signed here any more: Y takes its place. */
   #bury(transaction: Transaction, place: LockPlace): void {
     const former = lockIn(transaction, place);
-    if (former?.state === "superseded") return;
-    if (former !== undefined && former.state !== "failed") {
+    // It may have been for another key. A decision about it is no signature of it: that lock names no approval.
+    const held = transaction.find(SIGN_LOCKS, { txId: place.txId }).find(({ state, approvalHash }) =>
+      state !== "failed" && state !== "superseded" && approvalHash.length > 0
+    );
+    if (held !== undefined) {
       throw new UsageError(
         "APPROVAL_SUPERSEDED",
-        `check 9 (supersedes): ${place.txId} is ${former.state} here, so that a signature of it exists or may exist`,
+        `check 9 (supersedes): ${place.txId} is ${held.state} here, so that a signature of it exists or may exist`,
       );
     }
+    if (former?.state === "superseded") return;
     this.#put(transaction, {
       ...place,
       core: EMPTY,

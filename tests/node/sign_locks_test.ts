@@ -237,6 +237,17 @@ Deno.test("SignLocks.prepare() buries what it supersedes, unless a signature of 
   }
 });
 
+Deno.test("SignLocks.prepare() supersedes nothing that another key has signed, and any decision about it", () => {
+  using place = new Place();
+  const locks = place.locks();
+  locks.prepare(request());
+  const next = () => locks.prepare(request({ txId: "next", keyId: id("another key") }, { supersedes: "tx" }));
+  refuses(next, "APPROVAL_SUPERSEDED", /check 9 .*tx is prepared here/);
+  locks.fail(payload(), "why");
+  locks.prepare(request({ keyId: id("decision key"), approvalHash: new Uint8Array() }));
+  assert.equal(next().state, "prepared");
+});
+
 Deno.test("SignLocks.sign() keeps the first signature, takes one without a lock, and none for another payload", () => {
   using place = new Place();
   const locks = place.locks();
