@@ -21,6 +21,8 @@ export class Evidence {
   readonly #store: VoteStore;
   readonly #offences = new Map<string, StoredOffence>();
   readonly #dissents = new Map<string, StoredDissent>();
+  /** Who voted twice in what: asked for every vote and every dissent, of which there may be many. */
+  readonly #twice = new Set<string>();
 
   /** None yet. @param store where they are written. */
   constructor(membership: Membership, store: VoteStore) {
@@ -46,6 +48,7 @@ export class Evidence {
   /** Takes an offence that is stored. */
   keep(offence: StoredOffence): void {
     this.#offences.set(hex(offence.id), offence);
+    if (offence.kind === "double-vote") this.#twice.add(placeOf(offence.txId, offence.subject));
   }
 
   /** Takes a dissent that is stored. */
@@ -55,9 +58,7 @@ export class Evidence {
 
   /** Whether there is a proof that a member voted twice in a transaction. */
   hasVotedTwice(txId: string, member: PartyId): boolean {
-    return this.offences.some(({ kind, subject, txId: where }) =>
-      kind === "double-vote" && subject === member && where === txId
-    );
+    return this.#twice.has(placeOf(txId, member));
   }
 
   /** Stores an offence that is new. @returns undefined where nothing is proven, or nothing that is not known. */
@@ -96,4 +97,8 @@ export class Evidence {
     );
     return kept.length >= INVALID_KEPT_MAX;
   }
+}
+
+function placeOf(txId: string, member: PartyId): string {
+  return `${member} ${txId}`;
 }
