@@ -90,7 +90,7 @@ export const CODES = {
     meaning: "an approval takes the place of another one that may still be signed",
   },
   REQUEST_CONFLICT: { exit: 1, meaning: "another payload has the same name, and may have been signed" },
-  CLOCK_OFFSET: { exit: 3, meaning: "this party's clock is too far from those of the others" },
+  CLOCK_OFFSET: { exit: 3, meaning: "a party's clock is too far from those of the others" },
   NODE_POLICY_WEAK: {
     exit: 78,
     meaning: "as many members as may cheat in a vote could sign with the key alone",
