@@ -94,6 +94,8 @@ export class VotingService implements Disposable {
   /** Whether what was stored has still to be looked at. */
   #isBehind = true;
   #hasBegun = false;
+  /** When peers are compared with again, at the earliest. */
+  #compareAt = 0;
   #isScheduled = false;
   #isClosed = false;
 
@@ -465,9 +467,14 @@ export class VotingService implements Disposable {
 
   /** Compares with one peer after the other, at random: relaying is for speed, this is what makes sure. */
   #compare(): void {
+    const startedAt = performance.now();
+    if (startedAt < this.#compareAt) return;
     const up = [...this.#up];
     const peer = up[this.#options.rng.bytes(1)[0] as number % Math.max(1, up.length)];
     if (peer !== undefined) this.#compareWith(peer);
+    const endedAt = performance.now();
+    // Whoever has many thousands of transactions to compare has something else to do as well, and so has the peer.
+    this.#compareAt = endedAt + COMPARED_SHARE * (endedAt - startedAt);
   }
 
   #compareWith(peer: PartyId): void {
@@ -487,6 +494,8 @@ const KEPT: ReadonlySet<Effect["kind"]> = new Set(["proposal", "decided", "offen
 const TICK_MS = 1_000;
 /** As long may votes of others be in memory alone. */
 const FLUSH_MS = 50;
+/** So many times as long as a comparison took there is none. */
+const COMPARED_SHARE = 20;
 /** Envelopes that are taken in one transaction. */
 const BUNDLE = 128;
 /** Transactions whose time to a decision is measured. */
