@@ -697,8 +697,20 @@ export class Approvals implements AsyncDisposable {
   }
 
   #track(work: Promise<void>): void {
-    const running: Promise<void> = work.finally(() => this.#running.delete(running));
+    const running: Promise<void> = work.catch((error) => this.#failed(error)).finally(() =>
+      this.#running.delete(running)
+    );
     this.#running.add(running);
+  }
+
+  /** What fails here for a peer ends no process. */
+  #failed(error: unknown): void {
+    const { code, message: reason } = errorOf(error);
+    try {
+      this.#on({ kind: "alarm", txId: "approvals", code, reason });
+    } catch {
+      // Nobody can be told.
+    }
   }
 
   #changed(): void {

@@ -73,4 +73,29 @@ Deno.test("Approvals at a node do not suffer from what others say", async (t) =>
       assert.ok(world.node(name).approvals.locks.highWater < Date.now() + 30_000, name);
     }
   });
+
+  await t.step("what fails at a node for a peer does not end its process", async () => {
+    const { events } = world.node("alice");
+    approvals.pause();
+    const approval = world.approval();
+    const certificate = world.certificate(approval);
+    world.decide(certificate, ["alice"]);
+    let failed = 0;
+    events.push = () => {
+      failed++;
+      throw new Error("the log is broken");
+    };
+    const invite = encodeApprovalMessage({
+      kind: "invite",
+      request: new Uint8Array(32),
+      certificate,
+      signers: [1, 3, 5].map(partyId),
+      digest: approvedDigest(approval),
+      superseded: EMPTY,
+    });
+    const { mesh } = world.node("erin").party.network!;
+    mesh.send(partyId(1), { type: NodeMessageType.APPROVAL, session: NO_SESSION, payload: invite });
+    await until(() => failed > 1);
+    events.push = Array.prototype.push;
+  });
 });
