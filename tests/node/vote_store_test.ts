@@ -5,6 +5,7 @@ import { ed25519Signer } from "../../src/base/crypto.ts";
 import { systemRng } from "../../src/base/rng.ts";
 import { UsageError } from "../../src/base/errors.ts";
 import { Secret } from "../../src/base/secret.ts";
+import { encodeVoteRecord } from "../../src/node/vote_records.ts";
 import { LedgerVoteStore } from "../../src/node/vote_store.ts";
 import { Ledger } from "../../src/storage/ledger.ts";
 import { Outbox } from "../../src/storage/outbox.ts";
@@ -229,6 +230,7 @@ Deno.test("LedgerVoteStore goes on after the last transaction that was written w
   store.commit(votes.slice(there));
   store.flush();
   deepEqual([...store.load()], votes);
+  deepEqual(ledger.find(VOTING, {}).map(({ seq }) => seq), votes.map((_, i) => i + 1));
 });
 
 Deno.test("LedgerVoteStore keeps the time of a transaction with what opened it", () => {
@@ -255,4 +257,25 @@ Deno.test("LedgerVoteStore keeps the time of a transaction with what opened it",
   store.commit(votes.slice(499));
   store.flush();
   deepEqual(written, [501, 503]);
+});
+
+Deno.test("LedgerVoteStore.load() says which row cannot be read, and what to do", () => {
+  const [vote] = manyVotes(1) as [Exclude<VoteRecord, { kind: "lock" }>];
+  const body = encodeVoteRecord(vote);
+  const wrong = [
+    { kind: "vote", body: body.slice(1) },
+    { kind: "vote", body: new Uint8Array([...body, 0]) },
+    { kind: "veto", body },
+    { kind: "toString", body },
+  ];
+  for (const row of wrong) {
+    using place = new Place();
+    const { ledger, store } = place.open();
+    using _ledger = ledger;
+    ledger.transact((transaction) => transaction.put(VOTING, { seq: 7, ...row }));
+    throws(() => [...store.load()], {
+      code: "STORE_CORRUPT",
+      message: /^row 7 of the votes .*put back the newest/,
+    });
+  }
 });

@@ -10,6 +10,7 @@ import { type VotingEvent, VotingService, type VotingServiceOptions } from "../.
 import type { LinkEvent, Links } from "../../src/session/links.ts";
 import { Ledger } from "../../src/storage/ledger.ts";
 import { Outbox } from "../../src/storage/outbox.ts";
+import { VOTING } from "../../src/storage/tables.ts";
 import { makeMembership } from "../../src/voting/membership.ts";
 import { VotingNode } from "../../src/voting/node.ts";
 
@@ -95,6 +96,11 @@ class Stage implements Disposable {
 
   count(kind: VotingEvent["kind"]): number {
     return this.events.filter((event) => event.kind === kind).length;
+  }
+
+  /** How many rows of a kind are on disk. */
+  rows(kind: string): number {
+    return this.#running?.ledger.find(VOTING, {}).filter((row) => row.kind === kind).length ?? 0;
   }
 
   async until(what: string, isSo: () => boolean): Promise<void> {
@@ -228,7 +234,7 @@ Deno.test("VotingService ends the link of a peer that sends what is no gossip, a
   equal(stage.count("closed"), 2);
 });
 
-Deno.test("VotingService says what it has to a peer whose link comes up, counts links, and does nothing when it is closed", () => {
+Deno.test("VotingService says what it has to a peer whose link comes up, counts links, and does nothing when it is closed", async () => {
   using stage = new Stage();
   const service = stage.start();
   stage.link(2, "up");
@@ -241,6 +247,22 @@ Deno.test("VotingService says what it has to a peer whose link comes up, counts 
   const sent = stage.sent.length;
   stage.link(3, "up");
   stage.vote(2, "tx", 1n);
+  await new Promise((resolve) => setTimeout(resolve, 20));
   equal(stage.sent.length, sent);
   equal(service.status("tx"), undefined);
+});
+
+Deno.test("VotingService stores nothing twice that was given up with a write that failed", async () => {
+  using stage = new Stage();
+  const service = stage.start();
+  stage.vote(2, "a", 1n);
+  await stage.until("the vote is there", () => service.status("a") !== undefined);
+  // It was to be written with the next lock.
+  stage.isFull = true;
+  throws(() => service.cast("b", value(1n)), { code: "STORE_UNWRITABLE" });
+  stage.isFull = false;
+  stage.vote(2, "a", 1n);
+  await stage.until("the vote is there again", () => service.status("a") !== undefined);
+  service.cast("b", value(1n));
+  equal(stage.rows("vote"), 1);
 });
