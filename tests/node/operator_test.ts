@@ -183,6 +183,11 @@ Deno.test("OperatorServer refuses what is no request of this API", async () => {
     ],
     [{ headers: { "sec-fetch-site": "none" } }, 200, /admin/],
     [{ headers: { "sec-fetch-site": "same-origin" } }, 200, /admin/],
+    [
+      { headers: { origin: "https://127.0.0.1", "sec-fetch-site": "same-origin" } },
+      403,
+      /not for pages in a browser/,
+    ],
     [{ ...post, headers: { "content-type": "text/plain" }, body: "{}" }, 415, /application\/json/],
     [{ ...post, headers: { "content-type": "application/jsonp" }, body: "{}" }, 415, /application\/json/],
     [{ ...post, body: "{" }, 400, /not the JSON/],
