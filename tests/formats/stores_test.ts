@@ -122,7 +122,12 @@ for (const name of NAMES) {
       using parties = await home.open();
       for (const { store, party } of parties.all) {
         const outbox = new Outbox(store.ledger, { cluster: home.config.cluster, stream: party.name });
-        const votes = new LedgerVoteStore({ ledger: store.ledger, outbox, membershipAt: () => membership, now: Date.now });
+        const votes = new LedgerVoteStore({
+          ledger: store.ledger,
+          outbox,
+          membershipAt: () => membership,
+          now: Date.now,
+        });
         const records = [...votes.load()];
         const decided = records.flatMap((record) => record.kind === "decision" ? [record.certificate] : []);
         assert.deepEqual(decided.map(({ txId }) => txId).sort(), ["pay_7", "tx_001"]);
