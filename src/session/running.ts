@@ -41,6 +41,8 @@ export class Running {
   #echoSent = false;
   #stopped = false;
   #released = false;
+  #computing = false;
+  #ending: QuorateError | undefined;
 
   constructor(input: {
     readonly context: SessionContext;
@@ -120,6 +122,18 @@ export class Running {
     for (const raw of this.#sent.get(peer) ?? []) this.#send(peer, raw);
   }
 
+  /**
+   * A peer has left. What has come is judged first, so that nobody leaves before a check that would name it, and a protocol that needs
+   * nothing more ends well; no message is sent any more, and nothing is released.
+   *
+   * @returns false where nothing that has come is left to judge.
+   */
+  endsWith(error: QuorateError): boolean {
+    if (!this.#computing || this.#stopped) return false;
+    this.#ending ??= error;
+    return true;
+  }
+
   /** Ends the generator so that its `using` secrets are disposed. */
   stop(): void {
     if (this.#stopped) return;
@@ -155,6 +169,7 @@ export class Running {
           this.#compute(step.value.task, step.value.input);
           return;
         }
+        if (step.value.record.kind === "release") this.#throwEnding();
         this.#context.journal.write(step.value.record);
         if (step.value.record.kind === "release") this.#released = true;
         answer = undefined;
@@ -177,16 +192,23 @@ export class Running {
     this.#round = round.number;
     this.#roundName = round.name;
     if (!this.#earlyEchoesMatch(step)) return this.#events.echoMismatch();
-    this.#post(step);
+    if (this.#ending === undefined) this.#post(step);
     this.#waiting = step;
     this.#echoSent = false;
     this.#events.progress();
     this.#continue();
+    if (this.#ending !== undefined && this.#waiting === step) this.#fail(this.#ending);
+  }
+
+  #throwEnding(): void {
+    if (this.#ending !== undefined) throw this.#ending;
   }
 
   #compute(task: (input: unknown) => unknown, input: unknown): void {
+    this.#computing = true;
     this.#context.clock.timer(0, () => {
       if (this.#stopped) return;
+      this.#computing = false;
       let value: unknown;
       try {
         value = task(input);

@@ -401,7 +401,7 @@ export class ProtocolSession implements TurnSession {
   }
 
   #peerRestarted(peer: PartyId): void {
-    this.fail(peerRestarted(this.#context, peer));
+    this.#leftBy(peerRestarted(this.#context, peer));
   }
 
   #refuseFrame(peer: PartyId, why: string): void {
@@ -492,7 +492,12 @@ export class ProtocolSession implements TurnSession {
         return this.#timeout(false);
       }
     }
-    this.fail(word.error);
+    this.#leftBy(word.error);
+  }
+
+  /** What a peer has sent before it left is judged before that ends the session. */
+  #leftBy(error: QuorateError): void {
+    if (this.#phase !== "running" || this.#running?.endsWith(error) !== true) this.fail(error);
   }
 
   #lastWord(peer: PartyId, word: Word): void {

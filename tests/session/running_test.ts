@@ -595,6 +595,65 @@ Deno.test("after a release every failure is an unknown outcome, and before it no
   }
 });
 
+Deno.test("a peer that leaves is judged by what it has sent, and nothing more is sent or released", () => {
+  const computing = (body: "lies" | "ends" | "asks" | "releases") =>
+    toy([SAY, CLOSE] as Round[], function* () {
+      yield* exchange(SAY, { broadcast: utf8("x") });
+      yield* compute(() => {
+        if (body !== "lies") return;
+        throw new CheaterError({ code: "CHEATED", round: 1, culprits: [BOB], what: "a check failed" });
+      }, undefined);
+      if (body === "releases") yield* persist(RELEASE);
+      if (body === "asks") yield* exchange(CLOSE, { broadcast: utf8("y"), direct: new Map() });
+      return "all is here";
+    });
+  const leaves: ((lonely: Lonely, sid: SessionId) => void)[] = [
+    (lonely, sid) => lonely.receiveAbort(BOB, sid, { code: "CHEATED", parties: [ALICE] }),
+    (lonely) => lonely.up(BOB, 2),
+  ];
+  for (const leave of leaves) {
+    for (const body of ["lies", "ends", "asks", "releases"] as const) {
+      const lonely = new Lonely();
+      const slot = lonely.start(computing(body));
+      const sid = lonely.openWithAll();
+      for (const peer of [BOB, CAROL]) lonely.receiveEnvelope(peer, sid, {});
+      leave(lonely, sid);
+      assert.equal(stateOf(slot), "running");
+      lonely.pass(1);
+      if (body === "ends") assert.equal(valueOf(slot), "all is here");
+      else if (body === "lies") {
+        assert.deepEqual((failureOf(slot) as CheaterError).culprits, [BOB]);
+        assert.equal(evidenceOf(slot).length, 1);
+      } else assert.match(failureOf(slot).code, /^PEER_(ABORTED|RESTARTED)$/);
+      assert.equal(lonely.framesOf(FrameType.ENVELOPE).length, 2, body);
+      assert.deepEqual(lonely.records, []);
+    }
+  }
+});
+
+Deno.test("a peer that leaves is judged by a later round too, if all of it is here", () => {
+  for (const complete of [true, false]) {
+    const judging = toy([SAY, CLOSE] as Round[], function* () {
+      yield* exchange(SAY, { broadcast: utf8("x") });
+      yield* compute(() => {}, undefined);
+      yield* exchange(CLOSE, { broadcast: utf8("y"), direct: new Map() });
+      throw new CheaterError({ code: "CHEATED", round: 2, culprits: [BOB], what: "a check failed" });
+    });
+    const lonely = new Lonely();
+    const slot = lonely.start(judging);
+    const sid = lonely.openWithAll();
+    for (const peer of [BOB, CAROL]) lonely.receiveEnvelope(peer, sid, { body: wordBody("a") });
+    const echo = echoOf(lonely, sid, wordBody("a"), wordBody("a"));
+    for (const peer of complete ? [BOB, CAROL] : [BOB]) {
+      for (const to of [0, ALICE]) lonely.receiveEnvelope(peer, sid, { round: 2, to, echo });
+    }
+    lonely.receiveAbort(BOB, sid, {});
+    lonely.pass(1);
+    assert.equal(failureOf(slot).code, complete ? "CHEATED" : "PEER_ABORTED");
+    assert.equal(lonely.framesOf(FrameType.ENVELOPE).length, 2);
+  }
+});
+
 Deno.test("a burned pair is told to peers only as a generic abort", () => {
   const burning = toy([SAY, CLOSE] as Round[], function* () {
     yield* exchange(SAY, { broadcast: utf8("x") });
