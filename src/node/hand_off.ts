@@ -43,6 +43,8 @@ export interface HandOffOptions {
   readonly on: (event: HandOffEvent) => void;
   /** First and longest wait after a failure. Default: 200 ms and 10 s. */
   readonly retryMs?: { readonly first: number; readonly max: number };
+  /** How long it may take until the file says what the store has. Default: 1 s. */
+  readonly markMs?: number;
 }
 
 /** Where a decision is: `/quorate/<cluster>/dec/<hex H("vote/tx"; txId)>`. */
@@ -82,7 +84,7 @@ export class HandOff {
 
   /** Hands off what comes, until the signal. */
   async run(signal: AbortSignal): Promise<void> {
-    const { on, retryMs = { first: 200, max: 10_000 } } = this.#options;
+    const { on, retryMs = { first: 200, max: 10_000 }, markMs = 1000 } = this.#options;
     const stopped = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
     let failures = 0;
     const wait = async (ms: number) => {
@@ -92,8 +94,10 @@ export class HandOff {
       const { promise } = this.#added;
       const next = this.#waiting.values().next();
       if (next.done === true) {
-        const isMarked = this.#mark();
-        await Promise.race([promise, stopped, ...(isMarked ? [] : [wait(retryMs.max)])]);
+        // Marks gather: whoever lacks one finds the decision in the store.
+        const hasMarks = this.#unmarked.length > 0;
+        await Promise.race([promise, stopped, ...(hasMarks ? [wait(markMs)] : [])]);
+        if (this.#waiting.size === 0 && !this.#mark()) await Promise.race([promise, wait(retryMs.max)]);
         continue;
       }
       if (this.#unmarked.length >= MARKS_MAX) this.#mark();

@@ -65,6 +65,8 @@ export class OperatorServer implements AsyncDisposable {
   readonly #options: OperatorServerOptions;
   readonly #server: Server;
   readonly #calls = new Set<AbortController>();
+  /** What connections have shown: TLS 1.3 asks once. */
+  readonly #shown = new WeakMap<TLSSocket, Uint8Array>();
   #policy: LeafPolicy;
 
   private constructor(options: OperatorServerOptions) {
@@ -153,7 +155,9 @@ export class OperatorServer implements AsyncDisposable {
   #operatorOf(request: IncomingMessage): string {
     const socket = request.socket as TLSSocket;
     try {
-      const raw = socket.authorized ? socket.getPeerCertificate(true)?.raw : undefined;
+      const raw = this.#shown.get(socket) ??
+        (socket.authorized ? socket.getPeerCertificate(true)?.raw : undefined);
+      if (raw !== undefined) this.#shown.set(socket, raw);
       return this.#policy.checkOperator(raw, Date.now()).operator;
     } catch (error) {
       if (!(error instanceof LinkFault)) throw error;

@@ -20,6 +20,7 @@ import type { Availability } from "../voting/availability.ts";
 import { certificateCodec, type QuorumCertificate } from "../voting/certificate.ts";
 import type { Membership } from "../voting/membership.ts";
 import { type Effect, type TxStatus, VotingNode, type VotingOptions } from "../voting/node.ts";
+import type { Sending } from "../voting/outgoing.ts";
 import type { Proposal } from "../voting/proposal.ts";
 import type { NextRoster } from "../voting/roster.ts";
 import type { StoredOffence, VoteLock } from "../voting/store.ts";
@@ -88,6 +89,8 @@ export class VotingService implements Disposable {
   readonly #timers: readonly ReturnType<typeof setInterval>[];
   #node: VotingNode;
   #flushTimer: ReturnType<typeof setTimeout> | undefined;
+  #relayTimer: ReturnType<typeof setTimeout> | undefined;
+  #relays: Sending[] = [];
   #storeFault: string | undefined;
   /** What was locked since it was last told. */
   #cast: VoteLock[] = [];
@@ -249,6 +252,8 @@ export class VotingService implements Disposable {
     this.#isClosed = true;
     for (const timer of this.#timers) clearInterval(timer);
     clearTimeout(this.#flushTimer);
+    clearTimeout(this.#relayTimer);
+    this.#relay();
     this.#flush();
     for (const { taken } of this.#waiting.splice(0)) taken();
   }
@@ -412,11 +417,24 @@ export class VotingService implements Disposable {
     if (isMended) on({ kind: "mended" });
   }
 
+  #send({ to, bytes }: Sending): void {
+    const frame = { type: NodeMessageType.VOTE, session: NO_SESSION, payload: bytes };
+    this.#options.links.send(to, frame);
+  }
+
+  /** What others have said, and have told everybody themselves if they are honest, leaves when there is time. */
+  #relay(): void {
+    this.#relayTimer = undefined;
+    for (const sending of this.#relays.splice(0)) this.#send(sending);
+  }
+
   #perform(effect: Effect): void {
     const { links, on } = this.#options;
     switch (effect.kind) {
       case "send":
-        links.send(effect.to, { type: NodeMessageType.VOTE, session: NO_SESSION, payload: effect.bytes });
+        if (!effect.isRelay) return this.#send(effect);
+        this.#relays.push(effect);
+        this.#relayTimer ??= setTimeout(() => this.#relay(), RELAY_MS);
         return;
       case "close":
         links.closeLink(effect.peer, "MESSAGE_INVALID", effect.why);
@@ -494,6 +512,8 @@ const KEPT: ReadonlySet<Effect["kind"]> = new Set(["proposal", "decided", "offen
 const TICK_MS = 1_000;
 /** As long may votes of others be in memory alone. */
 const FLUSH_MS = 50;
+/** So long waits what is passed on. */
+const RELAY_MS = 20;
 /** So many times as long as a comparison took there is none. */
 const COMPARED_SHARE = 20;
 /** Envelopes that are taken in one transaction. */

@@ -35,12 +35,21 @@ export class Outbox {
   readonly #options: Required<OutboxOptions>;
   #written: Promise<void>;
   #wake: () => void;
+  /** The last place that was given out; a transaction that failed gives it out again. */
+  #last: number;
+  /** What the store was seen to have, which is written down later. */
+  #delivered: number;
+  /** Where the transaction that is being made has got to. */
+  #open: { readonly transaction: Transaction; seq: number } | undefined;
+  #notedAt = Number.NEGATIVE_INFINITY;
 
   /** The outbox in a party's store. */
   constructor(ledger: Pick<Ledger, "find" | "transact">, options: OutboxOptions) {
     this.#ledger = ledger;
     this.#options = { limit: 100_000, keepMs: 7 * 24 * 3600 * 1000, now: Date.now, ...options };
     ({ promise: this.#written, resolve: this.#wake } = Promise.withResolvers<void>());
+    this.#last = lastSeq(ledger);
+    this.#delivered = deliveredSeq(ledger);
   }
 
   /** The node's stream. */
@@ -55,7 +64,7 @@ export class Outbox {
 
   /** How many records the store does not have yet. */
   get waiting(): number {
-    return lastSeq(this.#ledger) - deliveredSeq(this.#ledger);
+    return Math.max(0, this.#last - this.#delivered);
   }
 
   /** Ends when a record was written since the last call. */
@@ -80,7 +89,8 @@ export class Outbox {
 
   /** Adds a record, in the transaction that causes it. */
   push(transaction: Transaction, { kind, key, body }: NewRecord): void {
-    const seq = lastSeq(transaction) + 1;
+    if (this.#open?.transaction !== transaction) this.#open = { transaction, seq: lastSeq(transaction) };
+    const seq = this.#last = ++this.#open.seq;
     const row = { stream: this.stream, seq: BigInt(seq), kind, key, body };
     transaction.put(OUTBOX, { seq, id: rowId(this.#options.cluster, row), kind, key, body });
     this.#wake();
@@ -100,8 +110,17 @@ export class Outbox {
     return rows;
   }
 
-  /** The store was seen to have all records up to a place. Forgets those that it has had for long. */
+  /**
+   * The store was seen to have all records up to a place. Forgets those that it has had for long. The place is written down once
+   * in a while: whoever does not know it asks the store.
+   */
   delivered(seq: bigint): void {
+    const { now } = this.#options;
+    if (Math.abs(now() - this.#notedAt) >= NOTED_MS) this.#note(seq);
+    this.#delivered = Math.max(this.#delivered, Number(seq));
+  }
+
+  #note(seq: bigint): void {
     const { now, keepMs } = this.#options;
     const hour = Math.floor(now() / HOUR) * HOUR;
     this.#ledger.transact((transaction) => {
@@ -115,6 +134,7 @@ export class Outbox {
       }
       for (const delivery of old.slice(0, -1)) transaction.remove(DELIVERIES, delivery);
     });
+    this.#notedAt = now();
   }
 
   #row({ seq, id, kind, key, body }: OutboxRow): Row {
@@ -175,6 +195,8 @@ export async function sendOutbox(outbox: Outbox, records: Records, options: Send
 }
 
 const HOUR = 3600 * 1000;
+/** How often it is written down what the store has, at most. */
+const NOTED_MS = 1000;
 /** Most records of one append. */
 const BATCH = 256;
 /** Most records that are looked at when old ones are forgotten. */

@@ -7,7 +7,7 @@
 
 import { createHash, verify, X509Certificate } from "node:crypto";
 import type { PartyId } from "../base/brands.ts";
-import { type Bytes, copy, equal } from "../base/bytes.ts";
+import { type Bytes, copy, equal, hex } from "../base/bytes.ts";
 import { DecodeError } from "../base/codec.ts";
 import { sha256 } from "../base/crypto.ts";
 import { UsageError } from "../base/errors.ts";
@@ -70,6 +70,8 @@ export class LeafPolicy {
   readonly #authorities: readonly Authority[];
   readonly #operatorPrefix: string;
   readonly #parties: ReadonlyMap<string, KnownParty>;
+  /** Certificates with a good signature of an authority, by their bytes: that does not change, all else is looked at again. */
+  readonly #issued = new Map<string, Issued>();
 
   /**
    * Reads the authorities and their lists.
@@ -129,23 +131,31 @@ export class LeafPolicy {
     return { operator, notAfter: fields.notAfter };
   }
 
-  #examine(raw: Uint8Array | undefined, nowMs: number): {
-    readonly bytes: Bytes;
-    readonly certificate: X509Certificate;
-    readonly authority: Authority;
-    readonly fields: LeafFields;
-  } {
+  #examine(raw: Uint8Array | undefined, nowMs: number): Issued & { readonly fields: LeafFields } {
     if (raw === undefined || raw.length === 0) throw new LinkFault("CERT_MISSING");
-    const bytes = copy(raw);
-    const certificate = parseCertificate(bytes);
-    const authority = this.#authorities.find(({ certificate: ca }) => isIssuedBy(certificate, ca));
-    if (authority === undefined || !isWithin(authority, nowMs)) throw new LinkFault("CERT_UNKNOWN_CA");
-    const fields = parseFields(bytes);
+    const issued = this.#issuedLeaf(copy(raw));
+    if (issued === undefined || !isWithin(issued.authority, nowMs)) throw new LinkFault("CERT_UNKNOWN_CA");
+    const { certificate } = issued;
+    const fields = issued.fields ??= parseFields(issued.bytes);
     if (nowMs < fields.notBefore) throw new LinkFault("CERT_NOT_YET_VALID");
     if (nowMs > fields.notAfter) throw new LinkFault("CERT_EXPIRED");
     if (fields.isAuthority) throw new LinkFault("CERT_NOT_A_LEAF");
     if (!isStrongKey(certificate)) throw new LinkFault("CERT_WEAK_KEY");
-    return { bytes, certificate, authority, fields };
+    return { ...issued, fields };
+  }
+
+  #issuedLeaf(bytes: Bytes): Issued | undefined {
+    const name = hex(sha256(bytes));
+    const known = this.#issued.get(name);
+    if (known !== undefined) return known;
+    const certificate = parseCertificate(bytes);
+    const authority = this.#authorities.find(({ certificate: ca }) => isIssuedBy(certificate, ca));
+    if (authority === undefined) return undefined;
+    const [oldest] = this.#issued.keys();
+    if (oldest !== undefined && this.#issued.size >= ISSUED_MAX) this.#issued.delete(oldest);
+    const issued: Issued = { bytes, certificate, authority, fields: undefined };
+    this.#issued.set(name, issued);
+    return issued;
   }
 
   /**
@@ -194,6 +204,18 @@ export function pinOfCertificate(certificate: X509Certificate): string {
   const spki = certificate.publicKey.export({ type: "spki", format: "der" });
   return `sha256/${createHash("sha256").update(spki).digest("base64")}`;
 }
+
+/** A certificate that an authority has signed. */
+interface Issued {
+  readonly bytes: Bytes;
+  readonly certificate: X509Certificate;
+  readonly authority: Authority;
+  /** What it says, once that was read. */
+  fields: LeafFields | undefined;
+}
+
+/** Certificates whose signature is remembered. */
+const ISSUED_MAX = 64;
 
 interface Authority {
   readonly certificate: X509Certificate;

@@ -10,6 +10,7 @@ import { type Presence, presenceOf } from "./availability.ts";
 import type { QuorumCertificate } from "./certificate.ts";
 import type { StoredDissent } from "./dissent.ts";
 import type { Membership } from "./membership.ts";
+import type { Sending } from "./outgoing.ts";
 import type { Proposal } from "./proposal.ts";
 import type { StoredOffence } from "./store.ts";
 import type { Transaction } from "./transactions.ts";
@@ -18,7 +19,7 @@ import type { Vote } from "./vote.ts";
 /** What is to be done. */
 export type Effect =
   /** Send an encoded envelope to a member. */
-  | { readonly kind: "send"; readonly to: PartyId; readonly bytes: Bytes }
+  | Sending
   /** End the link to a member: what came over it is not signed by it, or is not for us. */
   | { readonly kind: "close"; readonly peer: PartyId; readonly why: string }
   /** A proposal was stored. */

@@ -197,6 +197,31 @@ export class EpochNode {
     });
   }
 
+  /** Whether an envelope says nothing that is not known here, so that nothing follows from it, whoever has signed it. */
+  isKnown({ items }: GossipEnvelope): boolean {
+    try {
+      return items.every((content) => this.#isKnownItem(decodeItem(content)));
+    } catch (error) {
+      if (error instanceof DecodeError) return false;
+      throw error;
+    }
+  }
+
+  #isKnownItem(item: Item): boolean {
+    switch (item.kind) {
+      case "vote": {
+        const known = this.#transactions.get(item.vote.txId)?.votes.get(item.vote.voter) ?? [];
+        return known.some((one) => equal(ballotOf(one), ballotOf(item.vote)));
+      }
+      case "certificate": {
+        const held = this.#transactions.get(item.certificate.txId)?.certificates ?? [];
+        return held.some((one) => equal(ballotOf(one), ballotOf(item.certificate)));
+      }
+      default:
+        return false;
+    }
+  }
+
   /** What came in an envelope that is signed by its sender, for us, under this membership. */
   receive(envelope: GossipEnvelope, now: number): Effect[] {
     return this.#turn(now, () => {
@@ -328,6 +353,12 @@ export class EpochNode {
 
   #sendAll(items: readonly Item[]): void {
     this.#outgoing.add(this.#peers, items);
+  }
+
+  /** Tells the others what one member has signed; that one knows it. */
+  #spread(item: Item, signer: PartyId | undefined): void {
+    const others = [...this.#peers].filter((peer) => peer !== signer);
+    this.#outgoing.add(others, [item], signer !== this.self);
   }
 
   /** What this node has locked, where that is of this very membership. */
@@ -490,7 +521,7 @@ export class EpochNode {
     const transaction = this.#transactions.open(txId, payer);
     this.#roll.observed(transaction, voter, () => this.#keepVote(vote, payer));
     this.#begun(transaction, now);
-    this.#sendAll([{ kind: "vote", vote }]);
+    this.#spread({ kind: "vote", vote }, voter);
     this.#told.push({ kind: "vote", vote });
     const [first] = known;
     const proof = first === undefined ? undefined : doubleVote(first, vote);
@@ -510,7 +541,7 @@ export class EpochNode {
     this.#commit(txId, { kind: "proposal", proposal, payer }, now);
     this.#keepProposal(proposal, payer);
     this.#begun(this.#transactions.open(txId, payer), now);
-    this.#sendAll([{ kind: "proposal", proposal }]);
+    this.#spread({ kind: "proposal", proposal }, proposer);
     this.#told.push({ kind: "proposal", proposal });
     this.#approve(proposal, now);
   }
@@ -585,7 +616,7 @@ export class EpochNode {
     this.#commit(txId, { kind: "decision", certificate }, now);
     const count = this.#keepCertificate(certificate);
     this.#begun(this.#transactions.open(txId, this.#payer(certificate)), now);
-    this.#sendAll([{ kind: "certificate", certificate }]);
+    this.#spread({ kind: "certificate", certificate }, undefined);
     if (count === 1) this.#told.push({ kind: "decided", certificate });
     if (count === 1) this.#noteDissent(this.#transactions.open(txId, this.#payer(certificate)), now);
     else this.#stop("SAFETY_VIOLATION", `two certificates for ${txId}`);

@@ -140,6 +140,20 @@ function peer(index: number): VotingNode {
 
 const value = (integer: bigint) => ({ schema: "integer", integer }) as const;
 
+Deno.test("VotingService passes on what others have said a moment later, and says what is its own at once", async () => {
+  using stage = new Stage();
+  const service = stage.start();
+  stage.vote(2, "tx_001", 42n);
+  await stage.until("the vote is stored", () => stage.count("vote") === 1);
+  equal(stage.sent.length, 0);
+  service.cast("tx_001", { schema: "integer", integer: 42n });
+  equal(stage.sent.length, MEMBERSHIP.voters.length - 1);
+  await stage.until(
+    "the other one's vote is passed on",
+    () => stage.sent.length === 2 * MEMBERSHIP.voters.length - 3,
+  );
+});
+
 Deno.test("VotingService sends its vote again when a disk that was full is not any more", async () => {
   using stage = new Stage();
   const service = stage.start();

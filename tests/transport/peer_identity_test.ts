@@ -26,6 +26,15 @@ function policy(change: { pin?: string; lists?: string; authorities?: string } =
   });
 }
 
+Deno.test("LeafPolicy.check() looks at the dates each time that a certificate is shown", () => {
+  const one = policy();
+  assert.equal(one.check(rawAlice, Date.now()).party, 1);
+  assert.equal(one.check(rawAlice, Date.now()).party, 1);
+  assert.throws(() => one.check(rawAlice, Date.now() + 10_000 * DAY_MS), { code: "CERT_UNKNOWN_CA" });
+  const year = Date.now() + 365 * DAY_MS;
+  assert.throws(() => one.check(rawAlice, year), { code: "CERT_EXPIRED" });
+});
+
 Deno.test("LeafPolicy.check() names the party of a good certificate, and any of its pins matches", () => {
   assert.equal(policy().check(rawAlice, Date.now()).party, 1);
   assert.equal(policy().check(new X509Certificate(bob.certPem).raw, Date.now()).party, 2);

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { partyId } from "../../src/base/brands.ts";
 import { decode, encode } from "../../src/base/codec.ts";
-import { certificateOf } from "../../src/voting/certificate.ts";
+import { certificateOf, type QuorumCertificate } from "../../src/voting/certificate.ts";
 import { gossipCodec, signGossip } from "../../src/voting/gossip.ts";
 import { decodeItem, encodeItem, type Item } from "../../src/voting/items.ts";
-import { INVALID_KEPT_MAX, OPEN_PER_MEMBER_MAX } from "../../src/voting/node.ts";
+import { type Effect, INVALID_KEPT_MAX, OPEN_PER_MEMBER_MAX } from "../../src/voting/node.ts";
 import { voteItem } from "../../src/voting/offence.ts";
-import type { Value } from "../../src/voting/value.ts";
+import { encodeValue, type Value } from "../../src/voting/value.ts";
 import { Alice, FORTY_THREE, FORTY_TWO, kinds, refused } from "./alice.ts";
 import { council, flipped, integer } from "./support.ts";
 
@@ -247,6 +247,43 @@ Deno.test("VotingNode answers a digest with what the other lacks, page by page",
   );
   const answered = kinds(other.hears(2, ...full));
   assert.deepEqual(answered, ["send offence to 2"], "who has two votes of a voter takes no third");
+});
+
+Deno.test("VotingNode passes on what others have signed to all but the signer, and says that it may wait", () => {
+  const alice = new Alice();
+  const sent = (effects: readonly Effect[]) =>
+    effects.flatMap((effect) => effect.kind === "send" ? [[effect.to, effect.isRelay]] : []);
+  assert.deepEqual(sent(alice.hears(2, alice.vote(3))), [[2, true], [4, true], [5, true]]);
+  const own = sent(alice.node.cast("tx_001", FORTY_TWO, 0));
+  assert.deepEqual(own, [2, 3, 4, 5].map((to) => [to, false]));
+  assert.deepEqual(sent(alice.node.digestFor(partyId(2))), [[2, false]]);
+});
+
+Deno.test("VotingNode verifies no envelope that says only what it knows, and each one that says more", () => {
+  const alice = new Alice();
+  const unsigned = (...items: Item[]) => {
+    const envelope = decode(gossipCodec, alice.envelope(2, items));
+    return encode(gossipCodec, { ...envelope, signature: flipped(envelope.signature) });
+  };
+  const taken = (...items: Item[]) => kinds(alice.node.receive(partyId(2), unsigned(...items), 0));
+  const votes = [2, 3, 4, 5].map((voter) => alice.vote(voter));
+  assert.deepEqual(taken(votes[0] as Item), ["close"]);
+  alice.hears(3, ...votes);
+  const certificate = alice.node.certificate("tx_001") as QuorumCertificate;
+  assert.deepEqual(taken(...votes, { kind: "certificate", certificate }), []);
+  assert.deepEqual(taken(...votes, alice.vote(2, 43n)), ["close"]);
+  assert.deepEqual(taken(alice.vote(2, 42n, "tx_002")), ["close"]);
+  const other = { ...certificate, value: encodeValue({ schema: "integer", integer: 43n }) };
+  assert.deepEqual(taken({ kind: "certificate", certificate: other }), ["close"]);
+  assert.deepEqual(
+    taken({ kind: "digest", digest: { after: "", upTo: "", transactions: [], offences: [] } }),
+    ["close"],
+  );
+  assert.deepEqual(
+    kinds(alice.node.receive(partyId(3), unsigned(...votes), 0)),
+    ["close"],
+    "it is not from this peer",
+  );
 });
 
 Deno.test("VotingNode sends large values in envelopes that a link takes", () => {
