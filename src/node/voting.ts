@@ -6,6 +6,7 @@
  * @module
  */
 
+import { setImmediate } from "node:timers";
 import type { PartyId } from "../base/brands.ts";
 import { type Bytes, hex } from "../base/bytes.ts";
 import { decode, DecodeError, encode } from "../base/codec.ts";
@@ -20,7 +21,6 @@ import type { Availability } from "../voting/availability.ts";
 import { certificateCodec, type QuorumCertificate } from "../voting/certificate.ts";
 import type { Membership } from "../voting/membership.ts";
 import { type Effect, type TxStatus, VotingNode, type VotingOptions } from "../voting/node.ts";
-import type { Sending } from "../voting/outgoing.ts";
 import type { Proposal } from "../voting/proposal.ts";
 import type { NextRoster } from "../voting/roster.ts";
 import type { StoredOffence, VoteLock } from "../voting/store.ts";
@@ -90,7 +90,6 @@ export class VotingService implements Disposable {
   #node: VotingNode;
   #flushTimer: ReturnType<typeof setTimeout> | undefined;
   #relayTimer: ReturnType<typeof setTimeout> | undefined;
-  #relays: Sending[] = [];
   #storeFault: string | undefined;
   /** What was locked since it was last told. */
   #cast: VoteLock[] = [];
@@ -274,6 +273,7 @@ export class VotingService implements Disposable {
       },
       ttlMs,
       silenceMs,
+      relaysLater: true,
       ...(approves === undefined ? {} : { approves }),
     });
   }
@@ -321,7 +321,7 @@ export class VotingService implements Disposable {
   #schedule(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    setTimeout(() => {
+    setImmediate(() => {
       this.#isScheduled = false;
       const bundle = this.#waiting.splice(0, BUNDLE);
       try {
@@ -330,7 +330,7 @@ export class VotingService implements Disposable {
         for (const { taken } of bundle) taken();
         if (this.#waiting.length > 0) this.#schedule();
       }
-    }, 0);
+    });
   }
 
   #take(bundle: readonly { readonly from: PartyId; readonly bytes: Bytes }[]): void {
@@ -353,7 +353,9 @@ export class VotingService implements Disposable {
     let effects: Effect[] = [];
     this.#stored(() => {
       effects = work(this.#node);
-      if (effects.some(({ kind }) => KEPT.has(kind))) store.flush();
+      if (!effects.some(({ kind }) => KEPT.has(kind))) return;
+      effects = this.#voted(effects);
+      store.flush();
     });
     for (const { txId, value } of this.#cast.splice(0)) {
       this.#options.on({ kind: "cast", txId, value: decodeValue(value) });
@@ -368,8 +370,16 @@ export class VotingService implements Disposable {
       }
     }
     for (const changed of [...this.#watchers]) changed();
+    if (this.#node.hasRelays) this.#relayTimer ??= setTimeout(() => this.#relay(), RELAY_MS);
     if (store.isWaiting) this.#flushTimer ??= setTimeout(() => this.#flush(), FLUSH_MS);
     if (failed !== undefined) throw failed.error;
+  }
+
+  /** A vote does not wait for the decision that it makes here: others need it for theirs. @returns what is left to do. */
+  #voted(effects: readonly Effect[]): Effect[] {
+    if (effects.some(({ kind }) => KEPT.has(kind) && kind !== "decided")) return [...effects];
+    for (const effect of effects) if (effect.kind === "send") this.#perform(effect);
+    return effects.filter(({ kind }) => kind !== "send");
   }
 
   #flush(): void {
@@ -417,24 +427,17 @@ export class VotingService implements Disposable {
     if (isMended) on({ kind: "mended" });
   }
 
-  #send({ to, bytes }: Sending): void {
-    const frame = { type: NodeMessageType.VOTE, session: NO_SESSION, payload: bytes };
-    this.#options.links.send(to, frame);
-  }
-
   /** What others have said, and have told everybody themselves if they are honest, leaves when there is time. */
   #relay(): void {
     this.#relayTimer = undefined;
-    for (const sending of this.#relays.splice(0)) this.#send(sending);
+    for (const effect of this.#node.relay()) this.#perform(effect);
   }
 
   #perform(effect: Effect): void {
     const { links, on } = this.#options;
     switch (effect.kind) {
       case "send":
-        if (!effect.isRelay) return this.#send(effect);
-        this.#relays.push(effect);
-        this.#relayTimer ??= setTimeout(() => this.#relay(), RELAY_MS);
+        links.send(effect.to, { type: NodeMessageType.VOTE, session: NO_SESSION, payload: effect.bytes });
         return;
       case "close":
         links.closeLink(effect.peer, "MESSAGE_INVALID", effect.why);

@@ -57,6 +57,8 @@ export class EpochNode {
   readonly #senders = new Senders();
   #successor: Membership | undefined;
   #outgoing = new Outgoing();
+  /** What others have said: they have told everybody themselves, if they are honest. */
+  #relayed = new Outgoing();
   #told: Effect[] = [];
 
   /** A node that knows of nothing yet. */
@@ -327,15 +329,32 @@ export class EpochNode {
     }
   }
 
+  /** Whether there is something to pass on. */
+  get hasRelays(): boolean {
+    return !this.#relayed.isEmpty;
+  }
+
+  /** What others have said, for those who may lack it. */
+  relay(): Effect[] {
+    const relayed = this.#relayed;
+    this.#relayed = new Outgoing();
+    return this.#sealed(relayed);
+  }
+
   /** Does something, and gathers what it leads to: what is to be sent comes first. */
   #turn(now: number, work: () => void): Effect[] {
-    const { sign } = this.#shared;
-    const { membership, self } = this;
     const outgoing = this.#outgoing = new Outgoing();
     const told: Effect[] = this.#told = [];
     this.#shared.now = now;
     work();
-    return self === undefined ? told : [...outgoing.seal({ membership, self, sign }), ...told];
+    const relays = this.#shared.relaysLater ? [] : this.relay();
+    return [...this.#sealed(outgoing), ...relays, ...told];
+  }
+
+  #sealed(outgoing: Outgoing): Effect[] {
+    const { sign } = this.#shared;
+    const { membership, self } = this;
+    return self === undefined ? [] : outgoing.seal({ membership, self, sign });
   }
 
   get #place(): PartyId {
@@ -357,8 +376,9 @@ export class EpochNode {
 
   /** Tells the others what one member has signed; that one knows it. */
   #spread(item: Item, signer: PartyId | undefined): void {
+    if (this.self === undefined) return;
     const others = [...this.#peers].filter((peer) => peer !== signer);
-    this.#outgoing.add(others, [item], signer !== this.self);
+    (signer === this.self ? this.#outgoing : this.#relayed).add(others, [item]);
   }
 
   /** What this node has locked, where that is of this very membership. */

@@ -74,6 +74,8 @@ export interface VotingOptions {
   readonly silenceMs?: number;
   /** Whether this node votes for a proposal by itself, asked once for each that it stores. Default: never. */
   readonly approves?: (proposal: Proposal) => boolean;
+  /** Whether what others have said is passed on only by {@linkcode VotingNode.relay}. Default: it is part of what a call leads to. */
+  readonly relaysLater?: boolean;
 }
 
 /** One node. */
@@ -105,6 +107,7 @@ export class VotingNode {
       sign,
       store,
       approves,
+      relaysLater: options.relaysLater ?? false,
       limits: {
         ttlMs: options.ttlMs ?? Number.POSITIVE_INFINITY,
         retentionMs: options.retentionMs ?? RETENTION_MS,
@@ -310,6 +313,16 @@ export class VotingNode {
       }];
     }
     return this.#after(epoch, epoch.receive(envelope, now));
+  }
+
+  /** Whether something waits to be passed on. */
+  get hasRelays(): boolean {
+    return this.#epochs.some((epoch) => epoch.hasRelays);
+  }
+
+  /** What others have said, for those who may lack it. */
+  relay(): Effect[] {
+    return this.#epochs.flatMap((epoch) => this.#after(epoch, epoch.relay()));
   }
 
   /** Takes a certificate that came from elsewhere than gossip: a store, a proposal. It is checked like any other. */

@@ -23,21 +23,23 @@ export interface Sending {
   readonly to: PartyId;
   /** The envelope. */
   readonly bytes: Bytes;
-  /** Whether it holds only what others have said: they have told everybody themselves, if they are honest, so it may wait. */
-  readonly isRelay: boolean;
 }
 
 /** Items on their way to peers. */
 export class Outgoing {
-  readonly #items = new Map<PartyId, { readonly items: Bytes[]; isRelay: boolean }>();
+  readonly #items = new Map<PartyId, Bytes[]>();
 
-  /** To all of these. @param isRelay whether others have said it. @returns bytes to each. */
-  add(peers: Iterable<PartyId>, items: readonly Item[], isRelay: boolean = false): number {
+  /** Whether there is nothing to send. */
+  get isEmpty(): boolean {
+    return this.#items.size === 0;
+  }
+
+  /** To all of these. @returns bytes to each. */
+  add(peers: Iterable<PartyId>, items: readonly Item[]): number {
     const encoded = items.map(encodeItem);
     for (const peer of encoded.length === 0 ? [] : peers) {
-      const waiting = this.#items.get(peer) ?? { items: [], isRelay };
-      for (const item of encoded) waiting.items.push(item);
-      waiting.isRelay &&= isRelay;
+      const waiting = this.#items.get(peer) ?? [];
+      for (const item of encoded) waiting.push(item);
       this.#items.set(peer, waiting);
     }
     return encoded.reduce((sum, { length }) => sum + length, 0);
@@ -51,11 +53,11 @@ export class Outgoing {
       readonly sign: (message: Bytes) => Bytes;
     },
   ): Sending[] {
-    return [...this.#items].flatMap(([to, { items, isRelay }]) => {
+    return [...this.#items].flatMap(([to, items]) => {
       invariant(voterAt(membership, to) !== undefined, "gossip goes to members");
       return batchesOf(items).map((batch): Sending => {
         const envelope = signGossip(membership, { from: self, to, items: batch }, sign);
-        return { kind: "send", to, bytes: encode(gossipCodec, envelope), isRelay };
+        return { kind: "send", to, bytes: encode(gossipCodec, envelope) };
       });
     });
   }

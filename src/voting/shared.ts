@@ -33,6 +33,8 @@ export interface Shared {
   readonly store: VoteStore;
   /** See {@linkcode Limits}. */
   readonly limits: Limits;
+  /** Whether what others have said is passed on only when that is asked for. */
+  readonly relaysLater: boolean;
   /** Whether this node votes for a proposal by itself. */
   readonly approves: ((proposal: Proposal) => boolean) | undefined;
   /** One per transaction, whatever the epoch. */
