@@ -116,7 +116,11 @@ function oneOf<K extends string>(...words: readonly K[]): Codec<K> {
   });
 }
 
-const MILLISECONDS: Codec<number> = map(U64, (time: number) => BigInt(time), Number);
+const MILLISECONDS: Codec<number> = map(U64, (time: number) => BigInt(time), (time) => {
+  // Another one would be read as a neighbour of it.
+  if (time > BigInt(Number.MAX_SAFE_INTEGER)) throw new DecodeError("a time that is no date");
+  return Number(time);
+});
 
 const CODECS: Codecs = {
   vote: struct({ vote: voteCodec, payer: voterCodec }),

@@ -1,7 +1,7 @@
 /** The messages of every round of every protocol, taken from runs in which all are honest. */
 
-import { partyId } from "../../src/base/brands.ts";
-import { EMPTY } from "../../src/base/bytes.ts";
+import { type PartyId, partyId } from "../../src/base/brands.ts";
+import { type Bytes, EMPTY } from "../../src/base/bytes.ts";
 import { type Codec, decode, DecodeError, encode } from "../../src/base/codec.ts";
 import { sha256 } from "../../src/base/crypto.ts";
 import type { Rng } from "../../src/base/rng.ts";
@@ -12,6 +12,8 @@ import { pairSetUp } from "../../src/protocols/ecdsa/pair.ts";
 import { sign } from "../../src/protocols/ecdsa/sign.ts";
 import { frostDkg } from "../../src/protocols/frost/dkg.ts";
 import type { FrostKeyShare } from "../../src/protocols/frost/key.ts";
+import { frostRefresh, type FrostRefreshResult } from "../../src/protocols/frost/refresh.ts";
+import { frostRepair, type FrostRepairInput } from "../../src/protocols/frost/repair.ts";
 import { frostSign } from "../../src/protocols/frost/sign.ts";
 import type { KeyShare } from "../../src/protocols/key_share.ts";
 import { type LocalOptions, runLocally } from "../../src/protocols/local.ts";
@@ -19,9 +21,10 @@ import type { Protocol, Session, Step } from "../../src/protocols/protocol.ts";
 import { refresh } from "../../src/protocols/reshare/refresh.ts";
 import { repair } from "../../src/protocols/reshare/repair.ts";
 import { reshare } from "../../src/protocols/reshare/reshare.ts";
+import { sync } from "../../src/protocols/reshare/sync.ts";
 import { dealKey, signInput } from "../protocols/ecdsa/support.ts";
-import { dealFrostKey, frostInput, SCHEMES } from "../protocols/frost/support.ts";
-import { Keyring } from "../protocols/reshare/support.ts";
+import { dealFrostKey, frostInput, SCHEMES, storedFrostKey } from "../protocols/frost/support.ts";
+import { CAROL, Keyring } from "../protocols/reshare/support.ts";
 import { makeGroup } from "../protocols/support.ts";
 import type { Target } from "./targets.ts";
 
@@ -38,7 +41,10 @@ export function protocolTargets(rng: Rng): Target[] {
   const { identities } = group;
   recorder.run(group.parties, "key generation", (s) => dkg.run(s, group.input(s.self)), { identities });
   recorder.ecdsa();
-  for (const scheme of SCHEMES) recorder.frost(scheme);
+  for (const scheme of SCHEMES) {
+    recorder.frost(scheme);
+    recorder.frostEpochs(scheme);
+  }
   recorder.epochs();
   return recorder.targets();
 }
@@ -103,7 +109,38 @@ class Recorder {
     });
     new Keyring(POLICY).refresh(heard("refresh", refresh) as never);
     new Keyring(POLICY).reshare("2 of (alice, bob, dave)", [], heard("reshare", reshare) as never);
-    new Keyring(POLICY).repair("carol", ["alice", "bob"], heard("repair", repair) as never);
+    const lost = new Keyring(POLICY);
+    lost.store(CAROL).rows.clear();
+    lost.repair("carol", ["alice", "bob"], heard("repair", repair) as never);
+    const moved = new Keyring(POLICY);
+    moved.reshare("2 of (alice, bob, dave)");
+    moved.sync(["carol", "dave"], heard("sync", sync) as never);
+  }
+
+  frostEpochs(scheme: typeof SCHEMES[number]): void {
+    const { group, stores } = storedFrostKey(scheme, POLICY);
+    const heldBy = (self: PartyId) => ({ keyName: "treasury", self, held: stores.of(self) });
+    const offersOf = <I>(offer: ((input: I) => Bytes) | undefined, inputOf: (self: PartyId) => I) =>
+      new Map(group.parties.map((self) => [self, offer?.(inputOf(self)) ?? EMPTY]));
+    const { identities } = group;
+    const results = new Map<PartyId, FrostRefreshResult>();
+    this.run(group.parties, `FROST refresh, ${scheme}`, function* (s) {
+      results.set(s.self, yield* frostRefresh.run(s, heldBy(s.self)));
+    }, { identities, offers: offersOf(frostRefresh.offer, heldBy) });
+    const [alice, bob, carol] = group.parties as [PartyId, PartyId, PartyId];
+    const repairAt = (self: PartyId): FrostRepairInput => ({
+      keyName: "treasury",
+      scheme,
+      helpers: [alice, bob],
+      lost: carol,
+      self,
+      identityOf: (party) => group.members.find(({ index }) => index === party)?.identity,
+      ...(self === carol ? {} : { holding: results.get(self) as FrostRefreshResult }),
+    });
+    this.run(group.parties, `FROST repair, ${scheme}`, (s) => frostRepair.run(s, repairAt(s.self)), {
+      identities,
+      offers: offersOf(frostRepair.offer, repairAt),
+    });
   }
 
   targets(): Target[] {

@@ -32,9 +32,13 @@ import { HelloCodec } from "../../src/transport/hello.ts";
 import { u16, u32, u8 } from "../../src/base/bytes.ts";
 import { dealKey } from "../protocols/ecdsa/support.ts";
 import { auditTargets } from "./audit_targets.ts";
+import { backupTargets } from "./backup_targets.ts";
+import { frostTargets } from "./frost_targets.ts";
+import { keyTargets } from "./key_targets.ts";
+import { operatorTargets } from "./operator_targets.ts";
 import { protocolTargets } from "./protocol_targets.ts";
 import { transportTargets } from "./transport_targets.ts";
-import { frostTargets } from "./frost_targets.ts";
+import { votingTargets } from "./voting_targets.ts";
 import storedV1 from "../protocols/stored_key_v1.json" with { type: "json" };
 
 /** One thing that reads. */
@@ -63,9 +67,13 @@ export async function makeTargets(seed: string): Promise<readonly Target[]> {
     ...protocolTargets(rng),
     ...policies(),
     ...secrets(rng),
+    ...keyTargets(rng),
     ...frostTargets(),
+    ...backupTargets(),
     ...await certificates(rng),
     ...auditTargets(rng),
+    ...votingTargets(rng),
+    ...operatorTargets(rng),
     configuration(rng),
   ];
 }

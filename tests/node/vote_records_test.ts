@@ -55,6 +55,14 @@ Deno.test("decodeVoteRecord() refuses kinds that it does not know", () => {
   }
 });
 
+Deno.test("decodeVoteRecord() refuses a time that a number cannot hold exactly", () => {
+  const record = { kind: "opened", epoch: 1, txId, time: Number.MAX_SAFE_INTEGER } as const;
+  const encoded = encodeVoteRecord(record);
+  deepEqual(decodeVoteRecord("opened", encoded), record);
+  encoded[encoded.length - 7] = 0x20;
+  throws(() => decodeVoteRecord("opened", encoded), /no date/);
+});
+
 function proposed() {
   const question = questionOf(membership, txId, vote(2).value);
   return signProposal(question, bob, (message) => signers[1]!.sign(message));
