@@ -53,14 +53,19 @@ export async function requestedKey(requestPem: string): Promise<x509.PublicKey> 
   const der = fromPem("CERTIFICATE REQUEST", requestPem, "the request");
   const refuse = (why: string, cause?: unknown) =>
     new UsageError("IDENTITY_INVALID", `the certificate request ${why}`, { cause });
-  let request: x509.Pkcs10CertificateRequest;
-  try {
-    request = new x509.Pkcs10CertificateRequest(der);
-  } catch (cause) {
+  const { publicKey, isSigned } = await opened(der).catch((cause) => {
     throw refuse("cannot be read", cause);
-  }
-  const { name, namedCurve } = request.publicKey.algorithm as EcKeyAlgorithm;
+  });
+  const { name, namedCurve } = publicKey.algorithm as EcKeyAlgorithm;
   if (name !== "ECDSA" || namedCurve !== "P-256") throw refuse("is not for a key on P-256");
-  if (!await request.verify()) throw refuse("is not signed by the key that it is for");
-  return request.publicKey;
+  if (!isSigned) throw refuse("is not signed by the key that it is for");
+  return publicKey;
+}
+
+/** What the library throws about a key or a signature in it depends on where its parts are looked at: all of it is here. */
+async function opened(
+  der: Uint8Array<ArrayBuffer>,
+): Promise<{ readonly publicKey: x509.PublicKey; readonly isSigned: boolean }> {
+  const request = new x509.Pkcs10CertificateRequest(der);
+  return { publicKey: request.publicKey, isSigned: await request.verify() };
 }

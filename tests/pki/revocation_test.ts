@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { hex } from "../../src/base/bytes.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import {
   createAuthority,
   createRevocationList,
@@ -7,8 +9,8 @@ import {
   readRevocationList,
 } from "../../src/pki/authority.ts";
 import { describeCertificate } from "../../src/pki/inspect.ts";
-import { toPem } from "../../src/pki/pem.ts";
-import { createRequest } from "../../src/pki/request.ts";
+import { fromPem, toPem } from "../../src/pki/pem.ts";
+import { createRequest, requestedKey } from "../../src/pki/request.ts";
 import { listsIn } from "../../src/pki/revocation.ts";
 import { requestOnP384 } from "./request_on_p384.ts";
 
@@ -75,4 +77,25 @@ Deno.test("issueRequested() uses of a request the key alone, and refuses another
   for (const [requestPem, message] of cases) {
     await assert.rejects(issueRequested({ ...options, requestPem }), { code: "IDENTITY_INVALID", message });
   }
+});
+
+Deno.test("requestedKey() refuses a damaged request in one sentence, or finds the key that signed it", async () => {
+  const { requestPem } = await createRequest({ cluster: "demo", party: "bob", host: "10.0.0.2" });
+  const der = fromPem("CERTIFICATE REQUEST", requestPem, "the request");
+  const spki = ({ rawData }: { readonly rawData: ArrayBuffer }) => hex(new Uint8Array(rawData));
+  const wanted = spki(await requestedKey(requestPem));
+  let refused = 0;
+  for (let at = 0; at < der.length; at++) {
+    for (const mask of [0x01, 0xff]) {
+      const damaged = der.slice();
+      damaged[at] = (damaged[at] as number) ^ mask;
+      const found = await requestedKey(toPem("CERTIFICATE REQUEST", damaged)).catch((error) => {
+        assert.ok(error instanceof UsageError, `byte ${at}: ${error}`);
+        assert.match(error.message, /^the certificate request /);
+        refused++;
+      });
+      if (found !== undefined) assert.equal(spki(found), wanted, `byte ${at}`);
+    }
+  }
+  assert.ok(refused > 1.9 * der.length, `${refused} of ${2 * der.length} were refused`);
 });
