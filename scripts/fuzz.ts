@@ -11,9 +11,10 @@ import { parseArgs } from "node:util";
 import { fuzz, judge, type Violation } from "../tests/fuzz/fuzz.ts";
 import { makeTargets, type Target } from "../tests/fuzz/targets.ts";
 
-const USAGE = `deno task fuzz [--seconds N] [--each] [--seed S]
+const USAGE = `deno task fuzz [--seconds N] [--each] [--seed S] [TARGET...]
 deno task fuzz --replay TARGET:HEX
 
+  TARGET          readers whose names contain this (all)
   --seconds N     how long (30)
   --each          that long for each reader, one after the other
   --seed S        the same seed gives the same inputs; default: a new one, which is printed
@@ -25,7 +26,13 @@ async function main(args: string[]): Promise<number> {
     console.error(USAGE);
     return 64;
   }
-  const targets = await makeTargets(options.seed);
+  const all = await makeTargets(options.seed);
+  const { wanted } = options;
+  const targets = all.filter(({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
+  if (targets.length === 0) {
+    console.error(`TARGET is one of ${all.map(({ name }) => name).join("; ")}`);
+    return 64;
+  }
   if (options.replay !== undefined) return replay(targets, options.replay);
   console.log(`seed ${options.seed}`);
   for (const group of options.each ? targets.map((target) => [target]) : [targets]) {
@@ -69,12 +76,15 @@ interface Options {
   readonly each: boolean;
   readonly seed: string;
   readonly replay: string | undefined;
+  /** Parts of names. */
+  readonly wanted: readonly string[];
 }
 
 function read(args: string[]): Options | undefined {
   try {
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
       args,
+      allowPositionals: true,
       options: {
         seconds: { type: "string" },
         each: { type: "boolean", default: false },
@@ -85,7 +95,7 @@ function read(args: string[]): Options | undefined {
     const seconds = Number(values.seconds ?? "30");
     if (!(seconds > 0 && seconds <= 86_400)) return undefined;
     const seed = values.seed ?? crypto.getRandomValues(new Uint8Array(4)).toHex();
-    return { seconds, each: values.each, seed, replay: values.replay };
+    return { seconds, each: values.each, seed, replay: values.replay, wanted: positionals };
   } catch {
     return undefined;
   }
