@@ -122,7 +122,7 @@ export const CODES = {
     exit: 77,
     meaning: "Deno does not let this process read, write or reach what it needs",
   },
-  SELF_TEST_FAILED: { exit: 77, meaning: "the own listener lets strangers in" },
+  SELF_TEST_FAILED: { exit: 77, meaning: "the own listener lets strangers in, or does not answer" },
   ADDRESS_IN_USE: { exit: 69, meaning: "the listening address is taken or cannot be bound" },
   NOT_CONNECTED: { exit: 2, meaning: "no link to the party is up" },
   MESSAGE_TOO_LARGE: { exit: 64, meaning: "a message is above the largest size of its type" },

@@ -115,7 +115,9 @@ async function probe(options: SelfTestOptions, material: ProbeMaterial): Promise
     const { outcome, hasBinding } = await probeOnce(options, material);
     if (outcome !== undefined && !UNDECIDED.has(outcome.refused)) return { outcome, hasBinding };
   }
-  throw failed("the own listener does not answer; is the machine overloaded, or the address not its own?");
+  throw failed(
+    "the own listener does not answer; is the address its own, does a firewall drop what this machine sends to itself, or is the machine overloaded?",
+  );
 }
 
 async function probeOnce(
