@@ -81,5 +81,8 @@ export function refusalOf(
   }
   if (now > limit) return expired(txId, limit);
   if (locks.size < LOCKS_MAX) return undefined;
-  return new UsageError("LOCKS_FULL", `this node has voted ${LOCKS_MAX} times: no more locks are kept`);
+  return new UsageError(
+    "LOCKS_FULL",
+    `this node has voted ${LOCKS_MAX} times, and forgets no vote: let another party take its place (quorate members change)`,
+  );
 }

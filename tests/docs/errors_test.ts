@@ -15,3 +15,17 @@ Deno.test("docs/errors.md has every code with its exit code and meaning, and wha
   );
   for (const [line, , , , todo] of rows) assert.ok((todo as string).trim().length > 5, line);
 });
+
+Deno.test("CODES: each code occurs in a test", () => {
+  const sources = testsIn(new URL("../", import.meta.url)).join("\n");
+  const missing = Object.keys(CODES).filter((code) => !new RegExp(`\\b${code}\\b`).test(sources));
+  assert.deepEqual(missing, []);
+});
+
+/** Tests, without those of documents and packages, which list codes. */
+function testsIn(folder: URL): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    if (isDirectory) return ["docs", "package"].includes(name) ? [] : testsIn(new URL(`${name}/`, folder));
+    return name.endsWith("_test.ts") ? [Deno.readTextFileSync(new URL(name, folder))] : [];
+  });
+}
