@@ -50,6 +50,8 @@ export interface ApprovalCheck {
   readonly signers: readonly PartyId[] | undefined;
   /** Whether a pair of this party is banned. */
   readonly burned: (key: ApprovalKey, peer: PartyId) => boolean;
+  /** Why nothing is signed with these together, in words: one of them is banned, or their signatures have failed too often. */
+  readonly barred: (key: ApprovalKey, signers: readonly PartyId[]) => string | undefined;
   /** All times that are known, the own one among them: milliseconds since 1970. */
   readonly clocks: readonly bigint[];
   /** What this party signs. */
@@ -356,7 +358,11 @@ function checkDigest(
   return own;
 }
 
-function checkSigners({ signers, burned, node }: ApprovalCheck, key: ApprovalKey, refuse: Refuse): void {
+function checkSigners(
+  { signers, burned, barred, node }: ApprovalCheck,
+  key: ApprovalKey,
+  refuse: Refuse,
+): void {
   if (signers === undefined) return;
   const nameOf = (party: PartyId) => key.members.find(({ index }) => index === party)?.name;
   const names = signers.map((party) => nameOf(party) ?? `party ${party}`).join(", ");
@@ -385,6 +391,8 @@ function checkSigners({ signers, burned, node }: ApprovalCheck, key: ApprovalKey
       `${nameOf(banned)} is to sign, and the pair with it is banned: refresh ${key.name}`,
     );
   }
+  const why = barred(key, signers);
+  if (why !== undefined) refuse(7, "APPROVAL_SIGNERS", `${names} are to sign, and ${why}`);
 }
 
 function checkPayload(

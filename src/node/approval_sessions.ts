@@ -7,7 +7,7 @@
 
 import type { PartyId } from "../base/brands.ts";
 import { type Bytes, concat, equal, u16, u32, u8 } from "../base/bytes.ts";
-import { type Code, QuorateError, TransportError, UsageError } from "../base/errors.ts";
+import { CheaterError, type Code, QuorateError, TransportError, UsageError } from "../base/errors.ts";
 import { hash } from "../primitives/hash.ts";
 import { Tag } from "../primitives/tags.ts";
 import type { BoundSigning } from "../protocols/bound.ts";
@@ -217,5 +217,12 @@ export function errorOf(
     return { code: "INVARIANT", message: "a bug in this program", parties: [] };
   }
   const { code, message } = error;
-  return { code, message, parties: error instanceof TransportError ? error.parties : [] };
+  // After the last message a failed check is behind an outcome that is unknown.
+  const failure = error.cause instanceof CheaterError ? error.cause : error;
+  const parties = failure instanceof CheaterError
+    ? failure.culprits
+    : failure instanceof TransportError
+    ? failure.parties
+    : [];
+  return { code, message, parties };
 }

@@ -7,6 +7,7 @@
 import type { PartyId } from "../base/brands.ts";
 import { type Bytes, equal } from "../base/bytes.ts";
 import { DecodeError } from "../base/codec.ts";
+import { UsageError } from "../base/errors.ts";
 import type { Outbox } from "../storage/outbox.ts";
 import { type Approval, decodeApproval } from "../voting/approval.ts";
 import type { QuorumCertificate } from "../voting/certificate.ts";
@@ -104,6 +105,36 @@ export class ApprovalView {
     return status === "burned";
   }
 
+  /** Why nothing is signed with these together, in words: one of them is banned, or their signatures have failed too often. */
+  barred(
+    { keyId, epoch }: Pick<ApprovalKey, "keyId" | "epoch">,
+    signers: readonly PartyId[],
+  ): string | undefined {
+    try {
+      this.#options.party.local.store.admitSigners({ keyId, epoch, signers });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      return error.message;
+    }
+  }
+
+  /** Whether this party signs with another one. */
+  signsWith(key: ApprovalKey, peer: PartyId): boolean {
+    return !this.isBurned(key, peer) && this.barred(key, [peer]) === undefined;
+  }
+
+  /**
+   * Who signs of those who can; undefined where too few can. Where the signatures of the first ones have failed too often, with nobody
+   * to name, it is tried without each of them.
+   */
+  signersOf(key: ApprovalKey, able: readonly PartyId[]): readonly PartyId[] | undefined {
+    const first = key.quorum(able);
+    if (first === undefined || this.barred(key, first) === undefined) return first;
+    return first.map((left) => key.quorum(able.filter((party) => party !== left)))
+      .find((signers) => signers !== undefined && this.barred(key, signers) === undefined);
+  }
+
   /** What a transaction would sign: as decided, or else of what was proposed or voted for the one that ends last. */
   approvalOf(txId: string): Approval | undefined {
     const { votes } = this.#options;
@@ -159,6 +190,7 @@ export class ApprovalView {
       digest: asked.digest,
       signers: asked.signers,
       burned: (key, peer) => this.isBurned(key, peer),
+      barred: (key, signers) => this.barred(key, signers),
       clocks: this.clocks(),
       policy,
       voters: same?.voters ?? [],

@@ -396,9 +396,11 @@ export class Approvals implements AsyncDisposable {
     }
     const { key } = checked;
     const able = this.#able(task, key);
-    const signers = key.quorum(able);
+    const signers = this.#view.signersOf(key, able);
     if (signers === undefined) {
-      await this.#giveUp(task, `too few can sign with ${key.name}: ${this.#missing(task, key, able)}`);
+      const barred = this.#view.barred(key, key.quorum(able) ?? []) ?? "";
+      const why = [this.#missing(task, key, able), barred].filter((one) => one !== "").join("; ");
+      await this.#giveUp(task, `too few can sign with ${key.name}: ${why}`);
       return false;
     }
     const others = signers.filter((party) => party !== this.#view.self);
@@ -661,7 +663,7 @@ export class Approvals implements AsyncDisposable {
     const { self } = this.#view;
     return key.members.map(({ index }) => index).filter((index) =>
       !refusals.has(index) &&
-      (index === self || (this.#post.reaches(index) && !this.#view.isBurned(key, index)))
+      (index === self || (this.#post.reaches(index) && this.#view.signsWith(key, index)))
     );
   }
 
@@ -669,7 +671,8 @@ export class Approvals implements AsyncDisposable {
     return key.members.filter(({ index }) => !able.includes(index)).map(({ index, name }) => {
       const refusal = refusals.get(index);
       if (refusal !== undefined) return `${name} refuses (${refusal.reason})`;
-      return this.#post.reaches(index) ? `the pair with ${name} is banned` : `${name} cannot be reached`;
+      if (!this.#post.reaches(index)) return `${name} cannot be reached`;
+      return this.#view.barred(key, [index]) ?? `the pair with ${name} is banned`;
     }).join("; ");
   }
 

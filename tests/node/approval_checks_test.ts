@@ -85,6 +85,7 @@ const BASE: ApprovalCheck = {
   digest: sha256(APPROVAL.input),
   signers: [1, 2, 3].map(partyId),
   burned: () => false,
+  barred: () => undefined,
   clocks: [NOW, NOW - 7n],
   policy: POLICY,
   voters: ["alice", "bob"],
@@ -286,6 +287,12 @@ for (
       { burned: (_: ApprovalKey, peer: PartyId) => peer === 3 },
       "APPROVAL_SIGNERS",
       /check 7 .*carol is to sign, and the pair with it is banned/,
+    ],
+    [
+      "signers of whom one is banned",
+      { barred: (_: ApprovalKey, signers: readonly PartyId[]) => `nothing is signed with ${signers[1]}` },
+      "APPROVAL_SIGNERS",
+      /check 7 .*alice, bob, carol are to sign, and nothing is signed with 2/,
     ],
     [
       "a key that is not allowed",

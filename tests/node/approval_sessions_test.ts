@@ -3,7 +3,7 @@ import { type KeyId, partyId } from "../../src/base/brands.ts";
 import { type Bytes, EMPTY, utf8 } from "../../src/base/bytes.ts";
 import { DecodeError } from "../../src/base/codec.ts";
 import { sha256 } from "../../src/base/crypto.ts";
-import { TransportError, UsageError } from "../../src/base/errors.ts";
+import { CheaterError, TransportError, UsageError } from "../../src/base/errors.ts";
 import { systemRng } from "../../src/base/rng.ts";
 import { Secret } from "../../src/base/secret.ts";
 import { ApprovalSessions, errorOf, type SessionsOptions } from "../../src/node/approval_sessions.ts";
@@ -249,6 +249,18 @@ Deno.test("errorOf() says of a failure of this program nothing that it may hold"
   });
   const late = new TransportError("TIMEOUT", "carol did not answer", { parties: [3] });
   assert.deepEqual(errorOf(late), { code: "TIMEOUT", message: "carol did not answer", parties: [3] });
+});
+
+Deno.test("errorOf() names who failed a check, also after the last message", () => {
+  const cheated = new CheaterError({
+    code: "CHEATED",
+    round: 3,
+    culprits: [2],
+    what: "its share is wrong",
+  });
+  const unknown = new TransportError("OUTCOME_UNKNOWN", "a signature may exist", { cause: cheated });
+  assert.deepEqual(errorOf(cheated).parties, [2]);
+  assert.deepEqual(errorOf(unknown).parties, [2]);
 });
 
 Deno.test("messages about approvals have one encoding, and what no encoder writes is refused", () => {

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { partyId } from "../../src/base/brands.ts";
+import { EMPTY } from "../../src/base/bytes.ts";
+import { approvedDigest } from "../../src/node/approval_key.ts";
+import {
+  type ApprovalMessage,
+  encodeApprovalMessage,
+  type Invitation,
+} from "../../src/node/approval_wire.ts";
+import { NO_SESSION } from "../../src/session/opening.ts";
+import { NodeMessageType } from "../../src/transport/message_types.ts";
+import type { QuorumCertificate } from "../../src/voting/certificate.ts";
+import { type Name, NAMES, World } from "./approvals_world.ts";
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let waited = 0; !condition(); waited += 10) {
+    assert.ok(waited < 15_000, `it took too long until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function say(world: World, from: Name, to: Name, message: ApprovalMessage): void {
+  const payload = encodeApprovalMessage(message);
+  const frame = { type: NodeMessageType.APPROVAL, session: NO_SESSION, payload };
+  world.node(from).party.network!.mesh.send(partyId(NAMES.indexOf(to) + 1), frame);
+}
+
+Deno.test("Approvals get on with members that fail, lie or never end", async (t) => {
+  await using world = await World.make(["ed25519"]);
+  await world.linked();
+  const approved = () => {
+    const approval = world.approval({ key: "seal" });
+    return { approval, certificate: world.certificate(approval), ...approval };
+  };
+  const invitation = (certificate: QuorumCertificate, signers: readonly number[]): Invitation => ({
+    kind: "invite",
+    request: crypto.getRandomValues(new Uint8Array(32)),
+    certificate,
+    signers: signers.map(partyId),
+    digest: approvedDigest(world.approval({ key: "seal" })),
+    superseded: EMPTY,
+  });
+
+  await t.step(
+    "a signer that is banned is left out, and the others sign; where it asks it is refused",
+    async () => {
+      const { certificate, keyId, txId } = approved();
+      const ban = { keyId, party: 2, epoch: 0, code: "CHEATED", reason: "its share did not verify" };
+      for (const { name, party } of world.nodes) if (name !== "bob") party.local.store.banSigner(ban);
+      world.decide(certificate);
+      const [state] = await world.settled(txId, ["alice"]);
+      assert.equal(state?.outcome, "signed", state?.reason);
+      const other = approved();
+      world.decide(other.certificate, ["bob"]);
+      const refusalsOf = () => world.node("bob").approvals.state(other.txId)?.refusals ?? [];
+      say(world, "bob", "alice", invitation(other.certificate, [1, 2, 3]));
+      await until(() => refusalsOf().some(({ node }) => node === "alice"), "alice refuses");
+      assert.match(refusalsOf()[0]!.reason, /check 7 \(signers\) at alice: .* nothing is signed with bob/);
+      for (const { party } of world.nodes) party.local.store.unbanSigner(keyId, 2);
+    },
+  );
+
+  await t.step("signers whose signatures failed too often are not taken together again", async () => {
+    const { certificate, keyId, txId } = approved();
+    const { epoch } = world.node("alice").party.local.store.active("seal");
+    for (const { party } of world.nodes) {
+      for (let i = 0; i < 3; i++) party.local.store.signersFailed({ keyId, epoch, signers: [1, 2, 3] });
+    }
+    world.decide(certificate);
+    const [state] = await world.settled(txId, ["alice"]);
+    assert.equal(state?.outcome, "signed", state?.reason);
+  });
+});
