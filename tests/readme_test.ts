@@ -16,10 +16,20 @@ Deno.test("README names the commands that need only Node, and those tasks exist"
   for (const task of ["demo", "test"]) {
     assert.match(README, new RegExp(`^npx --yes deno@2\\.9\\.6 task ${task}$`, "m"));
   }
-  for (const [, task] of README.matchAll(/\btask (?:--quiet )?([a-z]+)/g)) {
+  for (const [, task] of README.matchAll(/\btask (?:--quiet )?([a-z-]*[a-z])/g)) {
     assert.ok(task !== undefined && task in tasks, `there is no task ${task}`);
   }
   assert.match(tasks.test, /\bREADME\.md\b/);
+});
+
+Deno.test("every task is said in README, CONTRIBUTING or a document", () => {
+  const root = new URL("../", import.meta.url);
+  const documents = [...Deno.readDirSync(new URL("docs/", root))].map(({ name }) => `docs/${name}`);
+  const text = ["README.md", "CONTRIBUTING.md", ...documents].filter((path) => path.endsWith(".md"))
+    .map((path) => Deno.readTextFileSync(new URL(path, root))).join("\n");
+  const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
+  const isSaid = (task: string) => new RegExp(`\\btask (?:--quiet )?${task}(?![a-z-])`).test(text);
+  assert.deepEqual(Object.keys(tasks).filter((task) => !isSaid(task)), []);
 });
 
 Deno.test("README: the worked example ends with a signature that openssl verifies", async () => {
