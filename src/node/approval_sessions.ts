@@ -119,7 +119,8 @@ export class ApprovalSessions {
       cancel: () => mine.cancel(),
     };
     task.attempt = attempt;
-    for (const signer of signers) if (signer !== view.self) task.asked.add(signer);
+    const others = signers.filter((signer) => signer !== view.self);
+    for (const signer of others) task.asked.add(signer);
     const cancelTimer = clock.timer(policy.sessionLimitMs, attempt.cancel);
     changed();
     try {
@@ -127,6 +128,8 @@ export class ApprovalSessions {
       return await mine.signApproved({ keyId, approved: task.approval, signers, bound, request });
     } finally {
       cancelTimer();
+      // What they said before it says nothing of this session.
+      for (const signer of others) task.told.delete(signer);
       task.attempt = undefined;
       task.heardAt = clock.now();
       task.wake(false);

@@ -131,7 +131,9 @@ export class ApprovalView {
   signersOf(key: ApprovalKey, able: readonly PartyId[]): readonly PartyId[] | undefined {
     const first = key.quorum(able);
     if (first === undefined || this.barred(key, first) === undefined) return first;
-    return first.map((left) => key.quorum(able.filter((party) => party !== left)))
+    // A session without the one that asks for it is the last resort.
+    const others = first.filter((party) => party !== this.self);
+    return [...others, this.self].map((left) => key.quorum(able.filter((party) => party !== left)))
       .find((signers) => signers !== undefined && this.barred(key, signers) === undefined);
   }
 

@@ -438,6 +438,10 @@ export class Approvals implements AsyncDisposable {
 
   /** Others sign, and this node is not needed: it waits for what becomes of it. */
   async #watch(task: ApprovalTask, invite: () => void, signers: readonly PartyId[]): Promise<void> {
+    for (const signer of signers) {
+      task.asked.add(signer);
+      task.told.delete(signer);
+    }
     invite();
     const until = this.#clock.now() + this.#policy.sessionLimitMs;
     while (this.#isOpen(task) && !signers.some((party) => task.refusals.has(party))) {
@@ -469,6 +473,9 @@ export class Approvals implements AsyncDisposable {
     for (const task of this.#tasks.values()) {
       // Another process may think otherwise.
       if (isUp) task.refusals.delete(peer);
+      if (isUp && task.asked.has(peer) && !task.told.has(peer)) {
+        this.#post.send(peer, { kind: "ask", keyId: task.payload.keyId, txId: task.payload.txId });
+      }
       if (isUp && task.phase === "idle") task.phase = "working";
       task.wake(isUp);
     }
@@ -485,7 +492,7 @@ export class Approvals implements AsyncDisposable {
         if (this.#compact.heardRefusal(peer, message.request, message.reason)) return;
         return this.#heardRefusal(peer, message);
       case "ask":
-        return this.#post.tell([peer], message, this.locks.get(message));
+        return this.#track(this.#tell(peer, message));
       case "told":
         return this.#heardState(peer, message);
     }
@@ -576,6 +583,14 @@ export class Approvals implements AsyncDisposable {
     this.#changed();
   }
 
+  /** How it stands here. A session that runs is over soon, or its end is on its way: that is waited for, for a moment. */
+  async #tell(peer: PartyId, place: LockPlace): Promise<void> {
+    const task = this.#tasks.get(place.txId);
+    const until = this.#clock.now() + TELL_MS;
+    while (task?.attempt !== undefined && this.#clock.now() < until) await task.wait(FORMER_MS);
+    this.#post.tell([peer], place, this.locks.get(place));
+  }
+
   #heardState(peer: PartyId, said: Extract<ApprovalMessage, { kind: "told" }>): void {
     if (!this.#tasks.has(said.txId) && this.locks.get(said)?.signature !== undefined) return;
     const certificate = this.#votes.certificate(said.txId);
@@ -655,7 +670,16 @@ export class Approvals implements AsyncDisposable {
     if (approval?.kind !== "approve") return undefined;
     const task = new ApprovalTask(certificate, approval, this.#clock);
     this.#tasks.set(certificate.txId, task);
+    if (this.locks.get(task.payload) !== undefined) this.#forgot(task);
     return task;
+  }
+
+  /** There was a session before this process began. Who took part in it is not known any more: it may have been anybody. */
+  #forgot(task: ApprovalTask): void {
+    const { self } = this.#view;
+    for (const { index } of this.#view.keyOf(task.payload.keyId)?.members ?? []) {
+      if (index !== self) task.asked.add(index);
+    }
   }
 
   /** Members of the key that can be reached and have not refused, this node among them, ascending. */
@@ -683,7 +707,7 @@ export class Approvals implements AsyncDisposable {
     // What others have let out only they know, with whomever they did it.
     const told = [...task?.told.values() ?? []];
     const isSafe = [...task?.asked ?? []].every((party) => task?.told.has(party)) &&
-      !told.some((state) => state === "released" || state === "signed");
+      !told.some((state) => MAY_EXIST.has(state));
     return isSafe ? "failed" : "unknown";
   }
 
@@ -723,5 +747,9 @@ export class Approvals implements AsyncDisposable {
 
 /** How long others are given to say how something stands. */
 const ASK_MS = 1_000;
+/** How long an answer waits for the end of a session. */
+const TELL_MS = 500;
+/** A share has left there, or one may still leave. */
+const MAY_EXIST: ReadonlySet<SignState | "none"> = new Set(["prepared", "released", "signed"]);
 /** How often a node looks whether a session that it has cancelled is over. */
 const FORMER_MS = 100;

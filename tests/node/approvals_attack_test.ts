@@ -19,6 +19,10 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
 }
 
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 function say(world: World, from: Name, to: Name, message: ApprovalMessage): void {
   const payload = encodeApprovalMessage(message);
   const frame = { type: NodeMessageType.APPROVAL, session: NO_SESSION, payload };
@@ -70,4 +74,35 @@ Deno.test("Approvals get on with members that fail, lie or never end", async (t)
     const [state] = await world.settled(txId, ["alice"]);
     assert.equal(state?.outcome, "signed", state?.reason);
   });
+
+  await t.step(
+    "what a signer said before a session says nothing of it, nor is it forgotten in a restart who took part",
+    async () => {
+      await world.restart("alice", { stricter: { sessionLimitMs: 1_000 } });
+      const others = ["bob", "carol", "dave", "erin"] as const;
+      for (const name of others) await world.node(name).approvals[Symbol.asyncDispose]();
+      const { certificate, keyId, txId } = approved();
+      const outcome = () => world.node("alice").approvals.state(txId)?.outcome;
+      const tell = (state: "none" | "prepared" | "failed" | "released", names: readonly Name[] = others) => {
+        for (const name of names) {
+          say(world, name, "alice", { kind: "told", keyId, txId, state, signature: EMPTY });
+        }
+      };
+      world.decide(certificate, ["alice"]);
+      tell("none");
+      await until(() => outcome() !== "pending", "nobody answers any more");
+      assert.equal(outcome(), "unknown", "nobody has said how the session ended");
+      tell("failed", ["bob", "carol", "dave"]);
+      tell("prepared", ["erin"]);
+      await pause(100);
+      assert.equal(outcome(), "unknown", "erin is still in the session");
+      tell("failed", ["erin"]);
+      await until(() => outcome() === "failed", "everybody says that no share has left");
+      await world.restart("alice", { stricter: { sessionLimitMs: 1_000 } });
+      await until(() => outcome() !== "pending", "alice has asked around again");
+      assert.equal(outcome(), "unknown", "whoever took part may know more");
+      tell("failed");
+      await until(() => outcome() === "failed", "everybody has said so again");
+    },
+  );
 });
