@@ -331,7 +331,11 @@ Deno.test("Transport.send() waits for a receiver that is behind; nothing is lost
       }
     })();
     await until(() => (alice?.transport.status()[0]?.waitingBytes ?? 0) >= limits.sendBufferBytes);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const taken = () => bob?.transport.status()[0]?.bytesReceived ?? 0;
+    for (let before = -1; taken() !== before;) {
+      before = taken();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
     assert.ok(sent < count, `${sent} sent although the receiver takes nothing`);
     assert.ok(
       (alice?.transport.status()[0]?.waitingBytes ?? 0) < limits.sendBufferBytes + 2 * payload.length,
