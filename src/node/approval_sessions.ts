@@ -161,13 +161,12 @@ export class ApprovalSessions {
 
   /**
    * What is signed raises the latest time that is known here, and nothing that ends before is signed any more: a member whose clock
-   * is wrong, or that lies, must not raise it by hours.
+   * is wrong, or that lies, must not raise it by hours, nor by a little each time. So the own clock alone is what is compared.
    */
   #refuseAhead(clocks: ReadonlyMap<PartyId, bigint>): void {
     const { policy: { maxOffsetMs }, view } = this.#options;
-    const latest = view.clocks().reduce((a, b) => a > b ? a : b);
     for (const [party, clock] of clocks) {
-      const aheadMs = clock - latest;
+      const aheadMs = clock - view.time();
       if (aheadMs <= BigInt(maxOffsetMs)) continue;
       throw new TransportError(
         "CLOCK_OFFSET",

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { type KeyId, partyId } from "../../src/base/brands.ts";
+import { type KeyId, type PartyId, partyId } from "../../src/base/brands.ts";
 import { type Bytes, EMPTY, utf8 } from "../../src/base/bytes.ts";
 import { DecodeError } from "../../src/base/codec.ts";
 import { sha256 } from "../../src/base/crypto.ts";
 import { CheaterError, TransportError, UsageError } from "../../src/base/errors.ts";
 import { systemRng } from "../../src/base/rng.ts";
 import { Secret } from "../../src/base/secret.ts";
+import type { CheckedApproval } from "../../src/node/approval_checks.ts";
 import { ApprovalSessions, errorOf, type SessionsOptions } from "../../src/node/approval_sessions.ts";
 import { ApprovalTask } from "../../src/node/approval_task.ts";
 import {
@@ -13,9 +14,9 @@ import {
   decodeApprovalMessage,
   encodeApprovalMessage,
 } from "../../src/node/approval_wire.ts";
+import type { BoundSigning } from "../../src/protocols/bound.ts";
 import { SignLocks } from "../../src/node/sign_locks.ts";
 import { Ledger } from "../../src/storage/ledger.ts";
-import type { ReleaseGate } from "../../src/storage/local_store.ts";
 import { type KeyRow, KEYS } from "../../src/storage/tables.ts";
 import { type Approval, encodeApproval } from "../../src/voting/approval.ts";
 import { certificateOf, type QuorumCertificate } from "../../src/voting/certificate.ts";
@@ -85,9 +86,11 @@ class Last implements Disposable {
     certificate: certificate(),
     state: "decided",
   };
-  #gate: ReleaseGate = () => assert.fail("there is no gate");
+  readonly #sessions: ApprovalSessions;
+  /** What the others say in round 0. */
+  #clocks: ReadonlyMap<PartyId, bigint> = new Map();
 
-  constructor() {
+  constructor(changes: Partial<Approval> = {}) {
     Deno.chmodSync(this.#directory, 0o700);
     this.#ledger = Ledger.open({
       directory: this.#directory,
@@ -98,7 +101,8 @@ class Last implements Disposable {
     this.locks = new SignLocks({ ledger: this.#ledger, now: () => this.wall });
     const votes = () => this.votes;
     const clock = { now: () => this.monotonic, timer: () => () => {} };
-    this.task = new ApprovalTask(certificate(), APPROVAL, clock);
+    this.votes.certificate = certificate(changes);
+    this.task = new ApprovalTask(certificate(changes), { ...APPROVAL, ...changes }, clock);
     const attempt = { wall: BigInt(NOW), monotonic: this.monotonic };
     this.task.attempt = {
       request: new Uint8Array(32),
@@ -110,8 +114,12 @@ class Last implements Disposable {
     };
     const rates = { perHour: undefined, perDay: undefined };
     this.locks.prepare({ payload: this.task.payload, clock: NOW, rates });
-    ({ gate: this.#gate } = new ApprovalSessions(
+    this.#sessions = new ApprovalSessions(
       {
+        party: { local: { timeoutMs: 1000 }, forRequest: () => ({ signApproved: this.#signApproved }) },
+        policy: { sessionLimitMs: 1000, maxOffsetMs: 30_000, maxLifetimeMs: 86_400_000, rates },
+        signed: () => {},
+        changed: () => {},
         votes: {
           get membership() {
             return votes().membership;
@@ -125,9 +133,40 @@ class Last implements Disposable {
         locks: this.locks,
         clock,
         taskOf: (txId: string) => txId === "tx" ? this.task : undefined,
-        view: { name: "bob", clocks: () => [BigInt(this.wall), BigInt(this.locks.highWater)] },
+        view: {
+          name: "bob",
+          nameOf: (party: PartyId) => `party ${party}`,
+          time: () => BigInt(this.wall),
+          clocks: () => [BigInt(this.wall), BigInt(this.locks.highWater)],
+        },
       } as unknown as SessionsOptions,
-    ));
+    );
+  }
+
+  readonly #signApproved = ({ bound }: { readonly bound: BoundSigning }): Promise<Bytes> => {
+    bound.admit(this.#clocks);
+    this.pass();
+    return Promise.resolve(new Uint8Array(64));
+  };
+
+  /** A session in which the others have these clocks. */
+  async sign(clocks: ReadonlyMap<PartyId, bigint>): Promise<void> {
+    this.#clocks = clocks;
+    const [request, asker] = [new Uint8Array(32), partyId(1)];
+    const { payload, approval } = this.task;
+    const checked = {
+      ...payload,
+      approval,
+      digest: new Uint8Array(32),
+      key: { epoch: 3 },
+      time: BigInt(this.wall),
+    } as unknown as CheckedApproval;
+    await this.#sessions.run(this.task, checked, {
+      request,
+      asker,
+      signers: [1, 2, 3].map(partyId),
+      begun() {},
+    });
   }
 
   pass(
@@ -136,7 +175,7 @@ class Last implements Disposable {
   ): void {
     this.#ledger.transact((transaction) => {
       if (row !== null) transaction.put(KEYS, row);
-      this.#gate(transaction, {
+      this.#sessions.gate(transaction, {
         keyId: KEY_ID,
         epoch: 3,
         txId: "tx",
@@ -239,6 +278,15 @@ Deno.test("the last message stays where the key or the payload is another one", 
     );
     assert.equal(last.locks.get(last.task.payload)?.state, "prepared");
   }
+});
+
+Deno.test("a signer whose clock is a little ahead moves the time by that, and not by more each time", async () => {
+  using last = new Last({ notAfter: BigInt(NOW + 600_000) });
+  const sign = (aheadMs: number) => last.sign(new Map([[partyId(2), BigInt(NOW + aheadMs)]]));
+  await sign(29_000);
+  assert.equal(last.locks.highWater, NOW + 29_000);
+  await assert.rejects(sign(58_000), { code: "CLOCK_OFFSET" });
+  assert.equal(last.locks.highWater, NOW + 29_000);
 });
 
 Deno.test("errorOf() says of a failure of this program nothing that it may hold", () => {
