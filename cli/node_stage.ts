@@ -91,6 +91,12 @@ export class NodeStage implements AsyncDisposable {
     this.#clients.delete(name);
   }
 
+  /** Stops a node, which goes on with `SIGCONT`. */
+  signalNode(name: string, signal: "SIGSTOP" | "SIGCONT"): void {
+    const process = this.#processes.get(name);
+    if (process !== undefined) Deno.kill(process.pid, signal);
+  }
+
   /** Asks a node over connections that are kept. */
   client(name: string): OperatorClient {
     const party = this.config.parties.find((one) => one.name === name);

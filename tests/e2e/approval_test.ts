@@ -6,54 +6,15 @@ import assert from "node:assert/strict";
 import { NodeStage } from "../../cli/node_stage.ts";
 import { type PartyProcess, startParty } from "../../cli/processes.ts";
 import { loadConfig } from "../../src/node/config.ts";
-import type { TxReport } from "../../src/node/voting_report.ts";
+import { Approvers } from "./approvers.ts";
 
 const NODES = ["n1", "n2", "n3", "n4", "n5"] as const;
 
 Deno.test("five nodes sign what four approved: openssl verifies it, and nothing else is signed", async (t) => {
   await using stage = await NodeStage.start(NODES);
-  const file = (name: string) => `${stage.directory}/cluster/${name}`;
-  const message = file("pay.txt");
-  Deno.writeTextFileSync(message, "pay 5 to dave");
-  const run = async (party: string, args: readonly string[], code = 0): Promise<string> => {
-    const files = { read: [stage.directory], write: [stage.directory] };
-    const { stdout, stderr, code: actual } = await startParty(stage.config, party, args, files).finished;
-    assert.equal(actual, code, `${party} ${args.join(" ")}\n${stdout}${stderr}`);
-    return stdout + stderr;
-  };
-  const all = (args: readonly string[]) => Promise.all(NODES.map((name) => run(name, args)));
-  const propose = async (txId: string, ...more: readonly string[]): Promise<string> => {
-    const input = more.includes("--digest") ? [] : ["--message-file", message];
-    const args = ["propose", "--tx-id", txId, "--key", "treasury", ...input, ...more];
-    const report = JSON.parse(await run("n5", [...args, "--json"])) as TxReport;
-    return report.proposals[0]!.ballot;
-  };
-  /** As an operator's program would: a process for each vote takes most of the time. */
-  const answer = async (
-    txId: string,
-    ballot: string,
-    names: readonly string[],
-    kind: "approve" | "reject" = "approve",
-  ) => {
-    for (const name of names) {
-      await heard(name, txId);
-      const input = { txId, ballot, kind, waitMs: 0 };
-      await stage.client(name).follow({ method: "POST", path: "/v1/voting/answer", input }, () => {});
-    }
-  };
-  const approve = async (txId: string, ballot: string, names: readonly string[]) => {
-    for (const name of names) {
-      await heard(name, txId);
-      await run(name, ["vote", "--tx-id", txId, "--approve", ballot.slice(0, 16)]);
-    }
-  };
-  const heard = async (name: string, txId: string) => {
-    while ((await stage.status(name, txId)).proposals.length === 0) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  };
-  const show = (name: string, txId: string, code: number, wait = "20") =>
-    run(name, ["signature", "show", "--tx-id", txId, "--wait", wait], code);
+  const desk = new Approvers(stage, { key: "treasury", message: "pay 5 to dave" });
+  const { message } = desk;
+  const all = (args: readonly string[]) => Promise.all(NODES.map((name) => desk.run(name, args)));
 
   await all([
     "key",
@@ -65,17 +26,17 @@ Deno.test("five nodes sign what four approved: openssl verifies it, and nothing 
     "--purpose",
     "approved-signing",
   ]);
-  const pem = file("treasury.pem");
-  await run("n1", ["key", "export-public", "--key", "treasury", "--out", pem]);
+  const pem = desk.file("treasury.pem");
+  await desk.run("n1", ["key", "export-public", "--key", "treasury", "--out", pem]);
 
   await t.step("it is bound to approval", async () => {
-    assert.match(await run("n2", ["key", "list"]), /treasury {2}secp256k1 for approved-signing/);
+    assert.match(await desk.run("n2", ["key", "list"]), /treasury {2}secp256k1 for approved-signing/);
     const sign = ["key", "sign", "--key", "treasury", "--signers", "n1,n2,n3", "--message-file", message];
-    assert.match(await run("n1", [...sign, "--out", file("no.sig")], 64), /APPROVAL_REQUIRED/);
+    assert.match(await desk.run("n1", [...sign, "--out", desk.file("no.sig")], 64), /APPROVAL_REQUIRED/);
   });
 
   await t.step("three approvals are none", async () => {
-    await approve("pay-1", await propose("pay-1"), ["n1", "n2", "n3"]);
+    await desk.approve("pay-1", await desk.propose("pay-1"), ["n1", "n2", "n3"]);
     await new Promise((resolve) => setTimeout(resolve, 500));
     for (const name of NODES) {
       const report = await stage.status(name, "pay-1");
@@ -85,34 +46,34 @@ Deno.test("five nodes sign what four approved: openssl verifies it, and nothing 
   });
 
   await t.step("the fourth is enough, at every node", async () => {
-    await approve("pay-1", (await stage.status("n4", "pay-1")).proposals[0]!.ballot, ["n4"]);
+    await desk.approve("pay-1", (await stage.status("n4", "pay-1")).proposals[0]!.ballot, ["n4"]);
     for (const name of ["n1", "n5"] as const) {
-      const out = file(`${name}.sig`);
-      await run(name, ["signature", "show", "--tx-id", "pay-1", "--wait", "20", "--out", out]);
+      const out = desk.file(`${name}.sig`);
+      await desk.run(name, ["signature", "show", "--tx-id", "pay-1", "--wait", "20", "--out", out]);
       const openssl = new Deno.Command("openssl", {
         args: ["dgst", "-sha256", "-verify", pem, "-signature", out, message],
       });
       assert.match(new TextDecoder().decode((await openssl.output()).stdout), /Verified OK/);
     }
-    assert.deepEqual(Deno.readFileSync(file("n1.sig")), Deno.readFileSync(file("n5.sig")));
+    assert.deepEqual(Deno.readFileSync(desk.file("n1.sig")), Deno.readFileSync(desk.file("n5.sig")));
     // The request is idempotent: the same again is the same transaction, another payload is none.
-    await propose("pay-1");
+    await desk.propose("pay-1");
     const other = ["propose", "--tx-id", "pay-1", "--key", "treasury", "--message", "pay 9 to eve"];
-    assert.match(await run("n2", other, 1), /TX_CONFLICT/);
+    assert.match(await desk.run("n2", other, 1), /TX_CONFLICT/);
   });
 
   await t.step(
     "a digest, which no policy here allows, gets no signature, and every reason names its node",
     async () => {
       const digest = "11".repeat(32);
-      await answer("pay-2", await propose("pay-2", "--digest", digest), ["n1", "n2", "n3", "n4"]);
-      const said = await show("n1", "pay-2", 3);
+      await desk.answer("pay-2", await desk.propose("pay-2", "--digest", digest), ["n1", "n2", "n3", "n4"]);
+      const said = await desk.show("n1", "pay-2", 3);
       assert.match(said, /n1: check 8 \(policy\) at n1: a digest is to be signed/);
     },
   );
 
   await t.step("a rejection is decided, and signs nothing", async () => {
-    await answer("pay-3", await propose("pay-3"), ["n1", "n2", "n3", "n4"], "reject");
+    await desk.answer("pay-3", await desk.propose("pay-3"), ["n1", "n2", "n3", "n4"], "reject");
     assert.equal((await stage.status("n5", "pay-3", 10_000)).state, "decided");
     for (const name of NODES) assert.equal((await stage.status(name, "pay-3")).signing ?? null, null);
   });
@@ -128,10 +89,11 @@ Deno.test("five nodes sign what four approved: openssl verifies it, and nothing 
       const path = "/v1/commands/key.generate";
       return stage.client(name).follow({ method: "POST", path, input: { command: "test", input } }, () => {});
     }));
-    const notary = file("notary.pem"), [out, statement] = [file("pay-1.compact"), file("pay-1.statement")];
-    await run("n2", ["key", "export-public", "--key", "notary", "--out", notary]);
+    const notary = desk.file("notary.pem"),
+      [out, statement] = [desk.file("pay-1.compact"), desk.file("pay-1.statement")];
+    await desk.run("n2", ["key", "export-public", "--key", "notary", "--out", notary]);
     const args = ["decision", "compact", "pay-1", "--key", "notary", "--out", out, "--statement", statement];
-    await run("n1", [...args, "--json"]);
+    await desk.run("n1", [...args, "--json"]);
     const openssl = new Deno.Command("openssl", {
       args: ["pkeyutl", "-verify", "-pubin", "-inkey", notary, "-rawin", "-in", statement, "-sigfile", out],
     });
@@ -144,7 +106,7 @@ Deno.test("five nodes sign what four approved: openssl verifies it, and nothing 
   await t.step(
     "a node with a stricter policy keeps its share, paused nodes too, and the reasons name who and why",
     async () => {
-      const strict = file("strict.toml");
+      const strict = desk.file("strict.toml");
       const text = Deno.readTextFileSync(stage.config.path);
       Deno.writeTextFileSync(strict, `${text}\n[policy]\nmax_message_bytes = 3\n`);
       await stage.killNode("n1");
@@ -156,13 +118,13 @@ Deno.test("five nodes sign what four approved: openssl verifies it, and nothing 
       ]);
       try {
         await stage.ready();
-        await run("n2", ["pause"]);
-        await answer("pay-4", await propose("pay-4"), ["n1", "n3", "n4", "n5"]);
+        await desk.run("n2", ["pause"]);
+        await desk.answer("pay-4", await desk.propose("pay-4"), ["n1", "n3", "n4", "n5"]);
         // Three are left, and enough.
-        await show("n5", "pay-4", 0);
-        await run("n3", ["pause"]);
-        await answer("pay-5", await propose("pay-5"), ["n1", "n3", "n4", "n5"]);
-        const said = await show("n4", "pay-5", 3);
+        await desk.show("n5", "pay-4", 0);
+        await desk.run("n3", ["pause"]);
+        await desk.answer("pay-5", await desk.propose("pay-5"), ["n1", "n3", "n4", "n5"]);
+        const said = await desk.show("n4", "pay-5", 3);
         assert.match(said, /n1.*check 8 \(policy\) at n1: the message has 13 bytes, and at most 3/);
         assert.match(said, /n2.*paused/);
         assert.match(said, /n3.*paused/);
@@ -172,10 +134,10 @@ Deno.test("five nodes sign what four approved: openssl verifies it, and nothing 
         stage.startNode("n1");
       }
       await stage.ready();
-      for (const name of ["n2", "n3"]) await run(name, ["resume"]);
+      for (const name of ["n2", "n3"]) await desk.run(name, ["resume"]);
       // The same request again begins anew, after all checks.
-      await propose("pay-5");
-      await show("n4", "pay-5", 0);
+      await desk.propose("pay-5");
+      await desk.show("n4", "pay-5", 0);
     },
   );
 });
