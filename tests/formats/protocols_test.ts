@@ -29,3 +29,22 @@ for (const [name, { version, rounds }] of PROTOCOLS) {
     assert.deepEqual([...seen].sort(), expected.sort());
   });
 }
+
+Deno.test("there are stored messages of every protocol", () => {
+  const known = new Set([...PROTOCOLS.values()].map(({ protocol }) => protocol));
+  assert.deepEqual(
+    definedIn(new URL("../../src/protocols/", import.meta.url)).filter((name) => !known.has(name)),
+    [],
+  );
+});
+
+/** The names of the protocols in a directory. */
+function definedIn(directory: URL): string[] {
+  return [...Deno.readDirSync(directory)].flatMap(({ name, isDirectory }) => {
+    if (isDirectory) return definedIn(new URL(`${name}/`, directory));
+    const source = Deno.readTextFileSync(new URL(name, directory));
+    return [...source.matchAll(/: Definition<[^;=]*> = \{\s+name: "([a-z-]+)"/g)].map(([, found]) =>
+      found as string
+    );
+  });
+}

@@ -1,11 +1,12 @@
 /**
- * One example of everything that travels between parties outside a protocol, made from fixed seeds, and how it is opened.
+ * One example of everything that travels between parties outside a protocol, and of records that are stored in the same forms, made from
+ * fixed seeds, and how it is opened.
  */
 
 import assert from "node:assert/strict";
 import { partyId, sessionId } from "../../src/base/brands.ts";
 import { type Bytes, utf8 } from "../../src/base/bytes.ts";
-import { type Codec, decode, encode } from "../../src/base/codec.ts";
+import { decode, encode } from "../../src/base/codec.ts";
 import { type Ed25519Signer, ed25519Signer, ed25519Verifier } from "../../src/base/crypto.ts";
 import { seededRng } from "../../src/base/rng.ts";
 import { CHECKPOINT_ANSWER, CHECKPOINT_REQUEST, WITNESS_MESSAGE } from "../../src/audit/witness_messages.ts";
@@ -40,14 +41,9 @@ import { proposalCodec, proposalFault, signProposal } from "../../src/voting/pro
 import { encodeValue } from "../../src/voting/value.ts";
 import { questionOf, type Vote, voteCodec, voteFault } from "../../src/voting/vote.ts";
 import { council } from "../voting/support.ts";
-
-/** Something that travels. */
-export interface WireExample {
-  /** Makes the same bytes each time. */
-  make(): Bytes;
-  /** Fails where the bytes do not open, or say something else. */
-  open(bytes: Bytes): void;
-}
+import { canonical, filled, type WireExample } from "./example.ts";
+import { KEY_WIRE } from "./key_wire.ts";
+import { VOTING_WIRE } from "./voting_wire.ts";
 
 /** Where they are stored. */
 export const WIRE_PATH: string = new URL("wire.json", import.meta.url).pathname;
@@ -259,20 +255,9 @@ export const WIRE: ReadonlyMap<string, WireExample> = new Map<string, WireExampl
       ]);
     },
   }],
+  ...KEY_WIRE,
+  ...VOTING_WIRE,
 ]);
-
-function canonical<T>(name: string, codec: Codec<T>, value: T): [string, WireExample] {
-  return [name, {
-    make: () => encode(codec, value),
-    open(bytes) {
-      assert.deepEqual(decode(codec, bytes), value);
-    },
-  }];
-}
-
-function filled(byte: number): Bytes {
-  return new Uint8Array(32).fill(byte);
-}
 
 function parsed(bytes: Bytes): RawFrame {
   const parser = new FrameParser(() => true);
