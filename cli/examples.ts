@@ -238,7 +238,7 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "  --format der --out payment.sig",
   ],
   "signature adopt": ["quorate signature adopt --party alice --tx-id pay-17 --in payment.compact"],
-  "pause": ['quorate pause --party alice --reason "incident 12"'],
+  "pause": ['quorate pause --party alice --reason "incident 12"', "quorate pause --party alice --voting"],
   "resume": ['quorate resume --party alice --reason "incident 12 is over"'],
   "decision": ["quorate decision show tx_001 --party alice"],
   "decision show": ["quorate decision show tx_001 --party alice --out tx_001.certificate"],

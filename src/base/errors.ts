@@ -75,6 +75,7 @@ export const CODES = {
   KEY_PURPOSE: { exit: 64, meaning: "the key was made for another purpose" },
   APPROVAL_REFUSED: { exit: 3, meaning: "what was approved is not signed: too few signers agree to it" },
   SIGNING_PAUSED: { exit: 3, meaning: "an operator has paused signing at this party" },
+  VOTING_PAUSED: { exit: 3, meaning: "an operator has paused voting at this party" },
   CERTIFICATE_INVALID: { exit: 3, meaning: "a certificate of votes decides nothing here" },
   APPROVAL_INVALID: { exit: 3, meaning: "what was decided is no approval for this cluster" },
   APPROVAL_KEY: { exit: 3, meaning: "an approval is for another key than the one that is here" },

@@ -45,10 +45,12 @@ export interface CompactReport extends CompactCertificate {
   readonly key: string;
 }
 
-/** Whether signing is paused. */
+/** Whether signing and voting are paused. */
 export interface PauseReport {
-  /** Since when, as ISO time; null where it goes on. */
+  /** Since when nothing is signed, as ISO time; null where it goes on. */
   readonly pausedSince: string | null;
+  /** Since when no vote is cast; null where it goes on. */
+  readonly votingPausedSince: string | null;
 }
 
 /** What is needed to serve. */
@@ -63,10 +65,10 @@ export interface ApprovalRoutesOptions {
 
 /** Paths of the operator API. */
 export function approvalRoutes({ approvals, audit, log }: ApprovalRoutesOptions): OperatorRoutes {
-  const paused = (): PauseReport => {
-    const since = approvals.pausedSince;
-    return { pausedSince: since === undefined ? null : new Date(since).toISOString() };
-  };
+  const paused = (): PauseReport => ({
+    pausedSince: timeOf(approvals.pausedSince),
+    votingPausedSince: timeOf(approvals.locks.votingPausedSince),
+  });
   return new Map<string, OperatorRoute>([
     ["POST /v1/approvals/signature", { streams: true, serve: (call) => signature(approvals, call) }],
     ["POST /v1/approvals/adopt", {
@@ -80,29 +82,38 @@ export function approvalRoutes({ approvals, audit, log }: ApprovalRoutesOptions)
     ["GET /v1/approvals/pause", { serve: paused }],
     ["POST /v1/approvals/pause", {
       serve: ({ input, operator }) => {
-        const { reason } = parsed(PAUSE, input);
+        const { reason, voting } = parsed(PAUSE, input);
         approvals.pause();
-        note("paused", reason, operator);
+        if (voting === true) approvals.locks.pauseVoting();
+        note("paused", voting === true ? "signing and voting" : "signing", { reason, operator });
         return paused();
       },
     }],
     ["POST /v1/approvals/resume", {
       serve: ({ input, operator }) => {
-        const { reason } = parsed(PAUSE, input);
+        const { reason } = parsed(RESUME, input);
         approvals.resume();
-        note("resumed", reason, operator);
+        note("resumed", "signing and voting", { reason, operator });
         return paused();
       },
     }],
   ]);
 
-  function note(type: "paused" | "resumed", reason: string | undefined, operator: string): void {
-    const what = `by operator ${operator}${reason === undefined ? "" : `: ${reason}`}`;
-    audit.note({ type, outcome: "ok", details: { reason: what } });
-    log.write("warn", `signing is ${type} ${what}`, {
+  function note(
+    type: "paused" | "resumed",
+    what: string,
+    { reason, operator }: { readonly reason: string | undefined; readonly operator: string },
+  ): void {
+    const text = `${what} by operator ${operator}${reason === undefined ? "" : `: ${reason}`}`;
+    audit.note({ type, outcome: "ok", details: { reason: text } });
+    log.write("warn", `${type}: ${text}`, {
       code: type === "paused" ? "SIGNING_PAUSED" : "SIGNING_RESUMED",
     });
   }
+}
+
+function timeOf(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
 }
 
 /** How the signature of a transaction stands; undefined where it asks for none, or nobody has approved it yet. */
@@ -144,7 +155,8 @@ const TX_ID = z.string().min(1).max(128);
 const WANTED = z.strictObject({ txId: TX_ID, waitMs: z.number().min(0).max(3_600_000).default(0) });
 const ADOPT = z.strictObject({ txId: TX_ID, signature: z.instanceof(Uint8Array) as z.ZodType<Bytes> });
 const CERTIFY = z.strictObject({ txId: TX_ID, key: z.string().min(1).max(128) });
-const PAUSE = z.strictObject({ reason: z.string().max(256).optional() });
+const RESUME = z.strictObject({ reason: z.string().max(256).optional() });
+const PAUSE = RESUME.extend({ voting: z.boolean().optional() });
 
 function parsed<T>(schema: z.ZodType<T>, input: unknown): T {
   const result = schema.safeParse(input);

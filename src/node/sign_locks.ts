@@ -107,24 +107,38 @@ export class SignLocks {
     return clockIn(this.#options.ledger);
   }
 
+  /** Since when no vote is cast: milliseconds since 1970. */
+  get votingPausedSince(): number | undefined {
+    return this.#options.ledger.find(SIGNING, { name: "voting" })[0]?.time;
+  }
+
   /** Nothing is signed any more when this returns. A second call changes nothing. */
   pause(): void {
-    const { ledger, now } = this.#options;
-    ledger.transact((transaction) => {
-      if (transaction.find(SIGNING, { name: "paused" }).length > 0) return;
-      transaction.put(SIGNING, { name: "paused", time: now() });
-      this.#record(transaction, "", { what: "paused" });
+    this.#pause("paused", "paused");
+  }
+
+  /** Whoever casts votes here has to ask first ({@linkcode requireVoting}): none is cast any more when this returns. */
+  pauseVoting(): void {
+    this.#pause("voting", "voting paused");
+  }
+
+  /** Signing and voting go on. It starts nothing by itself. */
+  resume(): void {
+    this.#options.ledger.transact((transaction) => {
+      const paused = PAUSES.flatMap((name) => transaction.find(SIGNING, { name }));
+      if (paused.length === 0) return;
+      for (const row of paused) transaction.remove(SIGNING, row);
+      this.#record(transaction, "", { what: "resumed" });
     });
   }
 
-  /** Signing goes on. It starts nothing by itself. */
-  resume(): void {
-    this.#options.ledger.transact((transaction) => {
-      const [paused] = transaction.find(SIGNING, { name: "paused" });
-      if (paused === undefined) return;
-      transaction.remove(SIGNING, paused);
-      this.#record(transaction, "", { what: "resumed" });
-    });
+  /** @throws UsageError VOTING_PAUSED */
+  requireVoting(): void {
+    if (this.votingPausedSince === undefined) return;
+    throw new UsageError(
+      "VOTING_PAUSED",
+      "voting is paused here by an operator: end the pause with quorate resume, and vote then",
+    );
   }
 
   /**
@@ -271,6 +285,15 @@ export class SignLocks {
     });
   }
 
+  #pause(name: typeof PAUSES[number], what: string): void {
+    const { ledger, now } = this.#options;
+    ledger.transact((transaction) => {
+      if (transaction.find(SIGNING, { name }).length > 0) return;
+      transaction.put(SIGNING, { name, time: now() });
+      this.#record(transaction, "", { what });
+    });
+  }
+
   #record(transaction: Transaction, txId: string, body: Readonly<Record<string, string>>): void {
     const { outbox, now } = this.#options;
     const time = new Date(now()).toISOString();
@@ -282,6 +305,8 @@ export class SignLocks {
   }
 }
 
+/** What an operator can stop. */
+const PAUSES = ["paused", "voting"] as const;
 const HOUR_MS = 3600 * 1000;
 const REASON_BYTES_MAX = 1000;
 

@@ -102,7 +102,8 @@ export class VotingModule implements NodeModule {
       rosters: network.board.channel(NodeMessageType.ROSTER),
       rng: systemRng,
       now: Date.now,
-      approves: (proposal) => this.#approvals.approves(proposal),
+      approves: (proposal) =>
+        this.#approvals.locks.votingPausedSince === undefined && this.#approvals.approves(proposal),
       on: (event) => this.#happened(event),
     });
     this.#reports = new VotingReports(
@@ -184,7 +185,11 @@ export class VotingModule implements NodeModule {
     const { voting: { membership }, party } = this.#options;
     const { counts, open, reachable, alarm, offences } = this.#service;
     const { stored, mismatch, invalid, overQuota } = counts;
-    metrics.replace("paused", [[{ what: "signing" }, this.#approvals.pausedSince === undefined ? 0 : 1]]);
+    const { pausedSince, votingPausedSince } = this.#approvals.locks;
+    metrics.replace("paused", [
+      [{ what: "signing" }, pausedSince === undefined ? 0 : 1],
+      [{ what: "voting" }, votingPausedSince === undefined ? 0 : 1],
+    ]);
     collectVoting(metrics, {
       membership,
       votes: { cast: this.#votes.cast, stored, mismatch, invalid, over_quota: overQuota },
@@ -211,6 +216,7 @@ export class VotingModule implements NodeModule {
   async #cast({ input, signal, operator }: OperatorCall): Promise<TxReport> {
     const { txId, value, waitMs } = parsed(CAST, input);
     this.#options.log.write("info", `operator ${operator} votes in ${txId}`, { code: "VOTE_ASKED" });
+    this.#approvals.locks.requireVoting();
     this.#service.cast(txId, valueOf(value));
     return await this.#after(txId, waitMs, signal);
   }
@@ -218,6 +224,7 @@ export class VotingModule implements NodeModule {
   async #answer({ input, signal, operator }: OperatorCall): Promise<TxReport> {
     const { txId, ballot, kind, waitMs } = parsed(ANSWER, input);
     this.#options.log.write("info", `operator ${operator} votes ${kind} in ${txId}`, { code: "VOTE_ASKED" });
+    this.#approvals.locks.requireVoting();
     this.#service.answer(txId, ballot, kind);
     return await this.#after(txId, waitMs, signal);
   }
@@ -240,6 +247,7 @@ export class VotingModule implements NodeModule {
     log.write("info", `operator ${operator} votes for other members: ${members.join(", ")}`, {
       code: "VOTE_ASKED",
     });
+    this.#approvals.locks.requireVoting();
     const { epoch } = this.#service.membership;
     this.#service.changeMembers({ voters, quorum, faults });
     if (waitMs > 0) await this.#service.decision(rosterTxId({ epoch }), waitMs, signal);

@@ -236,8 +236,8 @@ export interface SignRateRow {
 
 /** What holds for all signing of this party. */
 export interface SigningRow {
-  /** `paused`: since when nothing is signed. `clock`: the latest time that anybody was seen to have. */
-  readonly name: "paused" | "clock";
+  /** Since when nothing is signed (`paused`), and no vote is cast (`voting`). `clock`: the latest time that anybody was seen to have. */
+  readonly name: "paused" | "voting" | "clock";
   /** Milliseconds since 1970. */
   readonly time: number;
 }

@@ -258,13 +258,18 @@ Deno.test("signature adopt takes 64 bytes, from one place", () =>
 Deno.test("pause and resume say what the node says, and give the reason on", () =>
   atDesk(async (desk) => {
     desk.answers = {
-      "/v1/approvals/pause": () => ({ pausedSince: "2026-11-21T12:00:00.000Z" }),
-      "/v1/approvals/resume": () => ({ pausedSince: null }),
+      "/v1/approvals/pause": ({ input }) => ({
+        pausedSince: "2026-11-21T12:00:00.000Z",
+        votingPausedSince: (input as { voting?: boolean }).voting ? "2026-11-21T12:00:01.000Z" : null,
+      }),
+      "/v1/approvals/resume": () => ({ pausedSince: null, votingPausedSince: null }),
     };
     const { stdout } = await desk.alice("pause", "--reason", "a drill");
     assert.equal(stdout, "signing is paused since 2026-11-21T12:00:00.000Z\n");
     assert.equal((await desk.alice("resume")).stdout, "signing goes on\n");
-    assert.deepEqual(desk.asked.map(({ input }) => input), [{ reason: "a drill" }, {}]);
+    const both = await desk.alice("pause", "--voting");
+    assert.match(both.stdout, /\nvoting is paused since 2026-11-21T12:00:01.000Z\n$/);
+    assert.deepEqual(desk.asked.map(({ input }) => input), [{ reason: "a drill" }, {}, { voting: true }]);
   }));
 
 Deno.test("evidence show and decision show believe no node: both are verified here", () =>

@@ -206,6 +206,22 @@ Deno.test("SignLocks.pause() holds over a restart, and stops prepare() and relea
   assert.equal(locks.get(payload())?.state, "released");
 });
 
+Deno.test("SignLocks.pauseVoting() holds over a restart until resume(), and stops no signature", () => {
+  using place = new Place();
+  let locks = place.locks();
+  locks.requireVoting();
+  locks.pauseVoting();
+  place.now += 5;
+  locks.pauseVoting();
+  locks = place.restart();
+  assert.deepEqual([locks.votingPausedSince, locks.pausedSince], [NOW, undefined]);
+  refuses(() => locks.requireVoting(), "VOTING_PAUSED", /quorate resume/);
+  locks.prepare(request());
+  locks.resume();
+  assert.equal(locks.votingPausedSince, undefined);
+  locks.requireVoting();
+});
+
 Deno.test("SignLocks.prepare() buries what it supersedes, unless a signature of that exists or may exist", () => {
   for (const reach of ["none", "failed", "prepared", "released", "signed"] as const) {
     using place = new Place();

@@ -6,6 +6,8 @@ import { Changes } from "../../src/node/changes.ts";
 import { generateCommand } from "../../src/node/key_commands.ts";
 import { runCommand } from "../../src/node/command.ts";
 import { KeyTurns } from "../../src/node/key_turns.ts";
+import { openParty } from "../../src/node/party.ts";
+import type { PolicyConfig } from "../../src/node/policy_config.ts";
 import { VotingModule } from "../../src/node/voting_module.ts";
 import type { VotingConfig } from "../../src/node/voting_config.ts";
 import { Log } from "../../src/telemetry/log.ts";
@@ -17,7 +19,8 @@ const NAMES = ["alice", "bob", "carol", "dave"];
 type Ask = (route: string, input?: unknown) => Promise<Record<string, unknown>>;
 
 async function atNode(
-  test: (ask: Ask, place: { readonly lines: readonly string[] }) => Promise<void>,
+  test: (ask: Ask, place: { readonly lines: readonly string[]; metrics(): string }) => Promise<void>,
+  policy: Partial<PolicyConfig> = {},
 ): Promise<void> {
   using cluster = await Cluster.make(NAMES);
   const common = { curve: "ed25519", policy: `2 of (${NAMES.join()})` } as const;
@@ -28,9 +31,11 @@ async function atNode(
       await runCommand(generateCommand, party, { ...common, key: "free" });
     }),
   );
-  const party = await cluster.open("alice", { mode: "daemon" });
+  const config = { ...cluster.config, policy: { ...cluster.config.policy, ...policy } };
+  const party = await openParty(config, "alice", { command: "test", timeoutMs: 10_000, mode: "daemon" });
   await party.connect();
   const lines: string[] = [];
+  const counted = new Metrics();
   const module = await VotingModule.start({
     party,
     voting: cluster.config.voting as VotingConfig,
@@ -41,7 +46,7 @@ async function atNode(
       level: "info",
       write: (line) => lines.push(line),
     }),
-    metrics: new Metrics(),
+    metrics: counted,
     turns: new KeyTurns(() => ""),
     changes: new Changes(),
   });
@@ -52,7 +57,11 @@ async function atNode(
     return await found.serve({ operator: "admin", input, signal, emit: () => {} }) as Record<string, unknown>;
   };
   try {
-    await test(ask, { lines });
+    const metrics = () => {
+      module.collect(counted);
+      return counted.text();
+    };
+    await test(ask, { lines, metrics });
   } finally {
     await module[Symbol.asyncDispose]();
     await party.close();
@@ -133,13 +142,15 @@ Deno.test("VotingModule refuses what operators ask for in no form that it knows,
       ["approvals/signature", { txId: "" }, "USAGE"],
       ["approvals/adopt", { txId: "tx", signature: "00" }, "USAGE"],
       ["approvals/pause", { reason: "x".repeat(257) }, "USAGE"],
+      ["approvals/pause", { voting: "yes" }, "USAGE"],
       ["approvals/resume", { why: "not" }, "USAGE"],
+      ["approvals/resume", { voting: true }, "USAGE"],
     ];
     for (const [route, input, code] of codes) {
       await assert.rejects(ask(`POST /v1/${route}`, input), { code }, route);
     }
     assert.deepEqual(await ask("GET /v1/voting/transactions"), { transactions: [] });
-    assert.deepEqual(await ask("GET /v1/approvals/pause"), { pausedSince: null });
+    assert.deepEqual(await ask("GET /v1/approvals/pause"), { pausedSince: null, votingPausedSince: null });
   }));
 
 Deno.test("VotingModule votes, proposes and pauses as it is asked, and says so", () =>
@@ -180,8 +191,11 @@ Deno.test("VotingModule votes, proposes and pauses as it is asked, and says so",
     assert.deepEqual(transactions.map(({ txId }) => txId), ["a", "b"]);
     const { pausedSince } = await ask("POST /v1/approvals/pause", { reason: "a test" });
     assert.equal(typeof pausedSince, "string");
-    assert.deepEqual(await ask("GET /v1/approvals/pause"), { pausedSince });
-    assert.deepEqual(await ask("POST /v1/approvals/resume", {}), { pausedSince: null });
+    assert.deepEqual(await ask("GET /v1/approvals/pause"), { pausedSince, votingPausedSince: null });
+    // Voting goes on while signing alone is paused.
+    await ask("POST /v1/voting/cast", { txId: "c", value: { text: "yes" } });
+    const resumed = { pausedSince: null, votingPausedSince: null };
+    assert.deepEqual(await ask("POST /v1/approvals/resume", {}), resumed);
     const codes = lines.map((line) => JSON.parse(line).code);
     for (
       const code of [
@@ -196,3 +210,33 @@ Deno.test("VotingModule votes, proposes and pauses as it is asked, and says so",
       assert.ok(codes.includes(code), code);
     }
   }));
+
+Deno.test("VotingModule casts no vote while voting is paused, and stores what others ask for", () =>
+  atNode(async (ask, { metrics }) => {
+    const times = { notBefore: Date.now(), notAfter: Date.now() + 600_000 };
+    const proposal = { txId: "b", key: "bound", message: utf8("m"), ...times };
+    const paused = await ask("POST /v1/approvals/pause", { voting: true });
+    assert.equal(typeof paused.pausedSince, "string");
+    assert.equal(typeof paused.votingPausedSince, "string");
+    const { proposals } = await ask("POST /v1/voting/propose", proposal);
+    const [{ ballot }] = proposals as [{ ballot: string }];
+    const others = { members: ["alice", "bob", "carol", "dave"], quorum: 3, faults: 1 };
+    const casts = [
+      ["POST /v1/voting/cast", { txId: "a", value: { integer: "1" } }],
+      ["POST /v1/voting/answer", { txId: "b", ballot, kind: "approve" }],
+      ["POST /v1/voting/members", others],
+    ] as const;
+    for (const [route, input] of casts) {
+      await assert.rejects(ask(route, input), { code: "VOTING_PAUSED" }, route);
+    }
+    const { transactions } = await ask("GET /v1/voting/transactions");
+    assert.deepEqual((transactions as { txId: string; own: unknown }[]).map(({ txId, own }) => [txId, own]), [
+      ["b", null],
+    ]);
+    assert.match(metrics(), /quorate_paused\{[^}]*what="voting"[^}]*\} 1/);
+    await ask("POST /v1/approvals/resume", {});
+    assert.match(metrics(), /quorate_paused\{[^}]*what="voting"[^}]*\} 0/);
+    for (const [route, input] of casts.slice(0, 2)) await ask(route, input);
+    const { own } = await ask("POST /v1/voting/propose", { ...proposal, txId: "d" });
+    assert.equal(own, "approve", "what was proposed while it was paused is nobody's vote; this is");
+  }, { autoApprove: ["alice"] }));
