@@ -60,6 +60,8 @@ async function inPage(
   });
   await page.setContent("<!doctype html><title>quorate</title>");
   await page.addScriptTag({ content: script, type: "module" });
+  // A module is run some time after it was added.
+  await page.waitForFunction(`typeof signOf === "function"`);
   const result = await page.evaluate(`signOf("pay 5 to dave")`) as PageResult;
   return { result, requests };
 }
