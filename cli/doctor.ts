@@ -55,7 +55,7 @@ async function examine(options: GlobalOptions): Promise<Finding[]> {
   if (own.some(({ code }) => code !== undefined)) return own;
   try {
     const more = { transport: { pingIntervalMs: PING_MS } };
-    return await withNode(options, "doctor", (node) => node.call(doctorCommand, {}), more);
+    return [...own, ...await withNode(options, "doctor", (node) => node.call(doctorCommand, {}), more)];
   } catch (error) {
     if (!(error instanceof QuorateError) || error.code !== "PARTY_BUSY") throw error;
     // Another command has the links: this one cannot make its own beside it.

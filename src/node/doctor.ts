@@ -71,15 +71,20 @@ export const DOCTOR_LIMITS = {
 } as const;
 
 /** Judges everything, the own side first. */
-export function diagnose({ config, party, peers, turnedAway, now = Date.now() }: Surroundings): Finding[] {
-  return [
-    ...examineCertificates(config, party, now),
-    ...peers.flatMap((peer) => {
-      const { address } = config.parties[peer.peer - 1] as PartyConfig;
-      const context = { address: formatAddress(address), listen: formatAddress(party.listen), turnedAway };
-      return peer.state === "down" ? [downOf(peer, context)] : linkOf(peer, now);
-    }),
-  ];
+export function diagnose(surroundings: Surroundings): Finding[] {
+  const { config, party, now = Date.now() } = surroundings;
+  return [...examineCertificates(config, party, now), ...diagnosePeers(surroundings)];
+}
+
+/** Judges the peers alone, as their links show them. */
+export function diagnosePeers(
+  { config, party, peers, turnedAway, now = Date.now() }: Surroundings,
+): Finding[] {
+  return peers.flatMap((peer) => {
+    const { address } = config.parties[peer.peer - 1] as PartyConfig;
+    const context = { address: formatAddress(address), listen: formatAddress(party.listen), turnedAway };
+    return peer.state === "down" ? [downOf(peer, context)] : linkOf(peer, now);
+  });
 }
 
 /** Grades what the party shows and judges by, without a network. */

@@ -78,6 +78,9 @@ Deno.test("T4 nodes sign on while certificates are renewed and the authority cha
   await signatures.end([bob]);
   assert.deepEqual(signatures.failures, []);
   for (const node of all) assert.deepEqual((await node.status()).reasons, []);
+  // What was read again is what is judged by, and not what the node began with.
+  const doctor = await quorate("doctor", "--config", cluster.config.path, "--party", alice);
+  assert.equal(doctor.code, 0, doctor.stdout + doctor.stderr);
 
   // Alice dials bob, and bob dials carol. Alice is told to look, carol looks by herself.
   const before = all.map(({ lines }) => lines.length);
