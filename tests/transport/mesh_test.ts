@@ -202,6 +202,24 @@ Deno.test("N6 Mesh connects again after a cut, with the same boot id", async () 
   });
 });
 
+Deno.test("Mesh waits for a dial as at first once a link was up for long, and longer where it was not", async () => {
+  // Of the second wait on it is a minute; the first is over at once, where chance says nothing.
+  const rng = { bytes: (length: number) => length === 2 ? new Uint8Array(2) : systemRng.bytes(length) };
+  const waits = { retryFirstMinMs: 1, retryFirstMaxMs: 60_000, retryMaxMs: 120_000 };
+  const cut = (retryResetMs: number, test: (alice: Node, kinds: () => string) => Promise<void>) =>
+    linkedThrough(async (alice, _bob, proxy) => {
+      const kinds = () => alice.events.map(({ kind }) => kind).join();
+      proxy.cut();
+      await alice.until(() => kinds() !== "up");
+      await test(alice, kinds);
+    }, () => ({ rng, limits: { ...waits, retryResetMs } }));
+  await cut(0, (alice, kinds) => alice.until(() => kinds() === "up,down,up", "up, down, up"));
+  await cut(3_600_000, async (_alice, kinds) => {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(kinds(), "up,down");
+  });
+});
+
 Deno.test("T7 Mesh replaces a link at once by a newer one of the same process", async () => {
   await linkedThrough(async (alice, bob, proxy) => {
     // Alice's process opens a second connection while bob still believes in the first.

@@ -151,6 +151,15 @@ Deno.test("LeafPolicy refuses a list that the authority did not sign, or that wa
     await createRevocationList({ authority: foreign, revoked: [], number: 1 }),
     toPem("X509 CRL", changed),
     toPem("X509 CRL", der.subarray(0, -1)),
+    // Signed with its key, and in the name of another one.
+    await createRevocationList({
+      authority: {
+        certPem: (await createAuthority({ cluster: "demo", generation: 2 })).certPem,
+        keyPem: authority.keyPem,
+      },
+      revoked: [],
+      number: 1,
+    }),
     "no list at all",
   ];
   for (const bad of cases) assert.throws(() => policy({ lists: bad }), { code: "IDENTITY_INVALID" });

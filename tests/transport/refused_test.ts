@@ -326,6 +326,9 @@ for (const [what, act, code] of LATER_FRAMES) {
       const last = bob.events.at(-1);
       assert.equal(last?.kind, "down");
       assert.ok(last?.kind === "down" && last.reason.startsWith(`${code}: `));
+      const { currentRate } = bob.mesh.metrics().peers[0]?.rate ?? assert.fail();
+      const { perSecond } = DEFAULT_LIMITS.rates.frames;
+      assert.ok(currentRate < perSecond * 0.6, `${currentRate} frames a second after what was refused`);
       assert.ok(
         bob.framesFrom(1).every((frame) => frame.type === FrameType.DONE && frame.payload.length === 0),
       );
