@@ -6,21 +6,21 @@
 
 import { CommanderError } from "commander";
 import { UsageError } from "../src/base/errors.ts";
+import { sentenceOf } from "./misspelt.ts";
 import { reportError } from "./output.ts";
 import { program } from "./program.ts";
 
 /** Runs a command line. @returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
+  const root = program();
   try {
-    await program().parseAsync([...args], { from: "user" });
+    await root.parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {
     const json = args.includes("--json");
     if (!(error instanceof CommanderError)) return reportError(error, json);
     if (error.exitCode === 0) return 0;
-    const sentence = error.message.replace(/^error: /, "").replace(/\s*\n\s*/g, " ");
-    const help = error.code === "commander.help" ? "a command is missing: see quorate --help" : sentence;
-    return reportError(new UsageError("USAGE", help), json);
+    return reportError(new UsageError("USAGE", sentenceOf(root, args, error)), json);
   }
 }
 

@@ -64,6 +64,10 @@ Deno.test("quorate says which command, option or party was probably meant", asyn
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [["agree-randm"], /unknown command 'agree-randm' \(Did you mean agree-random\?\)/],
     [["key", "sing"], /unknown command 'sing' \(Did you mean sign\?\)/],
+    [["key", "sign", "--json", "--kei", "k"], /unknown option '--kei' \(did you mean --key\?\)/],
+    [["key", "sign", "--message", "--kei"], /required option '--key <name>' not specified/],
+    [["key"], /a command is missing: see quorate key --help/],
+    [[], /a command is missing: see quorate --help/],
     [["key", "list", "--jsn"], /unknown option '--jsn' \(Did you mean --json\?\)/],
     [["key", "export-public", "--key", "k", "--format", "pam"], /Allowed choices are pem, hex, jwk, record/],
     [["completion", "bsh"], /Allowed choices are bash, zsh, fish/],
