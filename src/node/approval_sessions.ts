@@ -42,6 +42,8 @@ export interface SessionsOptions {
   readonly clock: Clock;
   /** What is worked on. */
   readonly taskOf: (txId: string) => ApprovalTask | undefined;
+  /** Which signature counts, where others may have made another one. */
+  readonly choose: (task: ApprovalTask, signature: Bytes) => Promise<Bytes>;
   /** There is a signature. */
   readonly signed: (task: ApprovalTask, signature: Bytes, own: boolean) => void;
   /** Something changed. */
@@ -102,7 +104,7 @@ export class ApprovalSessions {
     checked: CheckedApproval,
     { request, asker, signers }: SessionRequest,
   ): Promise<Bytes> {
-    const { party, policy, clock, turns, view, changed } = this.#options;
+    const { party, policy, clock, turns, view, choose, changed } = this.#options;
     const { keyId, txId } = task.payload;
     using turn = turns?.take(checked.key.name);
     const mine = party.forRequest({
@@ -125,7 +127,8 @@ export class ApprovalSessions {
     changed();
     try {
       const bound = this.#bound(task, checked, attempt);
-      return await mine.signApproved({ keyId, approved: task.approval, signers, bound, request });
+      const approved = task.approval;
+      return await choose(task, await mine.signApproved({ keyId, approved, signers, bound, request }));
     } finally {
       cancelTimer();
       // What they said before it says nothing of this session.

@@ -32,7 +32,8 @@ import { type CompactCertificate, CompactCertificates } from "./compact_certific
 import type { KeyTurns } from "./key_turns.ts";
 import type { Party } from "./party.ts";
 import type { PolicyConfig } from "./policy_config.ts";
-import { type LockPlace, SignLocks, type SignState } from "./sign_locks.ts";
+import type { SignatureRegister } from "./signature_register.ts";
+import { type LockPlace, type SignLock, SignLocks, type SignState } from "./sign_locks.ts";
 
 /** What happens to approvals. */
 export type ApprovalEvent =
@@ -93,6 +94,8 @@ export interface ApprovalsOptions {
   readonly policy?: PolicyConfig;
   /** Where records for others go. */
   readonly outbox?: Outbox;
+  /** Where nodes agree which of several signatures counts. Default: none, and each answers with the first that it has. */
+  readonly register?: Pick<SignatureRegister, "choose" | "add">;
   /** Requests about one key take turns. */
   readonly turns?: KeyTurns;
   /** Told of what happens. */
@@ -151,6 +154,10 @@ export class Approvals implements AsyncDisposable {
       view: this.#view,
       clock: this.#clock,
       taskOf: (txId) => this.#tasks.get(txId),
+      choose: async ({ approval, payload: { keyId, txId } }, signature) => {
+        const verifies = (one: Bytes) => this.#view.verifies(approval, one);
+        return await options.register?.choose({ keyId, txId, signature, verifies }) ?? signature;
+      },
       signed: (task, signature, own) => this.#keep(task, signature, own),
       changed: () => this.#changed(),
     });
@@ -169,7 +176,10 @@ export class Approvals implements AsyncDisposable {
       link: (peer, isUp) => this.#linked(peer, isUp),
       message: (peer, message) => this.#receive(peer, message),
     });
-    for (const { txId, state } of this.locks.all()) {
+    for (const lock of this.locks.all()) {
+      const { txId, state } = lock;
+      // The store may have been down when the last process ended.
+      if (lock.time > now() - REGISTERED_MS) this.#register(lock, options.register);
       const certificate = state === "signed" ? undefined : votes.certificate(txId);
       if (certificate !== undefined) this.decided(certificate);
     }
@@ -711,6 +721,13 @@ export class Approvals implements AsyncDisposable {
     return isSafe ? "failed" : "unknown";
   }
 
+  /** Offers a signature of before. Compact certificates, which have locks too, are none. */
+  #register({ keyId, txId, signature }: SignLock, register: ApprovalsOptions["register"]): void {
+    const approval = signature === undefined ? undefined : this.#view.approvalOf(txId);
+    if (signature === undefined || approval === undefined || !equal(approval.keyId, keyId)) return;
+    register?.add({ keyId, txId, signature, verifies: (one) => this.#view.verifies(approval, one) });
+  }
+
   async #inTurn<T>(task: ApprovalTask, work: () => Promise<T>): Promise<T> {
     const key = hex(task.payload.keyId);
     const mine = (this.#asking.get(key) ?? Promise.resolve()).then(work);
@@ -747,6 +764,8 @@ export class Approvals implements AsyncDisposable {
 
 /** How long others are given to say how something stands. */
 const ASK_MS = 1_000;
+/** After a start, signatures of so long before are offered to the store again. */
+const REGISTERED_MS = 24 * 3_600_000;
 /** How long an answer waits for the end of a session. */
 const TELL_MS = 500;
 /** A share has left there, or one may still leave. */

@@ -28,6 +28,7 @@ import type { KeyTurns } from "./key_turns.ts";
 import type { OperatorCall, OperatorRoute, OperatorRoutes } from "./operator_server.ts";
 import type { Party } from "./party.ts";
 import { openStores, type Stores } from "./stores.ts";
+import { registerLine, SignatureRegister } from "./signature_register.ts";
 import { LedgerVoteStore } from "./vote_store.ts";
 import { describeValue, type MembersReport, type TxReport, VotingReports } from "./voting_report.ts";
 import { type VotingEvent, VotingService } from "./voting.ts";
@@ -56,6 +57,8 @@ export class VotingModule implements NodeModule {
   readonly #stores: Stores;
   readonly #outbox: Outbox;
   readonly #handOff: HandOff;
+  /** Only where nodes share a store. */
+  readonly #register: SignatureRegister | undefined;
   readonly #service: VotingService;
   readonly #approvals: Approvals;
   readonly #reports: VotingReports;
@@ -111,17 +114,27 @@ export class VotingModule implements NodeModule {
       local.party.name,
       local.config.policy.dissentWeight,
     );
+    this.#register = local.party.stores.coordination.kind === "sqlite" ? undefined : new SignatureRegister({
+      coordination: stores.coordination,
+      cluster: local.config.cluster,
+      on: (event) => {
+        const { level, text, code } = registerLine(event);
+        options.log.write(level, text, { code });
+      },
+    });
     this.#approvals = new Approvals({
       party: options.party,
       votes: this.#service,
       outbox: this.#outbox,
       turns: options.turns,
+      ...(this.#register === undefined ? {} : { register: this.#register }),
       on: (event) => this.#signing(event),
     });
     this.#service.watch(() => options.changes.say("votes"));
     this.#takeUp();
     const { signal } = this.#abort;
     this.#running.push(this.#handOff.run(signal), this.#send(signal));
+    if (this.#register !== undefined) this.#running.push(this.#register.run(signal));
     options.log.write(
       "info",
       `this node votes: ${voting.membership.quorum} of ${voting.membership.voters.length} decide, ${

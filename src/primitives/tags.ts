@@ -129,6 +129,7 @@ export const Tag = {
   voteApproval: "vote/approval",
   voteDecision: "vote/decision",
   signApproved: "sign/approved",
+  signRegister: "sign/register",
   // Storage (DESIGN 6).
   storeSeal: "store/seal",
   storeItem: "store/item",

@@ -7,9 +7,12 @@ import { NodeStage } from "../../cli/node_stage.ts";
 import { startParty } from "../../cli/processes.ts";
 import { decode } from "../../src/base/codec.ts";
 import { decisionKey } from "../../src/node/hand_off.ts";
+import type { SignatureReport } from "../../src/node/approval_routes.ts";
+import { signatureKey } from "../../src/node/signature_register.ts";
 import { openStores } from "../../src/node/stores.ts";
 import { certificateCodec, certificateFault } from "../../src/voting/certificate.ts";
 import type { Membership } from "../../src/voting/membership.ts";
+import { Approvers } from "./approvers.ts";
 import { installed, postgresDirectories, startEtcd, startPostgres } from "../storage/stores/servers.ts";
 
 const NODES = ["n1", "n2", "n3", "n4", "n5"];
@@ -75,6 +78,31 @@ async function suite(stage: NodeStage): Promise<void> {
   await command(n1, ["vote", "--tx-id", "tx_004", "--value", "1", "--wait", "1"], 2);
 }
 
+/** What was approved is signed, and the signature that counts is in the store that the nodes share. */
+async function signatures(stage: NodeStage): Promise<void> {
+  const desk = new Approvers(stage, { key: "seal", message: "pay 5 to dave" });
+  const input = {
+    key: "seal",
+    curve: "ed25519",
+    policy: `3 of (${NODES.join(", ")})`,
+    purpose: "approved-signing",
+  };
+  await Promise.all(
+    NODES.map((name) => desk.ask(name, "/v1/commands/key.generate", { command: "test", input })),
+  );
+  await desk.answer("pay-1", await desk.propose("pay-1"), NODES.slice(0, 4));
+  const made = await Promise.all(
+    NODES.map((name) =>
+      desk.ask<SignatureReport>(name, "/v1/approvals/signature", { txId: "pay-1", waitMs: 30_000 })
+    ),
+  );
+  await using stores = await openStores(stage.config.parties[4] as typeof stage.config.parties[number]);
+  const keyId = Uint8Array.fromHex((await stage.status("n1", "pay-1")).proposals[0]!.approval.keyId);
+  const key = signatureKey(stage.config.cluster, { keyId, txId: "pay-1" });
+  const { value } = await until(async () => await stores.coordination.get(key));
+  for (const { compact } of made) assert.deepEqual(compact, value);
+}
+
 Deno.test("five nodes vote and decide on their embedded stores", async () => {
   await using stage = await NodeStage.start(NODES);
   await suite(stage);
@@ -106,8 +134,9 @@ postgres_cert_path = "${database.client.cert}"
 postgres_key_path = "${database.client.key}"
 `;
     await using stage = await NodeStage.start(NODES, { more });
+    await signatures(stage);
     await suite(stage);
-    assert.equal(await database.sql("select count(distinct tx_id) from decisions"), "3");
+    assert.equal(await database.sql("select count(distinct tx_id) from decisions"), "4");
     assert.equal(await database.sql("select count(*) from byzantine_violations"), "0");
   },
 });

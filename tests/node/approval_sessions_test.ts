@@ -86,6 +86,10 @@ class Last implements Disposable {
     certificate: certificate(),
     state: "decided",
   };
+  /** What was told to be the signature. */
+  readonly signed: Bytes[] = [];
+  /** What others have made first. */
+  chosen: Bytes | undefined;
   readonly #sessions: ApprovalSessions;
   /** What the others say in round 0. */
   #clocks: ReadonlyMap<PartyId, bigint> = new Map();
@@ -118,7 +122,8 @@ class Last implements Disposable {
       {
         party: { local: { timeoutMs: 1000 }, forRequest: () => ({ signApproved: this.#signApproved }) },
         policy: { sessionLimitMs: 1000, maxOffsetMs: 30_000, maxLifetimeMs: 86_400_000, rates },
-        signed: () => {},
+        choose: (_task: ApprovalTask, signature: Bytes) => Promise.resolve(this.chosen ?? signature),
+        signed: (_task: ApprovalTask, signature: Bytes) => this.signed.push(signature),
         changed: () => {},
         votes: {
           get membership() {
@@ -350,4 +355,12 @@ Deno.test("messages about approvals have one encoding, and what no encoder write
   const told = encodeApprovalMessage(messages[4]!);
   told[told.indexOf(0x74, 33) + 2] = 6;
   assert.throws(() => decodeApprovalMessage(told), DecodeError);
+});
+
+Deno.test("run() keeps the signature that counts, where others have made another one", async () => {
+  using last = new Last();
+  await last.sign(new Map());
+  last.chosen = new Uint8Array(64).fill(7);
+  await last.sign(new Map());
+  assert.deepEqual(last.signed, [new Uint8Array(64), last.chosen]);
 });
