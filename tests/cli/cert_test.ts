@@ -182,6 +182,7 @@ Deno.test("quorate cert renews a certificate, revokes one, and takes a second au
   const onlySecond = await json("cert", "revoke", ...config, "--refresh", "--ca-key", rotated.key);
   assert.deepEqual(onlySecond.lists, [{ issuer: "demo CA 2", number: 3, entries: 0 }]);
   assert.deepEqual((await states()).at(-2), ["bob", "revoked"]);
+  await fails(["cert", "needs-renewal", ...config], 1, /CERT_DUE: renew bob \(revoked\):/);
   const only = [...config, "--cert", `${certs}/bob/cert.pem`];
   await fails(["cert", "revoke", ...only, "--ca-key", rotated.key], 77, /of no authority whose key is here/);
   await fails(["cert", "rotate-ca", ...config], 64, /holds 2 authorities already/);
