@@ -7,10 +7,17 @@
 import type { PartyId } from "../base/brands.ts";
 import type { Bytes } from "../base/bytes.ts";
 import type { Clock } from "../session/links.ts";
+import { type Rate, TokenBucket } from "../transport/rate.ts";
 import { type Approval, approvalCore, approvalHash } from "../voting/approval.ts";
 import type { QuorumCertificate } from "../voting/certificate.ts";
 import { ballotOf } from "../voting/vote.ts";
 import type { LockedPayload, SignState } from "./sign_locks.ts";
+
+/** Enough for whoever finds out one after the other that the others are not there, and begins anew now and then. */
+const ALLOWED: Readonly<Record<"asked" | "told", Rate>> = {
+  asked: { perSecond: 0.1, burst: 16 },
+  told: { perSecond: 1 / 60, burst: 8 },
+};
 
 /** Why a node does not sign. */
 export interface Refusal {
@@ -56,6 +63,8 @@ export class ApprovalTask {
   readonly asked: Set<PartyId> = new Set();
   /** The session that runs here. */
   attempt: Attempt | undefined;
+  /** Whether the others are asked how it stands, since there is nothing else to do. */
+  isResting = false;
   /** Why it was not signed the last time. */
   reason: string | undefined;
   /** When a session ended, or it was decided: a clock that never goes back. */
@@ -63,6 +72,11 @@ export class ApprovalTask {
   /** `working`: a session runs, or one may begin. `idle`: nothing can be done for now. `ended`: nothing is done by itself. */
   phase: "working" | "idle" | "ended" = "ended";
   readonly #clock: Clock;
+  /** What is left to each: sessions that it may ask for, and refusals of it that are told. */
+  readonly #allowances: Readonly<Record<"asked" | "told", Map<PartyId, TokenBucket>>> = {
+    asked: new Map(),
+    told: new Map(),
+  };
   /** Those who wait, and whether they only wait for something that changes what can be done. */
   readonly #waiting = new Map<() => void, boolean>();
 
@@ -80,6 +94,26 @@ export class ApprovalTask {
     };
     this.#clock = clock;
     this.heardAt = clock.now();
+  }
+
+  /** Whether somebody may ask for one more session: each leaves records behind, for as long as the approval lasts. */
+  mayAsk(peer: PartyId): boolean {
+    return this.#take("asked", peer);
+  }
+
+  /** Takes a refusal. @returns whether it is to be told: it is another one than before, and not one of too many. */
+  refuse(party: PartyId, refusal: Refusal): boolean {
+    const former = this.refusals.get(party);
+    this.refusals.set(party, refusal);
+    const isSame = former?.code === refusal.code && former.reason === refusal.reason;
+    return !isSame && this.#take("told", party);
+  }
+
+  #take(what: "asked" | "told", party: PartyId): boolean {
+    const now = this.#clock.now();
+    const bucket = this.#allowances[what].get(party) ?? new TokenBucket(ALLOWED[what], now);
+    this.#allowances[what].set(party, bucket);
+    return bucket.take(now);
   }
 
   /** Something happened: whoever waits looks again. @param isChance whether it changes what can be done. */

@@ -141,7 +141,13 @@ export class Approvals implements AsyncDisposable {
     this.#clock = options.clock ?? systemClock;
     this.#rng = options.rng ?? systemRng;
     this.#retryMs = options.retryMs ?? { first: 5_000, max: 60_000 };
-    this.#on = options.on ?? (() => {});
+    this.#on = (event) => {
+      try {
+        options.on?.(event);
+      } catch {
+        // Nobody can be told; what is signed does not depend on it.
+      }
+    };
     this.locks = new SignLocks({ ledger: store.ledger, outbox, now });
     this.locks.recover();
     this.#view = new ApprovalView({ party, votes, policy, outbox, locks: this.locks, now });
@@ -373,7 +379,8 @@ export class Approvals implements AsyncDisposable {
 
   /** Nothing can be done for now, until somebody says otherwise. */
   async #rest(task: ApprovalTask): Promise<void> {
-    await this.#askAround(task);
+    task.isResting = true;
+    await this.#askAround(task).finally(() => task.isResting = false);
     if (!this.#isOpen(task) || task.phase !== "working" || task.attempt !== undefined) return;
     task.phase = "idle";
     this.#changed();
@@ -514,6 +521,11 @@ export class Approvals implements AsyncDisposable {
     const { txId } = certificate;
     let [isGood, hasBegun] = [false, false];
     try {
+      if (this.#tasks.get(txId)?.mayAsk(peer) === false) {
+        throw this.#busy(
+          `${this.#view.name} was asked by ${this.#view.nameOf(peer)} to sign ${txId} again and again`,
+        );
+      }
       const checked = checkApproval(this.#view.check(certificate, invitation));
       if (!checked.key.members.some(({ index }) => index === peer) || !signers.includes(this.#view.self)) {
         throw new UsageError(
@@ -530,6 +542,7 @@ export class Approvals implements AsyncDisposable {
       const lock = this.locks.get(task.payload);
       if (lock?.signature !== undefined) return this.#post.tell([peer], task.payload, lock);
       await this.#finishFormer(task, peer);
+      this.#requireIdle(task);
       task.refusals.delete(this.#view.self);
       await this.#sessions.run(task, checked, { ...invitation, asker: peer, begun: () => hasBegun = true });
     } catch (error) {
@@ -553,18 +566,23 @@ export class Approvals implements AsyncDisposable {
     }
   }
 
-  /** Who asks again has given up what it asked before. @throws UsageError PARTY_BUSY where another one asked. */
+  /** Who asks again has given up what it asked before. */
   async #finishFormer(task: ApprovalTask, peer: PartyId): Promise<void> {
     const former = task.attempt;
     if (former?.asker === peer) former.cancel();
     while (former !== undefined && former.asker === peer && task.attempt === former) {
       await task.wait(FORMER_MS);
     }
-    if (task.attempt === undefined && !this.#isClosed) return;
-    throw new UsageError(
-      "PARTY_BUSY",
-      `${this.#view.name} is signing ${task.payload.txId} with others just now`,
-    );
+  }
+
+  /** @throws UsageError PARTY_BUSY where a session runs: of two that are asked for at once there is one. */
+  #requireIdle({ attempt, payload: { txId } }: ApprovalTask): void {
+    if (attempt === undefined && !this.#isClosed) return;
+    throw this.#busy(`${this.#view.name} is signing ${txId} with others just now`);
+  }
+
+  #busy(why: string): UsageError {
+    return new UsageError("PARTY_BUSY", `${why}: ask later`);
   }
 
   #heardRefusal(peer: PartyId, said: Extract<ApprovalMessage, { kind: "refused" }>): void {
@@ -583,10 +601,11 @@ export class Approvals implements AsyncDisposable {
     if (refusal.code === "NOT_QUALIFIED") {
       // It has asked everybody, and has nothing against it itself.
       if (!task.refusals.has(this.#view.self)) task.reason = `${node}: ${refusal.reason}`;
-      if (task.phase === "working" && attempt === undefined) this.#track(this.#rest(task));
-    } else if (refusal.code !== "CANCELLED") {
-      task.refusals.set(peer, refusal);
-      if (refusal.code !== "PARTY_BUSY") this.#on({ kind: "refused", txId: said.txId, refusal });
+      const mayRest = task.phase === "working" && attempt === undefined && !task.isResting;
+      if (mayRest) this.#track(this.#rest(task));
+    } else if (refusal.code === "PARTY_BUSY") task.refusals.set(peer, refusal);
+    else if (refusal.code !== "CANCELLED" && task.refuse(peer, refusal)) {
+      this.#on({ kind: "refused", txId: said.txId, refusal });
     }
     if (isOurs) attempt.cancel();
     task.wake(false);
@@ -650,7 +669,6 @@ export class Approvals implements AsyncDisposable {
   ): void {
     const { code, message: reason } = errorOf(error);
     const { txId = task?.payload.txId ?? "", request, peers = this.#post.up } = said;
-    if (code === "REQUEST_CONFLICT") this.#on({ kind: "alarm", txId, code, reason });
     if (task !== undefined) {
       if (code === "CANCELLED" || code === "PARTY_BUSY") task.reason ??= reason;
       else this.#refuse(task, { node: this.#view.name, code, reason });
@@ -659,9 +677,13 @@ export class Approvals implements AsyncDisposable {
   }
 
   #refuse(task: ApprovalTask, refusal: Refusal): void {
-    task.reason = refusal.reason;
-    task.refusals.set(this.#view.self, refusal);
-    this.#on({ kind: "refused", txId: task.payload.txId, refusal });
+    const { txId } = task.payload;
+    const { code, reason } = refusal;
+    task.reason = reason;
+    if (task.refuse(this.#view.self, refusal)) {
+      this.#on({ kind: "refused", txId, refusal });
+      if (code === "REQUEST_CONFLICT") this.#on({ kind: "alarm", txId, code, reason });
+    }
     task.wake(false);
     this.#changed();
   }
@@ -750,11 +772,7 @@ export class Approvals implements AsyncDisposable {
   /** What fails here for a peer ends no process. */
   #failed(error: unknown): void {
     const { code, message: reason } = errorOf(error);
-    try {
-      this.#on({ kind: "alarm", txId: "approvals", code, reason });
-    } catch {
-      // Nobody can be told.
-    }
+    this.#on({ kind: "alarm", txId: "approvals", code, reason });
   }
 
   #changed(): void {

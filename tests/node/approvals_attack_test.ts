@@ -45,6 +45,17 @@ Deno.test("Approvals get on with members that fail, lie or never end", async (t)
     superseded: EMPTY,
   });
 
+  /** Nodes that know of a decision, and begin nothing. */
+  const standAside = async (certificate: QuorumCertificate, names: readonly Name[]) => {
+    for (const name of names) {
+      const { approvals } = world.node(name);
+      approvals.pause();
+      world.decide(certificate, [name]);
+      await until(() => approvals.state(certificate.txId)?.outcome !== "pending", `${name} stands aside`);
+      approvals.resume();
+    }
+  };
+
   await t.step(
     "a signer that is banned is left out, and the others sign; where it asks it is refused",
     async () => {
@@ -73,6 +84,62 @@ Deno.test("Approvals get on with members that fail, lie or never end", async (t)
     world.decide(certificate);
     const [state] = await world.settled(txId, ["alice"]);
     assert.equal(state?.outcome, "signed", state?.reason);
+  });
+
+  await t.step("who asks without end gets few sessions, and who refuses without end few lines", async () => {
+    const { certificate, txId } = approved();
+    const { approvals, events, party } = world.node("alice");
+    await standAside(certificate, ["alice", "erin"]);
+    const records = party.local.audit.log;
+    const before = records.size;
+    for (let i = 0; i < 150; i++) say(world, "erin", "alice", invitation(certificate, [1, 4, 5]));
+    const refusals = () => world.node("erin").approvals.state(txId)?.refusals ?? [];
+    await until(() => refusals().length > 0, "erin is told");
+    await pause(500);
+    say(world, "erin", "alice", invitation(certificate, [1, 4, 5]));
+    await until(() => refusals().some(({ reason }) => /again and again/.test(reason)), "erin is told why");
+    assert.ok(records.size - before < 60, `${records.size - before} records of 150 invitations`);
+    const told = events.length;
+    for (let i = 0; i < 150; i++) {
+      const request = new Uint8Array(32);
+      say(world, "erin", "alice", {
+        kind: "refused",
+        request,
+        txId,
+        code: "APPROVAL_POLICY",
+        reason: `no ${i}`,
+      });
+    }
+    const heard = () => events.slice(told).filter(({ kind }) => kind === "refused").length;
+    await until(() => heard() > 0, "alice has heard a refusal");
+    await pause(500);
+    assert.ok(heard() < 10, `${heard()} lines of 150 refusals`);
+    // What is refused here is said as seldom.
+    approvals.pause();
+    const refused = events.length;
+    for (let i = 0; i < 150; i++) say(world, "erin", "alice", invitation(certificate, [1, 4, 5]));
+    await pause(500);
+    assert.ok(events.length - refused < 10, `${events.length - refused} lines of 150 invitations`);
+    approvals.resume();
+  });
+
+  await t.step("while one has a session of a node nobody else gets one of the same approval", async () => {
+    const { certificate, txId } = approved();
+    await standAside(certificate, ["alice", "dave"]);
+    const mine = invitation(certificate, [1, 4, 5]);
+    say(world, "erin", "alice", mine);
+    await until(() => world.node("alice").approvals.state(txId)?.outcome === "pending", "erin has a session");
+    say(world, "dave", "alice", invitation(certificate, [1, 4, 5]));
+    const refusals = () => world.node("dave").approvals.state(txId)?.refusals ?? [];
+    await until(() => refusals().some(({ code }) => code === "PARTY_BUSY"), "dave is told");
+    // Who has asked may give up.
+    const { request } = mine;
+    say(world, "erin", "alice", { kind: "refused", request, txId, code: "CANCELLED", reason: "" });
+    await until(
+      () =>
+        world.node("alice").approvals.locks.get(world.approval({ key: "seal", txId }))?.state === "failed",
+      "it ends",
+    );
   });
 
   await t.step(

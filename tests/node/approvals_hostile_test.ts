@@ -97,5 +97,9 @@ Deno.test("Approvals at a node do not suffer from what others say", async (t) =>
     mesh.send(partyId(1), { type: NodeMessageType.APPROVAL, session: NO_SESSION, payload: invite });
     await until(() => failed > 1);
     events.push = Array.prototype.push;
+    // Nor is the node done with it.
+    for (const name of ["alice", "dave", "erin"] as const) world.node(name).approvals.resume();
+    world.decide(certificate);
+    assert.equal((await approvals.settled(approval.txId, 15_000))?.outcome, "signed");
   });
 });
