@@ -18,6 +18,7 @@ import { describeFaults } from "../voting/membership.ts";
 import { approvalOf } from "../voting/proposal.ts";
 import { rosterTxId } from "../voting/roster.ts";
 import { encodeValue, type Value } from "../voting/value.ts";
+import { noteApproval } from "./approval_events.ts";
 import { approvalRoutes, signingReport } from "./approval_routes.ts";
 import { approvalFor, PROPOSAL } from "./approval_request.ts";
 import { type ApprovalEvent, Approvals } from "./approvals.ts";
@@ -301,32 +302,9 @@ export class VotingModule implements NodeModule {
   }
 
   #signing(event: ApprovalEvent): void {
-    const { log, metrics, party: { local: { audit } } } = this.#options;
-    const { txId } = event;
-    this.#options.changes.say("votes");
-    switch (event.kind) {
-      case "signed":
-        metrics.add("approval_total", { outcome: "signed", reason: "" });
-        return log.write("info", `${txId} is signed with ${event.key}${event.own ? "" : ", by others"}`, {
-          code: "APPROVAL_SIGNED",
-          key: event.key,
-        });
-      case "refused": {
-        const { node, code, reason } = event.refusal;
-        metrics.add("approval_total", { outcome: "refused", reason: code });
-        return log.write("warn", `${node} does not sign ${txId}: ${reason}`, { code, peer: node });
-      }
-      case "failed":
-        metrics.add("approval_total", { outcome: event.outcome, reason: "" });
-        return log.write("warn", `${txId} is not signed: ${event.reason}`, { code: "APPROVAL_FAILED" });
-      case "alarm":
-        audit.note({
-          type: "security_event",
-          outcome: "failed",
-          details: { what: `${event.code} in ${txId}: ${event.reason}` },
-        });
-        return log.write("error", `${txId}: ${event.reason}`, { code: event.code });
-    }
+    const { changes, log, metrics, party: { local: { audit } } } = this.#options;
+    changes.say("votes");
+    noteApproval(event, { log, metrics, audit });
   }
 
   #happened(event: VotingEvent): void {

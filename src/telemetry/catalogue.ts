@@ -256,6 +256,11 @@ export const METRICS = {
     help: "approved payloads by what became of them here (signed, failed, refused, unknown) and error code",
     labels: ["outcome", "reason"],
   },
+  approval_alarms_total: {
+    type: "counter",
+    help: "approved payloads that an operator has to look at, by error code",
+    labels: ["reason"],
+  },
   paused: { type: "gauge", help: "1 where an operator has paused signing or voting", labels: ["what"] },
 } as const satisfies Readonly<Record<string, MetricMeaning>>;
 
