@@ -107,8 +107,7 @@ export class HandOff {
         this.#waiting.delete(txId);
         failures = 0;
       } catch (error) {
-        if (!(error instanceof QuorateError)) throw error;
-        on({ kind: "waiting", reason: error.message });
+        on({ kind: "waiting", reason: reasonOf(error) });
         // What the store does not take for reasons of its own holds up no other.
         this.#waiting.delete(txId);
         this.#waiting.set(txId, next.value);
@@ -131,8 +130,7 @@ export class HandOff {
       }
       return true;
     } catch (error) {
-      if (!(error instanceof QuorateError)) throw error;
-      on({ kind: "waiting", reason: error.message });
+      on({ kind: "waiting", reason: reasonOf(error) });
       return false;
     }
   }
@@ -183,6 +181,11 @@ export class HandOff {
     this.#done.add(txId);
     on({ kind: "done", txId });
   }
+}
+
+/** Nobody waits for hand-offs: what fails in one for any reason must end neither the others nor the process. */
+function reasonOf(error: unknown): string {
+  return error instanceof QuorateError ? error.message : "a bug in this program";
 }
 
 /** Decisions that are marked at once. */

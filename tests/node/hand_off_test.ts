@@ -275,3 +275,16 @@ Deno.test("HandOff outlives a file that cannot be written, and marks what is don
   equal(handed.waiting, 0);
   equal(place.ledger.find(HAND_OFFS, {}).length, 1);
 });
+
+Deno.test("HandOff outlives what nobody expected of a store, and hands the others off", async () => {
+  using place = new Place();
+  let failed = 0;
+  const create = (async (key, value) => {
+    if (key === decisionKey("demo", "a") && failed++ < 2) throw new TypeError("the answer has no field");
+    return await place.store.create(key, value);
+  }) as Coordination["create"];
+  await handOffOf(place, ["a", "b"], { create }, (events) => count(events, "done") === 2);
+  deepEqual(place.events.flatMap((event) => event.kind === "done" ? [event.txId] : []), ["b", "a"]);
+  const [waiting] = place.events;
+  equal(waiting?.kind === "waiting" && waiting.reason, "a bug in this program");
+});
