@@ -38,6 +38,24 @@ Deno.test("there are stored messages of every protocol", () => {
   );
 });
 
+Deno.test("docs/protocols.md has the sizes of the stored messages", () => {
+  const text = Deno.readTextFileSync(new URL("../../docs/protocols.md", import.meta.url));
+  const bytesOf = (name: string, round: number, kind: "broadcast" | "direct") =>
+    STORED.get(`${name}/1/${round} ${kind} 1 2`)?.length ?? assert.fail(`${name} ${round} ${kind}`);
+  const written = (bytes: number) => bytes.toLocaleString("en-US");
+  const list = (name: string, kind: "broadcast" | "direct", rounds: readonly number[]) =>
+    rounds.map((round) => written(bytesOf(name, round, kind))).join(", ");
+  for (
+    const row of [
+      `| agree-random, rounds 1, 2, 3 | ${list("agree-random", "broadcast", [1, 2, 3])} |`,
+      `| pair set-up, per direction: rounds 1, 2 | ${list("pair", "direct", [1, 2])} |`,
+      `| signing, per counterparty: rounds 1, 2, 3 | ${list("sign", "direct", [1, 2, 3])} |`,
+      // The stored key needs two of two.
+      `share | 33·t + ${bytesOf("dkg", 2, "broadcast") - 33 * 2}, ${list("dkg", "direct", [2])} |`,
+    ]
+  ) assert.ok(text.includes(row), row);
+});
+
 /** The names of the protocols in a directory. */
 function definedIn(directory: URL): string[] {
   return [...Deno.readDirSync(directory)].flatMap(({ name, isDirectory }) => {
