@@ -27,8 +27,9 @@ export interface HighWater {
   readonly change: Bytes;
 }
 
-/** Bytes of a slot. Changes of keys are larger, those of votes and sign locks are not. */
-export const SLOT_BYTES = 16 * 1024;
+/** Bytes of a slot. Changes of keys are larger, those of many votes at once are not. Earlier files have smaller slots. */
+export const SLOT_BYTES: number = 64 * 1024;
+const EARLIER_SLOT_BYTES = 16 * 1024;
 
 const CHANGE_BYTES_MAX = 16 * 1024 * 1024;
 const MAC_BYTES = 32;
@@ -47,8 +48,10 @@ const CONTENT = struct({
 export class HighWaterFile {
   readonly #path: string;
   readonly #sealer: Sealer;
-  /** Whether the file that is there has slots; undefined where nobody has looked yet. */
-  #hasSlots: boolean | undefined;
+  /** Bytes of a slot of the file that is there, 0 where it has none; undefined where nobody has looked yet. */
+  #slotBytes: number | undefined;
+  /** How much of each slot is not zero, at most; undefined where that is not known. */
+  #used: [number?, number?] = [];
 
   /** Touches nothing yet. */
   constructor(path: string, sealer: Sealer) {
@@ -64,14 +67,19 @@ export class HighWaterFile {
    */
   write(mark: HighWater, alone: boolean = false): void {
     const content = this.#authenticated(mark);
-    this.#hasSlots ??= isThere(this.#path) && slotsOf(this.#content()) !== undefined;
-    const fits = content.length <= SLOT_BYTES - LENGTH_BYTES;
-    if (alone || !fits || !this.#hasSlots) return this.#replace(mark, content);
+    const slotBytes = this.#slotBytes ??= isThere(this.#path) ? slotBytesOf(this.#content()) : 0;
+    if (alone || content.length > slotBytes - LENGTH_BYTES) return this.#replace(mark, content);
+    const index = slotIndex(mark);
+    const used = LENGTH_BYTES + content.length;
+    // Nothing of a longer mark before it stays.
+    const written = slot(content, Math.max(used, this.#used[index] ?? slotBytes));
+    this.#used[index] = undefined;
     try {
       using file = Deno.openSync(this.#path, { write: true });
-      file.seekSync(HEAD_BYTES + slotIndex(mark) * SLOT_BYTES, Deno.SeekMode.Start);
-      writeAll(file, slot(content));
+      file.seekSync(HEAD_BYTES + index * slotBytes, Deno.SeekMode.Start);
+      writeAll(file, written);
       file.syncDataSync();
+      this.#used[index] = used;
     } catch (cause) {
       throw new UsageError("STORE_UNWRITABLE", `cannot write ${this.#path}: ${reasonOf(cause)}`, { cause });
     }
@@ -87,9 +95,11 @@ export class HighWaterFile {
     if (!isThere(this.#path)) return undefined;
     requirePrivateFile(this.#path);
     const file = this.#content();
-    const slots = slotsOf(file);
-    this.#hasSlots = slots !== undefined;
-    const marks = (slots ?? [file]).flatMap((content) => this.#mark(content) ?? []);
+    this.#slotBytes = slotBytesOf(file);
+    this.#used = [];
+    const marks = (this.#slotBytes === 0 ? [file] : slotsOf(file, this.#slotBytes)).flatMap((content) =>
+      this.#mark(content) ?? []
+    );
     const newest = marks.toSorted((a, b) => b.generation - a.generation)[0];
     if (newest !== undefined) return newest;
     throw new UsageError(
@@ -101,7 +111,8 @@ export class HighWaterFile {
   #replace(mark: HighWater, content: Bytes): void {
     const hasSlots = content.length <= SLOT_BYTES - LENGTH_BYTES;
     writeWhole(this.#path, hasSlots ? slotted(mark, content) : content);
-    this.#hasSlots = hasSlots;
+    this.#slotBytes = hasSlots ? SLOT_BYTES : 0;
+    this.#used = [];
   }
 
   #authenticated(mark: HighWater): Bytes {
@@ -138,9 +149,9 @@ function slotIndex({ generation }: HighWater): number {
   return generation % 2;
 }
 
-/** A slot of constant size: nothing of a longer mark before it stays. */
-function slot(content: Bytes): Bytes {
-  const padded = new Uint8Array(SLOT_BYTES);
+/** What is written into a slot, from its beginning. */
+function slot(content: Bytes, size: number): Bytes {
+  const padded = new Uint8Array(size);
   padded.set(u32(content.length));
   padded.set(content, LENGTH_BYTES);
   return padded;
@@ -149,19 +160,23 @@ function slot(content: Bytes): Bytes {
 function slotted(mark: HighWater, content: Bytes): Bytes {
   const file = new Uint8Array(HEAD_BYTES + 2 * SLOT_BYTES);
   file.set(MAGIC);
-  file.set(slot(content), HEAD_BYTES + slotIndex(mark) * SLOT_BYTES);
+  file.set(slot(content, SLOT_BYTES), HEAD_BYTES + slotIndex(mark) * SLOT_BYTES);
   return file;
 }
 
-/** The contents of both slots, empty for one that says nothing; undefined where the file has none. */
-function slotsOf(file: Bytes): Bytes[] | undefined {
-  if (file.length !== HEAD_BYTES + 2 * SLOT_BYTES || !equal(file.slice(0, MAGIC.length), MAGIC)) {
-    return undefined;
-  }
+/** Bytes of a slot of a file; 0 where it is a single mark. */
+function slotBytesOf(file: Bytes): number {
+  if (!equal(file.slice(0, MAGIC.length), MAGIC)) return 0;
+  const sizes = [SLOT_BYTES, EARLIER_SLOT_BYTES];
+  return sizes.find((size) => file.length === HEAD_BYTES + 2 * size) ?? 0;
+}
+
+/** The contents of both slots, empty for one that says nothing. */
+function slotsOf(file: Bytes, slotBytes: number): Bytes[] {
   return [0, 1].map((index) => {
-    const at = HEAD_BYTES + index * SLOT_BYTES;
+    const at = HEAD_BYTES + index * slotBytes;
     const length = new DataView(file.buffer, file.byteOffset).getUint32(at);
-    if (length > SLOT_BYTES - LENGTH_BYTES) return EMPTY;
+    if (length > slotBytes - LENGTH_BYTES) return EMPTY;
     return copy(file.subarray(at + LENGTH_BYTES, at + LENGTH_BYTES + length));
   });
 }

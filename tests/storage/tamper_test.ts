@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Secret } from "../../src/base/secret.ts";
 import { LocalStore } from "../../src/storage/local_store.ts";
+import { VOTE_LOCKS } from "../../src/storage/tables.ts";
 import {
   BOB,
   burnRecord,
@@ -179,7 +180,7 @@ Deno.test("open() goes on where a slot of the high-water mark was written half, 
   }
   const torn = (place.snapshot().get(HIGH_WATER) as Uint8Array<ArrayBuffer>).slice();
   const [, newest] = slotsOf(torn);
-  torn.fill(0, newest + 100, newest + 16 * 1024);
+  torn.fill(0, newest + 100, newest + (torn.length - 4096) / 2);
   place.restore(before, [DATABASE]);
   place.restore(new Map([[HIGH_WATER, torn]]), [HIGH_WATER]);
   {
@@ -212,6 +213,62 @@ Deno.test("open() reads a high-water mark without slots, as earlier versions wro
   assert.equal(place.snapshot().get(HIGH_WATER)?.length, now.length);
   using store = place.open();
   assert.equal(store.pair({ ...fakeKey({ name: "treasury" }), peer: BOB }).status, "burned");
+});
+
+Deno.test("open() reads a high-water mark with smaller slots, as an earlier version wrote it, and writes into them", () => {
+  using place = new Place();
+  {
+    using store = place.open();
+    withKey(store);
+    store.settle(fakeKey({ name: "treasury" }));
+  }
+  const now = place.snapshot().get(HIGH_WATER) as Uint8Array<ArrayBuffer>;
+  const smaller = new Uint8Array(4096 + 2 * 16 * 1024);
+  smaller.set(now.subarray(0, 4096));
+  for (const i of [0, 1]) {
+    const at = 4096 + i * (now.length - 4096) / 2;
+    smaller.set(now.subarray(at, at + 16 * 1024), 4096 + i * 16 * 1024);
+  }
+  place.restore(new Map([[HIGH_WATER, smaller]]), [HIGH_WATER]);
+  {
+    using store = place.open();
+    assert.equal(store.active("treasury").settled, true);
+    for (const i of [1, 2, 3]) {
+      store.ledger.transact((transaction) =>
+        transaction.put(VOTE_LOCKS, { txId: `tx ${i}`, epoch: 0, ballot: id("b"), value: id("v") })
+      );
+    }
+  }
+  assert.equal(place.snapshot().get(HIGH_WATER)?.length, smaller.length);
+  using store = place.open();
+  assert.equal(store.active("treasury").settled, true);
+});
+
+Deno.test("a mark leaves nothing of a longer one that was in its slot", () => {
+  using place = new Place();
+  const lock = (store: LocalStore, txId: string, bytes: number) => {
+    const value = new Uint8Array(bytes).fill(1);
+    store.ledger.transact((transaction) =>
+      transaction.put(VOTE_LOCKS, { txId, epoch: 0, ballot: id(txId), value })
+    );
+  };
+  const isClean = () => {
+    const file = place.snapshot().get(HIGH_WATER) as Uint8Array<ArrayBuffer>;
+    for (const at of slotsOf(file)) {
+      const length = new DataView(file.buffer).getUint32(at);
+      const rest = file.subarray(at + 4 + length, at + (file.length - 4096) / 2);
+      assert.ok(length < 1000 && rest.every((byte) => byte === 0));
+    }
+  };
+  {
+    using store = place.open();
+    for (const [i, bytes] of [10, 30_000, 20_000, 100, 10].entries()) lock(store, `tx ${i}`, bytes);
+    isClean();
+    for (const i of [5, 6]) lock(store, `tx ${i}`, 10_000);
+  }
+  using store = place.open();
+  for (const i of [7, 8]) lock(store, `tx ${i}`, 10);
+  isClean();
 });
 
 Deno.test("open() refuses a database of another course of events, of the same length", () => {
@@ -366,7 +423,7 @@ Deno.test("open() refuses a sealing key of the wrong length or another value", (
 /** Where the slots of a high-water mark begin: the one that was written before, and the newest. */
 function slotsOf(file: Uint8Array<ArrayBuffer>): [before: number, newest: number] {
   const view = new DataView(file.buffer, file.byteOffset);
-  const places = [4096, 4096 + 16 * 1024] as const;
+  const places = [4096, 4096 + (file.length - 4096) / 2] as const;
   const generation = (at: number) => view.getUint32(at) === 0 ? -1 : Number(view.getBigUint64(at + 4));
   return generation(places[0]) > generation(places[1]) ? [places[1], places[0]] : [places[0], places[1]];
 }

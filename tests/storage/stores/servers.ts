@@ -122,6 +122,21 @@ export interface PostgresServer extends AsyncDisposable {
 
 /** Starts PostgreSQL with TLS, client certificates and durable commits, and makes the database `quorate`. */
 export async function startPostgres(program: string): Promise<PostgresServer> {
+  for (let tries = 0;; tries++) {
+    try {
+      return await startPostgresOnce(program);
+    } catch (error) {
+      // Somebody else may have taken the port since it was free.
+      if (!(error instanceof EndedError) || tries > 3) throw error;
+    }
+  }
+}
+
+class EndedError extends Error {}
+
+const STARTS_MAX = 25;
+
+async function startPostgresOnce(program: string): Promise<PostgresServer> {
   const directory = Deno.makeTempDirSync({ prefix: "quorate-postgres-" });
   const bin = Deno.realPathSync(program).replace(/\/[^/]*$/, "");
   const [port] = await freePorts(1) as [number];
@@ -164,9 +179,18 @@ export async function startPostgres(program: string): Promise<PostgresServer> {
       account,
     );
   const restart = async () => {
-    process = new Deno.Command(`${bin}/postgres`, { args: flags, stdout: "null", stderr: "null", ...account })
-      .spawn();
-    await until(() => sql("select 1", "postgres"));
+    // After kill -9 its children hold the shared memory for a moment, and a new server ends at once.
+    for (let tries = 0; tries < STARTS_MAX; tries++) {
+      const options = { args: flags, stdout: "null", stderr: "null", ...account } as const;
+      const started = process = new Deno.Command(`${bin}/postgres`, options).spawn();
+      let hasEnded = false;
+      void started.status.then(() => hasEnded = true);
+      const answer = await until(async () => hasEnded ? "ended" : await sql("select 1", "postgres"));
+      if (answer === "1") return;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    process = undefined;
+    throw new EndedError("PostgreSQL ends as soon as it is started");
   };
   const kill = async () => {
     process?.kill("SIGKILL");
