@@ -60,6 +60,8 @@ export interface SessionRequest {
   readonly signers: readonly PartyId[];
   /** Called when the lock is on disk and nothing has left yet. */
   readonly begun: () => void;
+  /** Called when the others learn from the session itself how it ends. */
+  readonly opened?: () => void;
 }
 
 /** Runs them. */
@@ -102,7 +104,7 @@ export class ApprovalSessions {
   async #sign(
     task: ApprovalTask,
     checked: CheckedApproval,
-    { request, asker, signers }: SessionRequest,
+    { request, asker, signers, opened = () => {} }: SessionRequest,
   ): Promise<Bytes> {
     const { party, policy, clock, turns, view, choose, changed } = this.#options;
     const { keyId, txId } = task.payload;
@@ -126,7 +128,7 @@ export class ApprovalSessions {
     const cancelTimer = clock.timer(policy.sessionLimitMs, attempt.cancel);
     changed();
     try {
-      const bound = this.#bound(task, checked, attempt);
+      const bound = this.#bound(task, checked, attempt, opened);
       const approved = task.approval;
       return await choose(task, await mine.signApproved({ keyId, approved, signers, bound, request }));
     } finally {
@@ -140,7 +142,12 @@ export class ApprovalSessions {
   }
 
   /** What binds the session: pair tags and clocks are in the offers, which the session id covers beside this. */
-  #bound(task: ApprovalTask, checked: CheckedApproval, attempt: Attempt): BoundSigning {
+  #bound(
+    task: ApprovalTask,
+    checked: CheckedApproval,
+    attempt: Attempt,
+    opened: () => void,
+  ): BoundSigning {
     const { policy, clock, view } = this.#options;
     const { approval, ballot, core, approvalHash, digest } = checked;
     const signers = concat(u16(attempt.signers.length), ...attempt.signers.map((party) => u16(party)));
@@ -152,7 +159,11 @@ export class ApprovalSessions {
       txId: task.payload.txId,
       core,
       binding: hash(Tag.signApproved, ...parts),
-      clock: () => view.time(),
+      // Round 0 is what asks for it.
+      clock: () => {
+        opened();
+        return view.time();
+      },
       admit: (clocks) => {
         this.#refuseAhead(clocks);
         const known = [...clocks.values(), attempt.time.wall, ...view.clocks()];

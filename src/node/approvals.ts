@@ -519,7 +519,7 @@ export class Approvals implements AsyncDisposable {
   async #invited(peer: PartyId, invitation: Invitation): Promise<void> {
     const { certificate, request, signers } = invitation;
     const { txId } = certificate;
-    let [isGood, hasBegun] = [false, false];
+    let [isGood, hasOpened] = [false, false];
     try {
       if (this.#tasks.get(txId)?.mayAsk(peer) === false) {
         throw this.#busy(
@@ -544,11 +544,12 @@ export class Approvals implements AsyncDisposable {
       await this.#finishFormer(task, peer);
       this.#requireIdle(task);
       task.refusals.delete(this.#view.self);
-      await this.#sessions.run(task, checked, { ...invitation, asker: peer, begun: () => hasBegun = true });
+      const opened = () => hasOpened = true;
+      await this.#sessions.run(task, checked, { ...invitation, asker: peer, begun: () => {}, opened });
     } catch (error) {
       const task = this.#tasks.get(txId);
       // How a session ended, everybody in it has learnt from the session.
-      if (hasBegun && task !== undefined) task.reason = errorOf(error).message;
+      if (hasOpened && task !== undefined) task.reason = errorOf(error).message;
       else {
         const isOwn = isGood || (task !== undefined && this.#objects(task));
         this.#refused(isOwn ? task : undefined, error, { txId, request, peers: [peer] });

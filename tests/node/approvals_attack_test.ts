@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { partyId } from "../../src/base/brands.ts";
 import { EMPTY } from "../../src/base/bytes.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { approvedDigest } from "../../src/node/approval_key.ts";
 import {
   type ApprovalMessage,
@@ -74,6 +75,25 @@ Deno.test("Approvals get on with members that fail, lie or never end", async (t)
       for (const { party } of world.nodes) party.local.store.unbanSigner(keyId, 2);
     },
   );
+
+  await t.step("a signer that cannot begin says why at once, and the others sign", async () => {
+    const { certificate, txId } = approved();
+    const { audit } = world.node("bob").party.local;
+    const { requireStart } = audit;
+    audit.requireStart = () => {
+      throw new UsageError("AUDIT_UNWRITABLE", "the audit log cannot be written: the disk is full");
+    };
+    world.decide(certificate);
+    await world.settled(txId, ["alice"]);
+    audit.requireStart = requireStart;
+    const told = world.node("alice").events.filter((event) =>
+      event.kind === "refused" && event.txId === txId
+    );
+    assert.deepEqual(told.map((event) => event.kind === "refused" && event.refusal), [
+      { node: "bob", code: "AUDIT_UNWRITABLE", reason: "the audit log cannot be written: the disk is full" },
+    ]);
+    assert.equal(world.node("alice").approvals.state(txId)?.outcome, "signed");
+  });
 
   await t.step("signers whose signatures failed too often are not taken together again", async () => {
     const { certificate, keyId, txId } = approved();
