@@ -13,7 +13,8 @@ export interface Figures {
   readonly target?: string;
 }
 
-const SEALED: Figures = { seed: "50,000 /s", target: "100,000 /s" };
+// Small frames of one moment share a frame (BATCH), so both figures of ours are for these rows.
+const SEALED: Figures = { seed: "50,000 /s", target: "100,000 /s, in batches 200,000 /s" };
 const SEALED_AES: Figures = { seed: "50,000 /s", target: "50,000 /s" };
 const SEAL_SEED = "1,303 ns, without MAC";
 const OPEN_SEED = "2,177 ns, without MAC";
@@ -32,6 +33,7 @@ export const FIGURES: Readonly<Record<string, Figures>> = {
   "pve/decrypt/x25519": { target: "1 V" },
   "agree-random/3-parties": { target: "3.5 V" },
   "agree-random/3-parties/mtls": { target: "13 V" },
+  "mesh/3-up": { target: "250 ms" },
   "frame/seal-256": { seed: SEAL_SEED, target: "0.020 V" },
   "frame/open-256": { seed: OPEN_SEED, target: "0.016 V" },
   "frame/seal-256/aes-gcm": { seed: SEAL_SEED, target: "0.026 V" },

@@ -63,8 +63,8 @@ function agreeing({ roster, signers }: Cast, links: (party: PartyId) => Links): 
   };
 }
 
-/** Three meshes on loopback, linked. */
-async function meshes({ roster, signers }: Cast): Promise<Map<PartyId, Mesh>> {
+/** What the parties show, and who signed it. */
+async function certificatesFor({ roster }: Cast) {
   const authority = await createAuthority({ cluster: "bench", rng: systemRng });
   const leaves = new Map(
     await Promise.all(
@@ -76,6 +76,16 @@ async function meshes({ roster, signers }: Cast): Promise<Map<PartyId, Mesh>> {
       ),
     ),
   );
+  return { authority, leaves };
+}
+
+/** Three meshes on loopback, linked. */
+async function meshes(
+  everybody: Cast,
+  certificates?: Awaited<ReturnType<typeof certificatesFor>>,
+): Promise<Map<PartyId, Mesh>> {
+  const { roster, signers } = everybody;
+  const { authority, leaves } = certificates ?? await certificatesFor(everybody);
   const pins = new Map([...leaves].map(([party, leaf]) => [party, [pinOf(leaf.certPem)]] as const));
   const made = new Map<PartyId, Mesh>();
   for (const party of [...PARTIES].reverse()) {
@@ -207,6 +217,19 @@ export const sessionRows: readonly BenchRow[] = [
       const everybody = cast();
       const all = await meshes(everybody);
       return agreeing(everybody, (party) => all.get(party) as Mesh);
+    },
+  },
+  {
+    kind: "time",
+    name: "mesh/3-up",
+    samples: 20,
+    async prepare() {
+      const everybody = cast();
+      const certificates = await certificatesFor(everybody);
+      return async () => {
+        const all = await meshes(everybody, certificates);
+        for (const mesh of all.values()) await mesh.close();
+      };
     },
   },
   sealRow("frame/seal-256", 2),
