@@ -22,6 +22,8 @@ export interface StageOptions {
   readonly change?: (config: string) => string;
   /** Parties whose nodes are not run. */
   readonly without?: readonly string[];
+  /** Told each line of a node's log; without it nodes log errors alone. */
+  readonly onLine?: (name: string, line: string) => void;
 }
 
 /** A cluster whose nodes run. */
@@ -34,8 +36,10 @@ export class NodeStage implements AsyncDisposable {
   readonly directory: string;
   readonly #processes = new Map<string, PartyProcess>();
   readonly #clients = new Map<string, OperatorClient>();
+  readonly #onLine: StageOptions["onLine"];
 
-  private constructor(directory: string, config: Config) {
+  private constructor(directory: string, config: Config, onLine: StageOptions["onLine"]) {
+    this.#onLine = onLine;
     this.directory = directory;
     this.config = config;
     this.names = config.parties.map(({ name }) => name);
@@ -46,7 +50,7 @@ export class NodeStage implements AsyncDisposable {
    */
   static async start(
     names: readonly string[],
-    { more = "", without = [], change = (config) => config }: StageOptions = {},
+    { more = "", without = [], change = (config) => config, onLine }: StageOptions = {},
   ): Promise<NodeStage> {
     const directory = Deno.makeTempDirSync({ prefix: "quorate-voting-" });
     const { configPath } = await initCluster({
@@ -56,7 +60,7 @@ export class NodeStage implements AsyncDisposable {
       basePort: await freeBlock(names.length),
     });
     Deno.writeTextFileSync(configPath, `${change(Deno.readTextFileSync(configPath))}\n${more}`);
-    const cluster = new NodeStage(directory, loadConfig(configPath));
+    const cluster = new NodeStage(directory, loadConfig(configPath), onLine);
     try {
       const run = names.filter((name) => !without.includes(name));
       for (const name of run) cluster.startNode(name);
@@ -70,7 +74,17 @@ export class NodeStage implements AsyncDisposable {
 
   /** Starts one node, on the data that it has. */
   startNode(name: string): void {
-    const process = startParty(this.config, name, ["node", "run", "--log-level", "error"]);
+    const onLine = this.#onLine;
+    const args = [
+      "node",
+      "run",
+      "--log-format",
+      "json",
+      "--log-level",
+      onLine === undefined ? "error" : "info",
+    ];
+    const onProgress = (line: string) => onLine?.(name, line);
+    const process = startParty(this.config, name, args, { onProgress });
     this.#processes.set(name, process);
     void process.finished.then(({ code, stderr }) => {
       // Nobody else would say why.
