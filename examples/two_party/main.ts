@@ -21,30 +21,21 @@ import {
 } from "@quorate/quorate";
 
 const identities = [1, 2].map(() => ed25519Signer(systemRng.bytes(32)));
-const members = ["alice", "bob"].map((name, i) => ({
-  index: partyId(i + 1),
-  name,
-  identity: identities[i].publicKey,
-})) as [Member, Member];
+const members = ["alice", "bob"].map((name, i) => {
+  return { index: partyId(i + 1), name, identity: identities[i].publicKey };
+}) as [Member, Member];
 const roster = makeRoster("example", members);
 const network = memoryNetwork(members.map(({ index }) => index));
-const digest = new Uint8Array(
-  await crypto.subtle.digest("SHA-256", new TextEncoder().encode("pay 5 to dave")),
-);
+const message = new TextEncoder().encode("pay 5 to dave");
+const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", message));
 
 async function party({ index: self }: Member, { index: peer }: Member) {
-  const host = new SessionHost({
-    roster,
-    self,
-    identity: identities[self - 1],
-    links: network.links(self),
-    clock: systemClock,
-    rng: systemRng,
-    journal: { write: () => {} }, // A real party writes what must survive a crash, before it goes on.
-    timeoutMs: 10_000,
-    command: "example",
-    mode: "daemon",
-  });
+  const identity = identities[self - 1];
+  const links = network.links(self);
+  // A real party writes what must survive a crash to its journal, before it goes on.
+  const surroundings = { links, clock: systemClock, rng: systemRng, journal: { write: () => {} } };
+  const options = { roster, self, identity, ...surroundings, timeoutMs: 10_000, command: "example" };
+  const host = new SessionHost({ ...options, mode: "daemon" });
   const key = { keyName: "treasury", curve: secp256k1, members, self };
   const { share } = await host.start(ecdsa2pKeyGeneration, key).result;
   const pair = await host.start(pairSetUp, { share, peer, admit: () => {} }).result;
