@@ -129,6 +129,8 @@ export class Approvals implements AsyncDisposable {
   /** Sessions that this node asks for, one at a time per key. */
   readonly #asking = new Map<string, Promise<unknown>>();
   readonly #watchers = new Set<() => void>();
+  /** How often a member has asked for what it may not have. */
+  readonly #suspected = new Map<PartyId, number>();
   #isClosed = false;
 
   /** Listens, and takes up what was open when the last process ended. @throws UsageError USAGE before links are there */
@@ -553,8 +555,19 @@ export class Approvals implements AsyncDisposable {
       else {
         const isOwn = isGood || (task !== undefined && this.#objects(task));
         this.#refused(isOwn ? task : undefined, error, { txId, request, peers: [peer] });
+        if (!isOwn) this.#suspect(peer, txId, error);
       }
     }
+  }
+
+  /** A member asks for what was not approved: its operators may not know, and those of this node are told, a few times. */
+  #suspect(peer: PartyId, txId: string, error: unknown): void {
+    const count = (this.#suspected.get(peer) ?? 0) + 1;
+    this.#suspected.set(peer, count);
+    const { code, message } = errorOf(error);
+    if (count > SUSPECTED_MAX || code === "CANCELLED" || code === "PARTY_BUSY") return;
+    const reason = `${this.#view.nameOf(peer)} has asked for a signature, and is refused: ${message}`;
+    this.#on({ kind: "refused", txId, refusal: { node: this.#view.name, code, reason } });
   }
 
   /** Whether this node does not sign what it has decided, whoever asks: a bad invitation is no reason for that. */
@@ -789,5 +802,7 @@ const REGISTERED_MS = 24 * 3_600_000;
 const TELL_MS = 500;
 /** A share has left there, or one may still leave. */
 const MAY_EXIST: ReadonlySet<SignState | "none"> = new Set(["prepared", "released", "signed"]);
+/** So many bad invitations of a member are told. */
+const SUSPECTED_MAX = 3;
 /** How often a node looks whether a session that it has cancelled is over. */
 const FORMER_MS = 100;

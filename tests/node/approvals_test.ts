@@ -148,7 +148,6 @@ Deno.test("Approvals sign what a quorum approved, and nothing else", async (t) =
   });
 
   await t.step("what is no approval of a key here is not signed", async () => {
-    const approval = world.approval();
     for (
       const [changes, why] of [
         [{ keyId: sha256(EMPTY) }, /no share of the key/],
@@ -156,15 +155,16 @@ Deno.test("Approvals sign what a quorum approved, and nothing else", async (t) =
         [{ policyHash: sha256(EMPTY) }, /check 4 \(key\).*propose it again/],
         [{ scheme: "ecdsa-p256" }, /check 4 \(key\).*ecdsa-p256/],
         [{ mode: "digest", input: sha256(EMPTY) }, /check 8 \(policy\).*a digest/],
-        [{ notBefore: approval.notAfter, notAfter: approval.notAfter + 1n }, /check 6 \(time\).*begins at/],
-        [{ notAfter: approval.notBefore + 5_000n }, /check 6 \(time\).*may take 20 s/],
-        [{ notAfter: approval.notBefore }, /the time of the approval is over/],
-        [{ notAfter: approval.notBefore + 86_400_001n }, /check 6 \(time\).*lasts/],
+        [({ notAfter }) => ({ notBefore: notAfter, notAfter: notAfter + 1n }), /check 6 \(time\).*begins at/],
+        [({ notBefore }) => ({ notAfter: notBefore + 5_000n }), /check 6 \(time\).*may take 20 s/],
+        [({ notBefore }) => ({ notAfter: notBefore }), /the time of the approval is over/],
+        [({ notBefore }) => ({ notAfter: notBefore + 86_400_001n }), /check 6 \(time\).*lasts/],
         [{ supersedes: "tx_nobody_knows" }, /check 9 \(supersedes\)/],
-      ] as readonly (readonly [Partial<Approval>, RegExp])[]
+      ] as readonly (readonly [Partial<Approval> | ((fresh: Approval) => Partial<Approval>), RegExp])[]
     ) {
-      const { txId } = world.approval();
-      world.decide(world.certificate({ ...approval, ...changes, txId }));
+      const fresh = world.approval(), { txId } = fresh;
+      const changed = typeof changes === "function" ? changes(fresh) : changes;
+      world.decide(world.certificate({ ...fresh, ...changed }));
       for (const { reason } of await unsigned(world, txId)) assert.match(reason, why);
     }
     const reject = world.approval({ kind: "reject" });
@@ -234,6 +234,12 @@ Deno.test("Approvals sign what a quorum approved, and nothing else", async (t) =
         world.node("alice").approvals.resume();
         assert.equal(world.hasSignature(approval.txId), false);
       }
+      // Operators of bob are told who asks, and not without end.
+      const told = world.node("bob").events.flatMap((event) =>
+        event.kind === "refused" && event.refusal.node === "bob" ? [event.refusal.reason] : []
+      ).filter((reason) => reason.startsWith("alice has asked for a signature"));
+      assert.equal(told.length, 3, told.join("\n"));
+      assert.match(told[0]!, /is refused: check 3 \(value\) at bob/);
     },
   );
 });
