@@ -58,6 +58,8 @@ export interface ApprovalCheck {
   readonly policy: PolicyConfig;
   /** Names of all members of whom this node holds a valid vote for the ballot. */
   readonly voters: readonly string[];
+  /** Names of members whose vote key is not the one that this party knows them by. */
+  readonly strangers: readonly string[];
   /** Who proposed it, where that is known. */
   readonly proposer: string | undefined;
   /** The approval of a transaction that this one takes the place of. */
@@ -420,14 +422,17 @@ function checkPayload(
 }
 
 function checkVoters(
-  { policy, voters, proposer, certificate, membership }: ApprovalCheck,
+  { policy, voters, strangers, proposer, certificate, membership }: ApprovalCheck,
   refuse: Refuse,
 ): void {
   const no = (why: string) => refuse(8, "APPROVAL_POLICY", why);
   const certified = certificate.votes.map(({ voter }) => voterAt(membership, voter)?.name ?? "");
   const all = [...new Set([...certified, ...voters])];
   const { approvers } = policy;
-  const counted = approvers === undefined ? all : all.filter((name) => approvers.names.includes(name));
+  // The policy names those whose keys this party has; who votes under such a name is what the members have decided.
+  const counted = approvers === undefined
+    ? all
+    : all.filter((name) => approvers.names.includes(name) && !strangers.includes(name));
   if (approvers !== undefined && counted.length < approvers.atLeast) {
     no(
       `of ${approvers.names.join(", ")} at least ${approvers.atLeast} must approve, and ${

@@ -31,7 +31,7 @@ export interface ApprovalVotes {
   /** The decision of a transaction. */
   certificate(txId: string): QuorumCertificate | undefined;
   /** How a transaction stands: the votes on each value, and the proposals. */
-  status(txId: string): Pick<TxStatus, "state" | "tally" | "proposals"> | undefined;
+  status(txId: string): Pick<TxStatus, "state" | "epoch" | "tally" | "proposals"> | undefined;
   /** Takes a certificate that came with a request. */
   learn?(certificate: QuorumCertificate): void;
 }
@@ -161,7 +161,7 @@ export class ApprovalView {
     const { policy, votes } = this.#options;
     const approval = approvalOf(proposal);
     const proposer = voterAt(votes.membership, proposal.proposer)?.name;
-    if (approval === undefined || proposer === undefined) return false;
+    if (approval === undefined || proposer === undefined || this.#strangers.includes(proposer)) return false;
     const keyOf = (keyId: Bytes) => this.keyOf(keyId);
     return approvesByItself({ node: this.name, keyOf, clocks: [this.time()], policy, approval, proposer });
   }
@@ -175,7 +175,9 @@ export class ApprovalView {
     const { txId } = certificate;
     const status = votes.status(txId);
     const ballot = ballotOf(certificate);
-    const same = status?.tally.find(({ value }) => equal(value, certificate.value));
+    // A vote for the same value in another epoch is one for another ballot.
+    const tally = status?.epoch === certificate.epoch ? status.tally : [];
+    const same = tally.find(({ value }) => equal(value, certificate.value));
     const proposal = status?.proposals.find((one) => equal(ballotOf(one), ballot));
     return {
       node: this.name,
@@ -196,9 +198,33 @@ export class ApprovalView {
       clocks: this.clocks(),
       policy,
       voters: same?.voters ?? [],
+      strangers: this.#strangers,
       proposer: proposal === undefined ? undefined : voterAt(votes.membership, proposal.proposer)?.name,
-      superseded: (former) => this.approvalOf(former) ?? decodedApproval(asked.superseded, former),
+      superseded: (former) => this.#superseded(former, asked.superseded),
     };
+  }
+
+  /**
+   * Until when a transaction could be signed whose place another one takes. What has been decided here says it. Of one that is not, the
+   * one who asks may know more than this node, but not that it ends earlier; and a member knows of all that others have voted for, so
+   * that it takes nobody's word for what it has never heard of.
+   */
+  #superseded(txId: string, shown: Bytes | undefined): Approval | undefined {
+    const { votes } = this.#options;
+    const own = this.approvalOf(txId);
+    const isMember = votes.membership.voters.some(({ name }) => name === this.name);
+    if (votes.certificate(txId) !== undefined || (own === undefined && isMember)) return own;
+    const said = decodedApproval(shown, txId);
+    return own === undefined || (said !== undefined && said.notAfter > own.notAfter) ? said : own;
+  }
+
+  /** Members whose vote key is not the one that this party knows them by: a policy that names them means somebody else. */
+  get #strangers(): readonly string[] {
+    const { parties } = this.#options.party.local.config.roster;
+    return this.#options.votes.membership.voters.filter(({ name, key }) => {
+      const known = parties.find((party) => party.name === name);
+      return known === undefined || !equal(known.identity.publicKey, key.publicKey);
+    }).map(({ name }) => name);
   }
 
   /** This node's clock less the median of those of its peers. */

@@ -89,6 +89,7 @@ const BASE: ApprovalCheck = {
   clocks: [NOW, NOW - 7n],
   policy: POLICY,
   voters: ["alice", "bob"],
+  strangers: [],
   proposer: "alice",
   superseded: () => undefined,
 };
@@ -329,6 +330,12 @@ for (
       { policy: policy('approvers = ["erin"]') },
       "APPROVAL_POLICY",
       /check 8 .*of erin at least 1 must approve, and nobody did/,
+    ],
+    [
+      "an approver under whose name another key votes",
+      { policy: policy('approvers = ["alice", "bob"]'), strangers: ["alice", "bob"] },
+      "APPROVAL_POLICY",
+      /check 8 .*of alice, bob at least 1 must approve, and nobody did/,
     ],
     [
       "too few approvers",

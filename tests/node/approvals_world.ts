@@ -41,7 +41,7 @@ class Votes implements ApprovalVotes {
     const held = this.certificates.get(txId);
     if (held === undefined) return undefined;
     const voters = held.votes.map(({ voter }) => this.membership.voters[voter - 1]!.name);
-    return { state: "decided", tally: [{ value: held.value, voters }], proposals: [] };
+    return { state: "decided", epoch: held.epoch, tally: [{ value: held.value, voters }], proposals: [] };
   }
 
   learn(certificate: QuorumCertificate): void {
