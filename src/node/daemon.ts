@@ -10,6 +10,7 @@ import { sign } from "../protocols/ecdsa/sign.ts";
 import { EventLoopLag } from "../telemetry/event_loop.ts";
 import type { Log } from "../telemetry/log.ts";
 import { Metrics } from "../telemetry/metrics.ts";
+import { exportMetrics } from "../telemetry/otel.ts";
 import { TelemetryServer, type Unreadiness } from "../telemetry/server.ts";
 import { SessionMonitor } from "../telemetry/sessions.ts";
 import type { MeshEvent } from "../transport/mesh.ts";
@@ -179,11 +180,15 @@ export class Daemon {
       counts: () => party.network?.mesh.metrics(),
       lag,
     });
+    const collect = () => {
+      collector.collect(metrics);
+      for (const module of made) module.collect?.(metrics);
+    };
+    parts.use(exportMetrics(metrics, collect));
     const telemetry = parts.use(TelemetryServer.start({
       listen: node.telemetryListen,
       metrics: () => {
-        collector.collect(metrics);
-        for (const module of made) module.collect?.(metrics);
+        collect();
         return metrics.text();
       },
       unready: () => report.unready(),

@@ -32,6 +32,7 @@ export type NameOf<T extends MetricMeaning["type"]> = {
  */
 export class Metrics {
   readonly #samples = new Map<MetricName, Map<string, Sample>>();
+  #observed: ObservedListener = () => {};
 
   /** A counter grows. */
   add<N extends NameOf<"counter">>(name: N, labels: LabelsOf<N>, by: number = 1): void {
@@ -48,6 +49,17 @@ export class Metrics {
     sample.count++;
     const place = METRICS[name].buckets.findIndex((bound) => value <= bound);
     if (place >= 0) sample.buckets[place] = (sample.buckets[place] ?? 0) + 1;
+    this.#observed(name, sample.pairs, value);
+  }
+
+  /** Tells one listener of every value that counts in a histogram, from now on. */
+  onObserve(listener: ObservedListener): void {
+    this.#observed = listener;
+  }
+
+  /** What is known of a counter or gauge. */
+  rows(name: NameOf<"gauge" | "counter">): readonly (readonly [labels: Labels, value: number])[] {
+    return [...this.#samples.get(name)?.values() ?? []].map(({ pairs, value }) => [pairs, value]);
   }
 
   /** What is known of a metric is replaced: a gauge, or a counter that is counted elsewhere. Labels that are missing are gone. */
@@ -79,15 +91,24 @@ export class Metrics {
     );
     const known = family.get(key);
     if (known !== undefined || family.size >= SAMPLES_MAX) return known;
-    const sample: Sample = { labels: key, value: 0, count: 0, buckets: [] };
+    const pairs = Object.fromEntries(METRICS[name].labels.map((label) => [label, labels[label] ?? ""]));
+    const sample: Sample = { labels: key, pairs, value: 0, count: 0, buckets: [] };
     family.set(key, sample);
     return sample;
   }
 }
 
+/** Labels with their values. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** Hears of a value that counts in a histogram. */
+export type ObservedListener = (name: NameOf<"histogram">, labels: Labels, value: number) => void;
+
 interface Sample {
   /** `peer="bob",direction="in"`. */
   readonly labels: string;
+  /** The same. */
+  readonly pairs: Labels;
   /** Of a histogram: the sum. */
   value: number;
   count: number;
