@@ -49,7 +49,8 @@ export type BatchCallback = (
  *
  * @param collect brings what is counted elsewhere up to date.
  */
-export function exportMetrics(metrics: Metrics, collect: () => void, meter: Meter = ownMeter()): Disposable {
+export function exportMetrics(metrics: Metrics, collect: () => void, meter = ownMeter()): Disposable {
+  if (meter === undefined) return { [Symbol.dispose]() {} };
   const instruments = new Map<NameOf<"counter" | "gauge">, object>();
   const histograms = new Map<MetricName, Histogram>();
   for (const [name, meaning] of Object.entries(METRICS) as [MetricName, MetricMeaning][]) {
@@ -78,8 +79,13 @@ export function exportMetrics(metrics: Metrics, collect: () => void, meter: Mete
   };
 }
 
-function ownMeter(): Meter {
-  return Deno.telemetry.meterProvider.getMeter("quorate", VERSION);
+/** Undefined where the runtime sends nothing: it throws then. */
+function ownMeter(): Meter | undefined {
+  try {
+    return Deno.telemetry.meterProvider.getMeter("quorate", VERSION);
+  } catch {
+    return undefined;
+  }
 }
 
 function optionsOf(name: string, { help, buckets }: MetricMeaning): InstrumentOptions {
