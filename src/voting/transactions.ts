@@ -106,7 +106,9 @@ export class Transactions {
     const places = this.#places.get(payer);
     if (places === undefined || places.size < OPEN_PER_MEMBER_MAX) return true;
     for (const transaction of places) {
-      if (transaction.certificates.length > 0 || this.#isOver(transaction, now)) places.delete(transaction);
+      // What others have added to it is not what its payer has asked for.
+      const isOver = this.#isOver(transaction, ballotsOf(transaction, payer), now);
+      if (transaction.certificates.length > 0 || isOver) places.delete(transaction);
     }
     return places.size < OPEN_PER_MEMBER_MAX;
   }
@@ -132,14 +134,33 @@ export class Transactions {
 
   /** Whether it is not too old to be compared with peers. */
   isRecent(transaction: Transaction, now: number): boolean {
-    return !this.#isOver(transaction, now);
+    const { certificates: [decided], ballots } = transaction;
+    const asked = decided === undefined ? [...ballots.values()] : known(transaction, [decided]);
+    return !this.#isOver(transaction, asked, now);
   }
 
-  #isOver(transaction: Transaction, now: number): boolean {
+  #isOver({ openedAt }: Transaction, asked: readonly KnownBallot[], now: number): boolean {
     // From when it was learned of at the earliest: what was over before would else take no place at all.
-    const end = Math.max(transaction.openedAt ?? now, this.limitOf(transaction));
-    return now > end + this.#times.retentionMs;
+    const begin = openedAt ?? now;
+    const ends = asked.map(({ notAfter }) =>
+      notAfter === undefined ? begin + this.#times.ttlMs : Math.min(notAfter, begin + ASKED_MAX_MS)
+    );
+    return now > Math.max(begin, ...ends) + this.#times.retentionMs;
   }
+}
+
+/** Whatever an approval says of its end, it is kept in mind for no longer: the longest that a policy allows. */
+const ASKED_MAX_MS = 366 * 24 * 3_600_000;
+
+/** What one member has asked for in a transaction. */
+function ballotsOf(transaction: Transaction, member: PartyId): KnownBallot[] {
+  const { votes, proposals } = transaction;
+  const own = proposals.filter(({ proposer }) => proposer === member);
+  return known(transaction, [...votes.get(member) ?? [], ...own]);
+}
+
+function known({ ballots }: Transaction, questions: readonly Question[]): KnownBallot[] {
+  return questions.flatMap((question) => ballots.get(hex(ballotOf(question))) ?? []);
 }
 
 /** What there is of a transaction, in short. */
