@@ -125,7 +125,8 @@ export class ApprovalSessions {
     task.attempt = attempt;
     const others = signers.filter((signer) => signer !== view.self);
     for (const signer of others) task.asked.add(signer);
-    const cancelTimer = clock.timer(policy.sessionLimitMs, attempt.cancel);
+    // The session ends by itself before, and says for whom it has waited.
+    const cancelTimer = clock.timer(policy.sessionLimitMs + GRACE_MS, attempt.cancel);
     changed();
     try {
       const bound = this.#bound(task, checked, attempt, opened);
@@ -224,6 +225,9 @@ export class ApprovalSessions {
     locks.release(transaction, { keyId, txId, core }, Number(time));
   };
 }
+
+/** So much later a session that has not ended by itself is cancelled. */
+const GRACE_MS = 2_000;
 
 /** What is said of an error. A program's own failure is said as what it is, without what it may hold. */
 export function errorOf(

@@ -562,10 +562,11 @@ export class Approvals implements AsyncDisposable {
 
   /** A member asks for what was not approved: its operators may not know, and those of this node are told, a few times. */
   #suspect(peer: PartyId, txId: string, error: unknown): void {
+    const { code, message } = errorOf(error);
+    if (code === "CANCELLED" || code === "PARTY_BUSY") return;
     const count = (this.#suspected.get(peer) ?? 0) + 1;
     this.#suspected.set(peer, count);
-    const { code, message } = errorOf(error);
-    if (count > SUSPECTED_MAX || code === "CANCELLED" || code === "PARTY_BUSY") return;
+    if (count > SUSPECTED_MAX) return;
     const reason = `${this.#view.nameOf(peer)} has asked for a signature, and is refused: ${message}`;
     this.#on({ kind: "refused", txId, refusal: { node: this.#view.name, code, reason } });
   }
