@@ -23,9 +23,7 @@ export interface Compared {
 
 /** What this node has, in short, for a peer that may lack some of it. */
 export function digestPages({ members, transactions, evidence }: Compared, now: number): readonly Item[] {
-  const all = [...transactions.all]
-    .filter((one) => isCompared(transactions, one, now))
-    .sort((a, b) => a.txId < b.txId ? -1 : 1);
+  const all = [...transactions.between("", "")].filter((one) => isCompared(transactions, one, now));
   const offences = evidence.newest.map(({ id }) => id.slice(0, PREFIX_BYTES));
   const pages: Item[] = [];
   let after = "";
@@ -46,12 +44,9 @@ export function* lackedItems(
   now: number,
 ): Iterable<readonly Item[]> {
   const has = new Map(digest.transactions.map((transaction) => [transaction.txId, transaction]));
-  for (const transaction of transactions.all) {
-    const { txId } = transaction;
-    const isInPage = txId > digest.after && (digest.upTo === "" || txId <= digest.upTo);
-    if (isInPage && isCompared(transactions, transaction, now)) {
-      yield lackedOf(transaction, has.get(txId));
-    }
+  // A question is short: only what is on its page is looked at.
+  for (const transaction of transactions.between(digest.after, digest.upTo)) {
+    if (isCompared(transactions, transaction, now)) yield lackedOf(transaction, has.get(transaction.txId));
   }
   for (const { id, proof } of digest.after === "" ? evidence.newest : []) {
     if (!digest.offences.some((known) => equal(known, id.slice(0, PREFIX_BYTES)))) {

@@ -62,6 +62,8 @@ export interface Times {
 export class Transactions {
   readonly #times: Times;
   readonly #all = new Map<string, Transaction>();
+  /** The same by name, from when somebody asks for that on. */
+  #sorted: Transaction[] | undefined;
   /** Transactions that take a place, by who pays. */
   readonly #places = new Map<PartyId, Set<Transaction>>();
 
@@ -73,6 +75,16 @@ export class Transactions {
   /** All, in the order in which they were opened. */
   get all(): IterableIterator<Transaction> {
     return this.#all.values();
+  }
+
+  /** Those with names after one, up to another, in that order; up to the last where that is empty. Costs what it gives. */
+  *between(after: string, upTo: string): Iterable<Transaction> {
+    const sorted = this.#sorted ??= [...this.#all.values()].sort((a, b) => a.txId < b.txId ? -1 : 1);
+    for (let at = placeAfter(sorted, after); at < sorted.length; at++) {
+      const transaction = sorted[at] as Transaction;
+      if (upTo !== "" && transaction.txId > upTo) return;
+      yield transaction;
+    }
   }
 
   /** One of them. */
@@ -96,6 +108,7 @@ export class Transactions {
       openedAt: undefined,
     };
     this.#all.set(txId, opened);
+    this.#sorted?.splice(placeAfter(this.#sorted, txId), 0, opened);
     const places = this.#places.get(payer) ?? new Set();
     this.#places.set(payer, places.add(opened));
     return opened;
@@ -147,6 +160,17 @@ export class Transactions {
     );
     return now > Math.max(begin, ...ends) + this.#times.retentionMs;
   }
+}
+
+/** How many of those that are sorted by name are up to a name. */
+function placeAfter(sorted: readonly Transaction[], name: string): number {
+  let [from, to] = [0, sorted.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((sorted[middle] as Transaction).txId <= name) from = middle + 1;
+    else to = middle;
+  }
+  return from;
 }
 
 /** Whatever an approval says of its end, it is kept in mind for no longer: the longest that a policy allows. */

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { partyId } from "../../src/base/brands.ts";
 import { utf8 } from "../../src/base/bytes.ts";
 import { type Approval, encodeApproval } from "../../src/voting/approval.ts";
+import { lackedItems } from "../../src/voting/comparison.ts";
+import type { Evidence } from "../../src/voting/evidence.ts";
 import { OPEN_PER_MEMBER_MAX, type Transaction, Transactions } from "../../src/voting/transactions.ts";
 import { encodeValue } from "../../src/voting/value.ts";
 import { type Question, questionOf, type Vote } from "../../src/voting/vote.ts";
@@ -78,4 +80,27 @@ Deno.test("Transactions.isRecent() ends for what is not decided too, however lon
   voteIn(transactions, MALLORY, approving("tx", FOREVER));
   assert.equal(transactions.isRecent(transaction, YEAR), true);
   assert.equal(transactions.isRecent(transaction, YEAR + 25 * HOUR), false);
+});
+
+Deno.test("Transactions.between() gives names after one up to another, also of what was opened since", () => {
+  const transactions = new Transactions(TIMES);
+  const between = (after: string, upTo: string) =>
+    [...transactions.between(after, upTo)].map(({ txId }) => txId);
+  for (const name of ["c", "a", "e"]) transactions.open(name, ALICE);
+  assert.deepEqual(between("", ""), ["a", "c", "e"]);
+  for (const name of ["d", "b", "f", "a0", "c"]) transactions.open(name, ALICE);
+  assert.deepEqual(between("", ""), ["a", "a0", "b", "c", "d", "e", "f"]);
+  assert.deepEqual(between("a0", "d"), ["b", "c", "d"]);
+  assert.deepEqual(between("bb", ""), ["c", "d", "e", "f"]);
+  assert.deepEqual(between("f", ""), []);
+  assert.deepEqual(between("d", "b"), []);
+});
+
+Deno.test("lackedItems() looks at what is on the page that a peer asks for, and at nothing else", () => {
+  const transactions = new Transactions(TIMES);
+  for (const name of ["a", "b", "c"]) voteIn(transactions, ALICE, questionOf(membership, name, integer(1n)));
+  Object.defineProperty(transactions, "all", { get: () => assert.fail("it looks at all") });
+  const compared = { members: 5, transactions, evidence: { newest: [] } as unknown as Evidence };
+  const digest = { after: "a", upTo: "b", transactions: [], offences: [] };
+  assert.equal([...lackedItems(compared, digest, 0)].flat().length, 1);
 });
