@@ -160,7 +160,7 @@ async function connect(
       options.log?.(event);
     },
   });
-  const board = new Switchboard(audit.recorded(mesh));
+  const board = new Switchboard(audit.recorded(mesh), (error) => mesh.receiverFailed(error));
   const host = new SessionHost({
     roster: config.roster,
     self: party.index,

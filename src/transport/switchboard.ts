@@ -22,9 +22,12 @@ export class Switchboard {
   readonly #up = new Map<PartyId, Bytes>();
   #rest: Receiver = () => {};
 
-  /** Takes over links that nobody listens to yet. */
-  constructor(links: Links) {
+  readonly #failed: (error: unknown) => void;
+
+  /** Takes over links that nobody listens to yet. @param failed hears what a user throws who came late: it must not end the process. */
+  constructor(links: Links, failed: (error: unknown) => void = rethrown) {
     this.#links = links;
+    this.#failed = failed;
     this.rest = this.#view((receiver) => this.#rest = receiver);
     links.listen((event) => this.#route(event));
   }
@@ -50,7 +53,12 @@ export class Switchboard {
         for (const [peer, bootId] of this.#up) {
           // Never from inside the call that registers; and not of a link that is gone by then.
           queueMicrotask(() => {
-            if (this.#up.get(peer) === bootId) receiver({ kind: "up", peer, bootId });
+            if (this.#up.get(peer) !== bootId) return;
+            try {
+              receiver({ kind: "up", peer, bootId });
+            } catch (error) {
+              this.#failed(error);
+            }
           });
         }
       },
@@ -72,4 +80,8 @@ export class Switchboard {
     }
     if (failed !== undefined) throw failed.error;
   }
+}
+
+function rethrown(error: unknown): never {
+  throw error;
 }

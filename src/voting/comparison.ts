@@ -5,7 +5,7 @@
  * @module
  */
 
-import { equal } from "../base/bytes.ts";
+import { hex } from "../base/bytes.ts";
 import type { Evidence } from "./evidence.ts";
 import { type Digest, digestPage, type Item, PREFIX_BYTES } from "./items.ts";
 import { digestOf, lackedOf, type Transaction, type Transactions } from "./transactions.ts";
@@ -48,10 +48,9 @@ export function* lackedItems(
   for (const transaction of transactions.between(digest.after, digest.upTo)) {
     if (isCompared(transactions, transaction, now)) yield lackedOf(transaction, has.get(transaction.txId));
   }
+  const known = new Set(digest.offences.map(hex));
   for (const { id, proof } of digest.after === "" ? evidence.newest : []) {
-    if (!digest.offences.some((known) => equal(known, id.slice(0, PREFIX_BYTES)))) {
-      yield [{ kind: "offence", proof }];
-    }
+    if (!known.has(hex(id.slice(0, PREFIX_BYTES)))) yield [{ kind: "offence", proof }];
   }
 }
 

@@ -63,3 +63,17 @@ Deno.test("Switchboard tells a user who comes late of links that are still up", 
   await Promise.resolve();
   deepEqual(heard, ["down 3", "up 2"]);
 });
+
+Deno.test("Switchboard reports what a user who came late throws: nobody else could catch it", async () => {
+  const { links, tell } = linksOf();
+  const failures: unknown[] = [];
+  const board = new Switchboard(links, (error) => failures.push(error));
+  tell({ kind: "up", peer: PEER, bootId: BOOT });
+  const bug = new Error("a bug");
+  board.channel(44).listen(() => {
+    throw bug;
+  });
+  await Promise.resolve();
+  await Promise.resolve();
+  deepEqual(failures, [bug]);
+});
