@@ -19,6 +19,9 @@ export function quorateIn(root: string): string {
   return bin;
 }
 
+/** How long the lines of one document may take, on a busy machine. */
+const LIMIT_MS = 300_000;
+
 /** How a script ended. */
 export interface Ended {
   readonly code: number;
@@ -37,6 +40,8 @@ export async function endOf(
     cwd,
     env: { PATH: `${bin}:${Deno.env.get("PATH")}` },
     stdin: "null",
+    // A loop that waits for a node which has ended would wait for ever.
+    signal: AbortSignal.timeout(LIMIT_MS),
   }).output();
   const decoder = new TextDecoder();
   const said = decoder.decode(stderr).replace(/^\{.*"level":"info".*\n/gm, "");
