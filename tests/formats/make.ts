@@ -4,6 +4,7 @@
  * - `deno run -A tests/formats/make.ts store NAME [CHECKOUT]` runs the commands of a checkout, which may be one of long ago, and
  *   keeps what three parties have on disk afterwards in `stores/NAME.json.gz`;
  * - `deno run -A tests/formats/make.ts wire` adds what is new to `wire.json`;
+ * - `deno run -A tests/formats/make.ts high-water` adds files of high-water marks to `high_water.json.gz`;
  * - `deno run -A tests/formats/make.ts protocols` adds the messages of new versions of protocols to `protocols.json.gz`.
  *
  * An example that is there is not made again: it has to open as it is.
@@ -11,6 +12,7 @@
 
 import { join } from "node:path";
 import { packed, readArchive, writeArchive } from "./archive.ts";
+import { HIGH_WATER, HIGH_WATER_PATH, highWaterFile } from "./high_water.ts";
 import { messagesOf, PROTOCOLS } from "./protocols.ts";
 import { readWire, WIRE, WIRE_PATH } from "./wire.ts";
 
@@ -178,6 +180,12 @@ function makeWire(): void {
   console.log(`${made.length} new examples`);
 }
 
+function makeHighWater(): void {
+  const files = new Map(isThere(HIGH_WATER_PATH) ? readArchive(HIGH_WATER_PATH) : []);
+  for (const [name, marks] of HIGH_WATER) if (!files.has(name)) files.set(name, highWaterFile(marks));
+  writeArchive(HIGH_WATER_PATH, files);
+}
+
 /** A protocol of another version is another example beside the former one. */
 function makeProtocols(): void {
   const path = join(HERE, "protocols.json.gz");
@@ -208,6 +216,7 @@ if (import.meta.main) {
   const [what, name, checkout = new URL("../..", import.meta.url).pathname] = Deno.args;
   if (what === "store" && name !== undefined) await makeStore(name, checkout);
   else if (what === "wire") makeWire();
+  else if (what === "high-water") makeHighWater();
   else if (what === "protocols") makeProtocols();
-  else throw new Error("store NAME [CHECKOUT], wire, or protocols");
+  else throw new Error("store NAME [CHECKOUT], wire, high-water, or protocols");
 }
