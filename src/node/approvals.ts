@@ -176,6 +176,7 @@ export class Approvals implements AsyncDisposable {
       view: this.#view,
       post: () => this.#post,
       rng: this.#rng,
+      clock: this.#clock,
     });
     store.guardReleases((transaction, release) =>
       (this.#compact.owns(release) ? this.#compact : this.#sessions).gate(transaction, release)
@@ -513,6 +514,7 @@ export class Approvals implements AsyncDisposable {
       case "ask":
         return this.#track(this.#tell(peer, message));
       case "told":
+        if (this.#compact.heardSignature(message, message.signature)) return;
         return this.#heardState(peer, message);
     }
   }

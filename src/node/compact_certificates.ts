@@ -9,18 +9,20 @@ import type { PartyId } from "../base/brands.ts";
 import { type Bytes, EMPTY, equal, hex } from "../base/bytes.ts";
 import { type Code, UsageError } from "../base/errors.ts";
 import type { Rng } from "../base/rng.ts";
+import type { Clock } from "../session/links.ts";
 import { printable } from "../session/messages.ts";
 import type { ReleaseGate } from "../storage/local_store.ts";
+import { type Rate, TokenBucket } from "../transport/rate.ts";
 import type { QuorumCertificate } from "../voting/certificate.ts";
 import { decisionHash, decisionStatement } from "../voting/statement.ts";
 import { ballotOf } from "../voting/vote.ts";
-import type { ApprovalKey } from "./approval_key.ts";
+import type { ApprovalKey, ApprovedInput } from "./approval_key.ts";
 import type { ApprovalPost } from "./approval_post.ts";
 import { errorOf } from "./approval_sessions.ts";
 import type { ApprovalView, ApprovalVotes } from "./approval_view.ts";
 import type { CertifyRequest } from "./approval_wire.ts";
 import type { Party } from "./party.ts";
-import type { LockedPayload, SignLocks } from "./sign_locks.ts";
+import type { LockedPayload, LockPlace, SignLocks } from "./sign_locks.ts";
 
 /** One of them. */
 export interface CompactCertificate {
@@ -44,11 +46,14 @@ export interface CompactOptions {
   readonly post: () => ApprovalPost;
   /** Names attempts. */
   readonly rng: Rng;
+  /** A clock that never goes back. */
+  readonly clock: Clock;
 }
 
 /** A session that runs. */
 interface Running {
   readonly certificate: QuorumCertificate;
+  readonly key: ApprovalKey;
   readonly request: Bytes;
   readonly party: Party;
   /** Who asked for it. */
@@ -57,6 +62,8 @@ interface Running {
   readonly ended: PromiseWithResolvers<void>;
   /** Why somebody else does not take part. */
   refusal: string | undefined;
+  /** One that somebody else has. */
+  signature: Bytes | undefined;
 }
 
 /** Makes compact certificates. */
@@ -64,6 +71,8 @@ export class CompactCertificates {
   readonly #options: CompactOptions;
   /** By key and transaction. */
   readonly #running = new Map<string, Running>();
+  /** What is left to each of sessions that it asks for and that fail: they leave records behind. */
+  readonly #failures = new Map<PartyId, TokenBucket>();
 
   /** Makes none yet. */
   constructor(options: CompactOptions) {
@@ -94,8 +103,8 @@ export class CompactCertificates {
     const able = key.members.map(({ index }) => index).filter((index) =>
       index === view.self || post().reaches(index)
     );
-    const signers = key.quorum([view.self, ...able.filter((party) => party !== view.self)]);
-    if (signers === undefined || !signers.includes(view.self)) {
+    const signers = quorumWith(view.self, key, able);
+    if (signers === undefined) {
       const names = able.map((party) => view.nameOf(party)).join(", ");
       throw new UsageError(
         "NOT_QUALIFIED",
@@ -118,10 +127,15 @@ export class CompactCertificates {
 
   /** Somebody asks this node to take part. */
   async join(peer: PartyId, asked: CertifyRequest): Promise<void> {
-    const { votes, view, post } = this.#options;
+    const { votes, view, post, locks, clock } = this.#options;
     const { txId, keyId, ballot, request, signers } = asked;
+    const failures = this.#failures.get(peer) ?? new TokenBucket(FAILURES, clock.now());
+    this.#failures.set(peer, failures);
     let hasBegun = false;
     try {
+      if (failures.waitMs(clock.now()) > 0) {
+        throw new UsageError("PARTY_BUSY", `${view.nameOf(peer)} asks again and again: ask later`);
+      }
       const certificate = votes.certificate(txId);
       if (certificate === undefined) {
         throw new UsageError("TX_UNDECIDED", `${txId} is not decided at ${view.name}`);
@@ -136,12 +150,17 @@ export class CompactCertificates {
       if (!isQuorum || !signers.includes(view.self) || !signers.includes(peer)) {
         throw new UsageError("APPROVAL_SIGNERS", `those who are to sign with ${key.name} may not`);
       }
+      const known = locks.get(asked);
+      if (known?.signature !== undefined && equal(known.core, ballot)) {
+        return post().tell([peer], asked, known);
+      }
       await this.#finishFormer(placeOf(keyId, txId), peer);
       await this.#session(certificate, key, { request, signers, asker: peer }, () => hasBegun = true);
     } catch (error) {
       const { code, message: reason } = errorOf(error);
       // How a session ended, everybody in it has learnt from the session.
-      if (!hasBegun) post().refuse([peer], { txId, request, code, reason });
+      if (hasBegun) failures.charge(clock.now());
+      else post().refuse([peer], { txId, request, code, reason });
     }
   }
 
@@ -151,6 +170,18 @@ export class CompactCertificates {
     if (running === undefined) return false;
     running.refusal = `${this.#options.view.nameOf(peer)}: ${printable(reason, 1000)}`;
     running.party.cancel();
+    return true;
+  }
+
+  /** Somebody has one already: no session is needed, if it verifies. @returns false where it is about something else. */
+  heardSignature({ keyId, txId }: LockPlace, signature: Bytes): boolean {
+    const running = this.#running.get(placeOf(keyId, txId));
+    if (running === undefined) return false;
+    const isNew = running.signature === undefined && signature.length === SIGNATURE_BYTES;
+    if (isNew && running.key.verifies(statementOf(running.certificate), signature)) {
+      running.signature = signature;
+      running.party.cancel();
+    }
     return true;
   }
 
@@ -216,24 +247,20 @@ export class CompactCertificates {
     const mine = party.forRequest({ command: printable(`decision ${txId}`, 256) });
     const running: Running = {
       certificate,
+      key,
       request,
       party: mine,
       asker,
       ended: Promise.withResolvers(),
       refusal: undefined,
+      signature: undefined,
     };
     this.#running.set(place, running);
     begun();
     try {
       const signature = await mine.signApproved({
         keyId,
-        approved: {
-          scheme: "ed25519",
-          path: [],
-          mode: "message",
-          input: decisionStatement(certificate),
-          lowS: false,
-        },
+        approved: statementOf(certificate),
         signers,
         request,
         bound: {
@@ -248,6 +275,7 @@ export class CompactCertificates {
       });
       return locks.sign(payload, signature);
     } catch (error) {
+      if (running.signature !== undefined) return locks.sign(payload, running.signature);
       const { message } = errorOf(error);
       locks.fail(payload, running.refusal ?? message);
       if (running.refusal === undefined) throw error;
@@ -259,6 +287,22 @@ export class CompactCertificates {
   }
 }
 
+/** What is signed of a decision. */
+function statementOf(certificate: QuorumCertificate): ApprovedInput {
+  return { scheme: "ed25519", path: [], mode: "message", input: decisionStatement(certificate), lowS: false };
+}
+
+/** Who signs of those who can, a party among them; undefined where they may not. */
+function quorumWith(
+  party: PartyId,
+  key: ApprovalKey,
+  able: readonly PartyId[],
+): readonly PartyId[] | undefined {
+  const signers = key.quorum(able);
+  if (signers === undefined || signers.includes(party)) return signers;
+  return quorumWith(party, key, able.filter((one) => one !== signers[0]));
+}
+
 /** @throws UsageError KEY_UNKNOWN or KEY_PURPOSE */
 function requireDecisionKey(key: ApprovalKey | undefined): ApprovalKey {
   if (key === undefined) throw new UsageError("KEY_UNKNOWN", "no share of the key is active here");
@@ -268,6 +312,10 @@ function requireDecisionKey(key: ApprovalKey | undefined): ApprovalKey {
     `${key.name} is a key for ${key.purpose} and ${key.scheme}: decisions are signed by one for ed25519 that was made with --purpose decision`,
   );
 }
+
+const SIGNATURE_BYTES = 64;
+/** Who asks for sessions that fail may do so a few times, and then every ten seconds. */
+const FAILURES: Rate = { perSecond: 0.1, burst: 16 };
 
 function placeOf(keyId: Bytes, txId: string): string {
   return `${hex(keyId)}/${txId}`;

@@ -520,5 +520,27 @@ Deno.test("a key for decisions signs what each signer has decided itself, and no
   approvals.pause();
   await rejects(make("alice", "tx_3"), "SIGNING_PAUSED", /paused/);
   approvals.resume();
-  await make("alice", "tx_3");
+  const third = await make("alice", "tx_3");
+
+  // Whoever comes later is among the signers, and is told what these have already: nobody waits for a session that there is not.
+  assert.deepEqual(await make("erin", "tx_3"), third);
+  decided("tx_4", 10n);
+  assert.ok(verifyCompact(publicKey, decided("tx_4", 10n), await make("erin", "tx_4")));
+
+  // Who asks without end gets few sessions, and what it says that the signature is, is not believed.
+  const { keyId } = record;
+  const ballot = ballotOf(decided("tx_5", 11n));
+  const { log } = party.local.audit;
+  const before = log.size;
+  for (let i = 0; i < 40; i++) {
+    const request = crypto.getRandomValues(new Uint8Array(32));
+    const asked = { keyId, txId: "tx_5", request, ballot, signers: [1, 4, 5].map(partyId) };
+    say(world, "erin", "alice", { kind: "certify", ...asked });
+    for (const signature of [EMPTY, new Uint8Array(3), new Uint8Array(64), third]) {
+      say(world, "erin", "alice", { kind: "told", keyId, txId: "tx_5", state: "signed", signature });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.ok(log.size - before < 90, `${log.size - before} records of 40 requests`);
+  assert.equal(approvals.locks.get({ keyId, txId: "tx_5" })?.signature, undefined);
 });
