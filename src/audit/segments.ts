@@ -47,14 +47,16 @@ export function listSegments(directory: string): Segment[] {
 /**
  * The whole lines of a file, one at a time: a file is never in memory as a whole.
  *
+ * @param from offset at which a line begins.
  * @returns how many bytes follow the last line end: more than none where the last line is not whole.
  * @throws UsageError AUDIT_UNREADABLE
  */
-export function* linesOf(path: string): Generator<Line, number> {
+export function* linesOf(path: string, from = 0): Generator<Line, number> {
   using file = opened(path);
+  file.seekSync(from, Deno.SeekMode.Start);
   const chunk = new Uint8Array(CHUNK_BYTES);
   let rest: Bytes = new Uint8Array(0);
-  let end = 0;
+  let end = from;
   for (let read = readInto(file, chunk, path); read > 0; read = readInto(file, chunk, path)) {
     const data = concat(rest, chunk.subarray(0, read));
     let start = 0;

@@ -28,6 +28,7 @@ import type { Changes } from "./changes.ts";
 import type { KeyTurns } from "./key_turns.ts";
 import type { OperatorCall, OperatorRoute, OperatorRoutes } from "./operator_server.ts";
 import type { Party } from "./party.ts";
+import { RecordCopies } from "./record_copies.ts";
 import { openStores, type Stores } from "./stores.ts";
 import { registerLine, SignatureRegister } from "./signature_register.ts";
 import { LedgerVoteStore } from "./vote_store.ts";
@@ -136,6 +137,8 @@ export class VotingModule implements NodeModule {
     const { signal } = this.#abort;
     this.#running.push(this.#handOff.run(signal), this.#send(signal));
     if (this.#register !== undefined) this.#running.push(this.#register.run(signal));
+    // On the party's own host the log itself is there.
+    if (local.party.stores.records.kind !== "sqlite") this.#running.push(this.#copyRecords(signal));
     options.log.write(
       "info",
       `this node votes: ${voting.membership.quorum} of ${voting.membership.voters.length} decide, ${
@@ -447,6 +450,35 @@ export class VotingModule implements NodeModule {
     }
   }
 
+  async #copyRecords(signal: AbortSignal): Promise<void> {
+    const { log, party: { local } } = this.#options;
+    const weights = { dissent: local.config.policy.dissentWeight };
+    let fault = "";
+    const copies = new RecordCopies({
+      log: local.audit.log,
+      ledger: local.store.ledger,
+      outbox: this.#outbox,
+      outboxLimit: local.party.stores.outboxLimit,
+      records: this.#stores.records,
+      scores: () =>
+        this.#service.reputation(Date.now(), weights).map(({ member, score }) => ({
+          name: this.#reports.nameOf(member),
+          score,
+        })),
+      now: Date.now,
+      on: (reason) => {
+        if (reason !== fault) {
+          log.write("warn", `copies of the audit log wait: ${reason}`, { code: "COPIES_WAIT" });
+        }
+        fault = reason;
+      },
+    });
+    while (!signal.aborted) {
+      await copies.copy();
+      await sleep(COPY_MS, signal);
+    }
+  }
+
   #recordsWait(reason: string): void {
     if (this.#recordsFault === reason) return;
     this.#recordsFault = reason;
@@ -460,6 +492,8 @@ export function valueOf({ integer, text, bytes }: z.infer<typeof VALUE>): Value 
   return { schema: "bytes", bytes: bytes ?? utf8(text as string) };
 }
 
+/** How often copies are made of what is new. */
+const COPY_MS = 5_000;
 const TX_ID = z.string().min(1).max(128);
 const WAIT = z.number().min(0).max(3_600_000).default(0);
 const VALUE = z.union([

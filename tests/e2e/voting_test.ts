@@ -135,6 +135,11 @@ postgres_key_path = "${database.client.key}"
 `;
     await using stage = await NodeStage.start(NODES, { more });
     await signatures(stage);
+    // Each node copies what it thinks of all five, and its audit log from the first record on, without gaps.
+    const logs = "select node, count(*) n, max(leaf_index::int) last from audit group by node";
+    const whole = `select count(*) from (${logs}) l where n > 3 and last = n - 1`;
+    await until(async () => await database.sql(whole) === "5" ? true : undefined);
+    assert.equal(await database.sql("select count(*) from reputation_scores where score = 100"), "25");
     await suite(stage);
     assert.equal(await database.sql("select count(distinct tx_id) from decisions"), "4");
     assert.equal(await database.sql("select count(*) from byzantine_violations"), "0");
