@@ -83,6 +83,7 @@ function textOf(status: StatusReport): string {
       (unreachable.length === 0 ? "" : `, not ${unreachable.join(", ")}`),
     ],
     ["sessions", String(status.sessions)],
+    ...status.paused.map(({ what, since }) => ["paused", `${what} since ${since}, by an operator`]),
   ]);
   const keys = tableOfKeys(status.keys);
   return [head + textOfWanted(status.wanted), keys].filter((part) => part !== "").join("\n");

@@ -22,6 +22,7 @@ import { bannedNames, isSuperseded } from "./key_commands.ts";
 import type { LocalParty } from "./local_party.ts";
 import { keyInfo } from "./party.ts";
 import { fewestSigners, quorumMargin } from "./quorum.ts";
+import { pausesIn } from "./sign_locks.ts";
 
 /** How a key stands. */
 export interface KeyStanding {
@@ -237,6 +238,8 @@ export class NodeReport {
       unreachable: local.config.parties.map(({ name }) => name).filter((name) => !reachable.has(name)),
       keys: this.keys(),
       sessions: sessions.active.length,
+      paused: pausesIn(local.store.ledger)
+        .map(({ what, since }) => ({ what, since: new Date(since).toISOString() })),
       wanted: this.wanted(),
     };
   }

@@ -305,6 +305,18 @@ export class SignLocks {
   }
 }
 
+/** What an operator has stopped, and when: milliseconds since 1970. */
+export function pausesIn(
+  from: Pick<Transaction, "find">,
+): readonly { readonly what: "signing" | "voting"; readonly since: number }[] {
+  return PAUSES.flatMap((name) =>
+    from.find(SIGNING, { name }).map(({ time }) => ({
+      what: name === "voting" ? "voting" : "signing",
+      since: time,
+    } as const))
+  );
+}
+
 /** What an operator can stop. */
 const PAUSES = ["paused", "voting"] as const;
 const HOUR_MS = 3600 * 1000;

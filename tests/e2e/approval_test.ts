@@ -118,7 +118,9 @@ Deno.test("five nodes sign what four approved: openssl verifies it, and nothing 
       ]);
       try {
         await stage.ready();
-        await desk.run("n2", ["pause"]);
+        await desk.run("n2", ["pause", "--voting"]);
+        assert.match(await desk.run("n2", ["status"]), /\npaused +signing since .*\npaused +voting since /);
+        assert.match(await desk.run("n2", ["vote", "--tx-id", "tx", "--value", "1"], 3), /VOTING_PAUSED/);
         await desk.answer("pay-4", await desk.propose("pay-4"), ["n1", "n3", "n4", "n5"]);
         // Three are left, and enough.
         await desk.show("n5", "pay-4", 0);

@@ -8,6 +8,7 @@ import type { Party } from "../../src/node/party.ts";
 import { parsePolicy } from "../../src/primitives/access.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
+import { SignLocks } from "../../src/node/sign_locks.ts";
 import { SessionMonitor } from "../../src/telemetry/sessions.ts";
 import type { Unreadiness } from "../../src/telemetry/server.ts";
 import type { MeshMetrics, PeerStatus } from "../../src/transport/mesh.ts";
@@ -166,6 +167,16 @@ Deno.test("unready() notices an audit log that cannot be written", async () => {
   const audit = { log: { status: () => ({ ...local.audit.log.status(), failure }) } };
   const failing = Object.create(local, { audit: { value: audit } }) as typeof local;
   assert.deepEqual(place.report({ local: failing }).unready(), [{ reason: "audit", text: failure }]);
+});
+
+Deno.test("status() says what an operator has paused", async () => {
+  await using place = await Place.make();
+  assert.deepEqual(place.report().status().paused, []);
+  const locks = new SignLocks({ ledger: place.party.local.store.ledger, now: () => 0 });
+  locks.pause();
+  locks.pauseVoting();
+  const since = "1970-01-01T00:00:00.000Z";
+  assert.deepEqual(place.report().status().paused, [{ what: "signing", since }, { what: "voting", since }]);
 });
 
 Deno.test("status() says who waits for this node", async () => {

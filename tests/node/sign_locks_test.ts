@@ -4,7 +4,7 @@ import { sha256 } from "../../src/base/crypto.ts";
 import { QuorateError } from "../../src/base/errors.ts";
 import { systemRng } from "../../src/base/rng.ts";
 import { Secret } from "../../src/base/secret.ts";
-import { type LockedPayload, type PrepareRequest, SignLocks } from "../../src/node/sign_locks.ts";
+import { type LockedPayload, pausesIn, type PrepareRequest, SignLocks } from "../../src/node/sign_locks.ts";
 import { Ledger, type Transaction } from "../../src/storage/ledger.ts";
 import { Outbox } from "../../src/storage/outbox.ts";
 
@@ -215,6 +215,7 @@ Deno.test("SignLocks.pauseVoting() holds over a restart until resume(), and stop
   locks.pauseVoting();
   locks = place.restart();
   assert.deepEqual([locks.votingPausedSince, locks.pausedSince], [NOW, undefined]);
+  assert.deepEqual(pausesIn(place.ledger), [{ what: "voting", since: NOW }]);
   refuses(() => locks.requireVoting(), "VOTING_PAUSED", /quorate resume/);
   locks.prepare(request());
   locks.resume();
