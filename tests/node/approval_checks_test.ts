@@ -30,7 +30,7 @@ const KEY: ApprovalKey = {
   publicKey: new Uint8Array(33).fill(2),
   policyHash: new Uint8Array(32).fill(3),
   members: NAMES.map((name, i) => ({ index: partyId(i + 1), name, identity: new Uint8Array(32) })),
-  quorum: (parties) => parties.length < 3 ? undefined : parties.slice(0, 3),
+  quorum: (parties) => parties.length < 3 ? undefined : parties.toSorted((a, b) => a - b).slice(0, 3),
   pathFault: (path) => path[0] === 13 ? "this derivation has no key: use the next index" : undefined,
   verifies: () => true,
 };
@@ -276,6 +276,12 @@ for (
       { signers: [1, 2].map(partyId) },
       "APPROVAL_SIGNERS",
       /check 7 .*alice, bob are to sign, and are too few/,
+    ],
+    [
+      "signers in another order",
+      { signers: [1, 3, 2].map(partyId) },
+      "APPROVAL_SIGNERS",
+      /check 7 .*alice, carol, bob are to sign, and alice, bob, carol of them would/,
     ],
     [
       "more signers than are needed",

@@ -88,6 +88,7 @@ class Last implements Disposable {
   };
   /** What was told to be the signature. */
   readonly signed: Bytes[] = [];
+  sessions = 0;
   /** What others have made first. */
   chosen: Bytes | undefined;
   readonly #sessions: ApprovalSessions;
@@ -149,6 +150,7 @@ class Last implements Disposable {
   }
 
   readonly #signApproved = ({ bound }: { readonly bound: BoundSigning }): Promise<Bytes> => {
+    this.sessions++;
     bound.admit(this.#clocks);
     this.pass();
     return Promise.resolve(new Uint8Array(64));
@@ -292,6 +294,25 @@ Deno.test("a signer whose clock is a little ahead moves the time by that, and no
   assert.equal(last.locks.highWater, NOW + 29_000);
   await assert.rejects(sign(58_000), { code: "CLOCK_OFFSET" });
   assert.equal(last.locks.highWater, NOW + 29_000);
+});
+
+Deno.test("a signer whose clock says that the approval ends too soon ends the session before anything is signed", async () => {
+  using last = new Last({ notAfter: BigInt(NOW + 10_000) });
+  await assert.rejects(last.sign(new Map([[partyId(2), BigInt(NOW + 9_001)]])), {
+    code: "APPROVAL_EXPIRED",
+    message: /check 6/,
+  });
+  assert.equal(last.locks.get(last.task.payload)?.state, "failed");
+  await last.sign(new Map([[partyId(2), BigInt(NOW + 9_000)]]));
+  assert.equal(last.locks.get(last.task.payload)?.state, "released");
+});
+
+Deno.test("a payload of which a signature is known gets no other session", async () => {
+  using last = new Last({ notAfter: BigInt(NOW + 600_000) });
+  const known = new Uint8Array(64).fill(7);
+  last.locks.sign(last.task.payload, known);
+  await last.sign(new Map());
+  assert.deepEqual([last.sessions, last.signed], [0, [known]]);
 });
 
 Deno.test("errorOf() says of a failure of this program nothing that it may hold", () => {

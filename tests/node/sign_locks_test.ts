@@ -246,6 +246,8 @@ Deno.test("SignLocks.prepare() buries what it supersedes, unless a signature of 
         "superseded",
         id("late"),
       ]);
+      locks.prepare(request({ txId: "third", core: id("third") }, { supersedes: "tx" }));
+      assert.deepEqual(locks.get(payload())?.signature, id("late"), "it is buried once");
     } else {
       refuses(next, "APPROVAL_SUPERSEDED", new RegExp(`check 9 .*tx is ${reach} here`));
       assert.equal(locks.get(payload({ txId: "next" })), undefined);
