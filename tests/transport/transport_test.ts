@@ -348,6 +348,26 @@ Deno.test("Transport.send() waits for a receiver that is behind; nothing is lost
   });
 });
 
+Deno.test("Transport takes no more of what nobody receives than it may, and loses none of it", async () => {
+  const limits = { receiveBacklogFrames: 8, sendBufferBytes: 256 << 10 };
+  await connected(2, { change: () => ({ limits }) }, async ([alice, bob]) => {
+    const count = 400, payload = systemRng.bytes(64 << 10);
+    let sent = 0;
+    const sending = (async () => {
+      for (; sent < count; sent++) await alice?.transport.send(BOB, { type: 64, payload });
+    })();
+    const taken = () => bob?.transport.status()[0]?.bytesReceived ?? 0;
+    await until(() => (alice?.transport.status()[0]?.waitingBytes ?? 0) >= limits.sendBufferBytes);
+    for (let before = -1; taken() !== before;) {
+      before = taken();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    assert.ok(sent < count, `${sent} sent although nobody receives`);
+    for (let i = 0; i < count; i++) await bob?.transport.receive({ timeoutMs: 5_000 });
+    await sending;
+  });
+});
+
 Deno.test("Transport.send() refuses one call too many, and gives up where the peer takes nothing", async () => {
   const limits = { sendBufferBytes: 64 << 10, sendersMax: 2, sendTimeoutMs: 200 };
   const proxy = await FaultProxy.open();
@@ -396,6 +416,21 @@ Deno.test("Transport.stop() sends what was given to send(), lets handlers finish
     assert.equal(handled, false, "it got no message of type 65");
   });
   await slow;
+});
+
+Deno.test("Transport.stop() waits until what was sent has left, however slow the network", async () => {
+  const proxy = await FaultProxy.open();
+  const limits = { sendBufferBytes: 64 << 20 };
+  await connected(2, { proxy, change: () => ({ limits }) }, async ([alice, bob]) => {
+    let heard = 0;
+    bob?.transport.on(64, () => void heard++);
+    proxy.set("out", { kind: "throttle", bytesPerSecond: 16 << 20 });
+    // More than the system takes at once.
+    const payload = systemRng.bytes(1 << 20);
+    for (let i = 0; i < 24; i++) await alice?.transport.send(BOB, { type: 64, payload });
+    await alice?.transport.stop({ drainMs: 20_000 });
+    await until(() => heard === 24);
+  });
 });
 
 Deno.test("Transport.stop() waits for a handler that runs, and no longer than it is told to", async () => {
