@@ -5,9 +5,10 @@
  */
 
 import type { PartyId } from "../base/brands.ts";
-import { type Bytes, equal } from "../base/bytes.ts";
+import { type Bytes, equal, hex } from "../base/bytes.ts";
 import { DecodeError } from "../base/codec.ts";
 import { UsageError } from "../base/errors.ts";
+import type { KeyEntry } from "../storage/local_store.ts";
 import type { Outbox } from "../storage/outbox.ts";
 import { type Approval, decodeApproval } from "../voting/approval.ts";
 import type { QuorumCertificate } from "../voting/certificate.ts";
@@ -55,6 +56,8 @@ export interface ViewOptions {
 /** What a node knows. */
 export class ApprovalView {
   readonly #options: ViewOptions;
+  /** Keys by their ids: to read one costs milliseconds, and is asked for again and again. */
+  readonly #keys = new Map<string, { readonly entry: KeyEntry; readonly key: ApprovalKey }>();
 
   /** Reads what it is made of when it is asked. */
   constructor(options: ViewOptions) {
@@ -90,7 +93,14 @@ export class ApprovalView {
   keyOf(keyId: Bytes): ApprovalKey | undefined {
     const { local } = this.#options.party;
     const entry = activeEntry(local, keyId);
-    return entry === undefined ? undefined : approvalKey(keyInfo(local, entry.name));
+    if (entry === undefined) return undefined;
+    const known = this.#keys.get(hex(keyId));
+    const isSame = known?.entry.name === entry.name && known.entry.epoch === entry.epoch &&
+      equal(known.entry.certificate, entry.certificate);
+    if (isSame) return known.key;
+    const key = approvalKey(keyInfo(local, entry.name));
+    this.#keys.set(hex(keyId), { entry, key });
+    return key;
   }
 
   /** The active key of a name. @throws UsageError KEY_UNKNOWN or KEY_PENDING */

@@ -709,6 +709,8 @@ export class Approvals implements AsyncDisposable {
   #placeOf(txId: string): LockPlace | undefined {
     const keyId = this.#tasks.get(txId)?.payload.keyId ?? this.#view.approvalOf(txId)?.keyId;
     if (keyId !== undefined) return { keyId, txId };
+    // Of what is known and no approval nothing is locked: to look through all locks takes long.
+    if (this.#votes.status(txId) !== undefined) return undefined;
     return this.locks.all({ txId }).find(({ approvalHash }) => approvalHash.length > 0);
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { partyId } from "../../src/base/brands.ts";
 import { EMPTY } from "../../src/base/bytes.ts";
+import { ApprovalView } from "../../src/node/approval_view.ts";
 import { UsageError } from "../../src/base/errors.ts";
 import { approvedDigest } from "../../src/node/approval_key.ts";
 import {
@@ -11,6 +12,7 @@ import {
 import { NO_SESSION } from "../../src/session/opening.ts";
 import { NodeMessageType } from "../../src/transport/message_types.ts";
 import type { QuorumCertificate } from "../../src/voting/certificate.ts";
+import { encodeValue } from "../../src/voting/value.ts";
 import { type Name, NAMES, World } from "./approvals_world.ts";
 
 async function until(condition: () => boolean, what: string): Promise<void> {
@@ -57,11 +59,35 @@ Deno.test("Approvals get on with members that fail, lie or never end", async (t)
     }
   };
 
+  await t.step("to look at a transaction reads no key twice, and no locks of others", async () => {
+    const { party, votes, approvals } = world.node("alice");
+    const { policy } = party.local.config;
+    const view = new ApprovalView({
+      party,
+      votes,
+      policy,
+      outbox: undefined,
+      locks: approvals.locks,
+      now: Date.now,
+    });
+    const { keyId } = world.approval({ key: "seal" });
+    const key = view.keyOf(keyId);
+    assert.ok(key !== undefined && view.keyOf(keyId) === key);
+    await Promise.all(world.nodes.map(({ party }) => party.refreshKey({ name: "seal" })));
+    assert.equal(view.keyOf(keyId)?.epoch, key.epoch + 1);
+    const integer = world.decision("tx_integer", encodeValue({ schema: "integer", integer: 1n }));
+    votes.certificates.set("tx_integer", integer);
+    const { all } = approvals.locks;
+    approvals.locks.all = () => assert.fail("it looks through all locks");
+    assert.equal(approvals.state("tx_integer"), undefined);
+    approvals.locks.all = all;
+  });
+
   await t.step(
     "a signer that is banned is left out, and the others sign; where it asks it is refused",
     async () => {
       const { certificate, keyId, txId } = approved();
-      const ban = { keyId, party: 2, epoch: 0, code: "CHEATED", reason: "its share did not verify" };
+      const ban = { keyId, party: 2, epoch: 1, code: "CHEATED", reason: "its share did not verify" };
       for (const { name, party } of world.nodes) if (name !== "bob") party.local.store.banSigner(ban);
       world.decide(certificate);
       const [state] = await world.settled(txId, ["alice"]);
