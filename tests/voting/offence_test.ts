@@ -127,6 +127,18 @@ Deno.test("an envelope that its sender did not sign proves nothing", () => {
   assert.notDeepEqual(verifyOffence(membership, other)?.id, verifyOffence(membership, proof)?.id);
 });
 
+Deno.test("an envelope of another membership proves nothing in this one, though the same keys have signed it", () => {
+  const here = council(5, 4);
+  const vote = here.vote(1);
+  const forged = voteItem({ ...vote, signature: flipped(vote.signature) });
+  assert.notEqual(verifyOffence(here.membership, proofOf(here, forged)), undefined);
+  for (const change of [{ cluster: "x" }, { epoch: 2 }, { hash: flipped(here.membership.hash) }]) {
+    const there = { ...here, membership: { ...here.membership, ...change } };
+    const proof = { kind: "invalid-signature", envelope: sent(there, [forged]), item: 0 } as const;
+    assert.equal(verifyOffence(here.membership, proof), undefined);
+  }
+});
+
 Deno.test("proofs have one encoding", () => {
   const here = council(5, 4);
   const { membership, vote } = here;
