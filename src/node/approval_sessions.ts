@@ -137,7 +137,8 @@ export class ApprovalSessions {
       // What they said before it says nothing of this session.
       for (const signer of others) task.told.delete(signer);
       task.attempt = undefined;
-      task.heardAt = clock.now();
+      if (!task.askers.has(asker)) task.heardAt = clock.now();
+      task.askers.add(asker);
       task.wake(false);
     }
   }

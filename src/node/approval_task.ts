@@ -15,7 +15,7 @@ import type { LockedPayload, SignState } from "./sign_locks.ts";
 
 /** Enough for whoever finds out one after the other that the others are not there, and begins anew now and then. */
 const ALLOWED: Readonly<Record<"asked" | "told", Rate>> = {
-  asked: { perSecond: 0.1, burst: 16 },
+  asked: { perSecond: 1 / 120, burst: 8 },
   told: { perSecond: 1 / 60, burst: 8 },
 };
 
@@ -61,6 +61,8 @@ export class ApprovalTask {
   readonly answered: Set<PartyId> = new Set();
   /** Others with whom a session was begun. */
   readonly asked: Set<PartyId> = new Set();
+  /** Who has begun a session: whoever does so again keeps nobody else waiting for a turn. */
+  readonly askers: Set<PartyId> = new Set();
   /** The session that runs here. */
   attempt: Attempt | undefined;
   /** Whether the others are asked how it stands, since there is nothing else to do. */

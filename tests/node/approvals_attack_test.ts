@@ -188,6 +188,22 @@ Deno.test("Approvals get on with members that fail, lie or never end", async (t)
     );
   });
 
+  await t.step("a member that begins sessions and ends them does not keep the turn", async () => {
+    await world.restart("bob", { stricter: { sessionLimitMs: 1_500 } });
+    const { certificate, txId } = approved();
+    world.decide(certificate, ["bob", "carol", "dave", "erin"]);
+    const { approvals } = world.node("bob");
+    for (let i = 0; i < 16 && approvals.signature(txId) === undefined; i++) {
+      const mine = invitation(certificate, [1, 2, 4]);
+      const { request } = mine;
+      say(world, "alice", "bob", mine);
+      await pause(300);
+      say(world, "alice", "bob", { kind: "refused", request, txId, code: "CANCELLED", reason: "" });
+      await pause(200);
+    }
+    assert.notEqual(approvals.signature(txId), undefined, approvals.state(txId)?.reason);
+  });
+
   await t.step(
     "what a signer said before a session says nothing of it, nor is it forgotten in a restart who took part",
     async () => {
