@@ -184,7 +184,7 @@ export class Daemon {
       collector.collect(metrics);
       for (const module of made) module.collect?.(metrics);
     };
-    parts.use(exportMetrics(metrics, collect));
+    parts.use(exportMetrics(metrics, { collect }));
     const telemetry = parts.use(TelemetryServer.start({
       listen: node.telemetryListen,
       metrics: () => {

@@ -11,16 +11,12 @@ import type { Labels, Metrics, NameOf } from "./metrics.ts";
 
 /** As much of OpenTelemetry's Meter as is used. */
 export interface Meter {
-  /** A counter that is read when metrics are sent. */
-  createObservableCounter(name: string, options: InstrumentOptions): object;
-  /** A gauge that is read then. */
-  createObservableGauge(name: string, options: InstrumentOptions): object;
-  /** Takes values one by one. */
-  createHistogram(name: string, options: InstrumentOptions): Histogram;
-  /** Calls back before metrics are sent. */
-  addBatchObservableCallback(callback: BatchCallback, instruments: readonly object[]): void;
-  /** Calls back no more. */
-  removeBatchObservableCallback(callback: BatchCallback, instruments: readonly object[]): void;
+  /** A sum that grows. */
+  createCounter(name: string, options: InstrumentOptions): { add(value: number, attributes: Labels): void };
+  /** What is now. */
+  createGauge(name: string, options: InstrumentOptions): Recorder;
+  /** Counts values by size. */
+  createHistogram(name: string, options: InstrumentOptions): Recorder;
 }
 
 /** What an instrument is of. */
@@ -34,52 +30,73 @@ export interface InstrumentOptions {
 }
 
 /** Takes values. */
-export interface Histogram {
+export interface Recorder {
   /** One more. */
   record(value: number, attributes: Labels): void;
 }
 
-/** Is told everything that is known. */
-export type BatchCallback = (
-  result: { observe(instrument: object, value: number, attributes: Labels): void },
-) => void;
+/** How metrics are handed over. */
+export interface ExportOptions {
+  /** Brings what is counted elsewhere up to date. */
+  readonly collect: () => void;
+  /** Default: the runtime's. */
+  readonly meter?: Meter;
+  /** How often. Default 10 s. */
+  readonly intervalMs?: number;
+}
 
 /**
- * Hands metrics over until it is disposed of.
+ * Hands metrics over, again and again until it is disposed of, where the runtime does something with them.
  *
- * @param collect brings what is counted elsewhere up to date.
+ * They are pushed: instruments that the runtime reads by itself keep a process from ending (Deno 2.9.6 waits in `Deno.exit` for
+ * callbacks that cannot run any more).
  */
-export function exportMetrics(metrics: Metrics, collect: () => void, meter = ownMeter()): Disposable {
+export function exportMetrics(metrics: Metrics, options: ExportOptions): Disposable {
+  const { collect, meter = ownMeter(), intervalMs = INTERVAL_MS } = options;
   if (meter === undefined) return { [Symbol.dispose]() {} };
-  const instruments = new Map<NameOf<"counter" | "gauge">, object>();
-  const histograms = new Map<MetricName, Histogram>();
+  const histograms = new Map<MetricName, Recorder>();
+  const pushed: (() => void)[] = [];
   for (const [name, meaning] of Object.entries(METRICS) as [MetricName, MetricMeaning][]) {
-    const full = METRIC_PREFIX + name, options = optionsOf(name, meaning);
-    if (meaning.type === "histogram") histograms.set(name, meter.createHistogram(full, options));
-    else {
-      const instrument = meaning.type === "counter"
-        ? meter.createObservableCounter(full, options)
-        : meter.createObservableGauge(full, options);
-      instruments.set(name as NameOf<"counter" | "gauge">, instrument);
-    }
+    const full = METRIC_PREFIX + name, said = optionsOf(name, meaning);
+    const rows = () => metrics.rows(name as NameOf<"counter" | "gauge">);
+    if (meaning.type === "histogram") histograms.set(name, meter.createHistogram(full, said));
+    else if (meaning.type === "gauge") {
+      const gauge = meter.createGauge(full, said);
+      pushed.push(() => rows().forEach(([labels, value]) => gauge.record(value, labels)));
+    } else pushed.push(growth(rows, meter.createCounter(full, said)));
   }
-  const tell: BatchCallback = (result) => {
+  const push = () => {
     collect();
-    for (const [name, instrument] of instruments) {
-      for (const [labels, value] of metrics.rows(name)) result.observe(instrument, value, labels);
-    }
+    for (const one of pushed) one();
   };
-  meter.addBatchObservableCallback(tell, [...instruments.values()]);
+  const timer = setInterval(push, intervalMs);
   metrics.onObserve((name, labels, value) => histograms.get(name)?.record(value, labels));
   return {
     [Symbol.dispose]() {
+      clearInterval(timer);
       metrics.onObserve(() => {});
-      meter.removeBatchObservableCallback(tell, [...instruments.values()]);
     },
   };
 }
 
-/** Undefined where the runtime sends nothing: it throws then. */
+const INTERVAL_MS = 10_000;
+
+/** Adds what a counter has grown by. */
+function growth(
+  rows: () => readonly (readonly [labels: Labels, value: number])[],
+  counter: ReturnType<Meter["createCounter"]>,
+): () => void {
+  const before = new Map<string, number>();
+  return () => {
+    for (const [labels, value] of rows()) {
+      const key = JSON.stringify(labels);
+      counter.add(Math.max(0, value - (before.get(key) ?? 0)), labels);
+      before.set(key, value);
+    }
+  };
+}
+
+/** Undefined where OpenTelemetry is off: the runtime refuses to make a meter then. */
 function ownMeter(): Meter | undefined {
   try {
     return Deno.telemetry.meterProvider.getMeter("quorate", VERSION);
