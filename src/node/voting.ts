@@ -51,6 +51,8 @@ export type VotingEvent =
   | { readonly kind: "closed"; readonly peer: PartyId; readonly why: string }
   /** Nothing could be written. */
   | { readonly kind: "store"; readonly reason: string }
+  /** What is done by the clock has failed: a bug. */
+  | { readonly kind: "failed"; readonly error: unknown }
   /** It can be again: this node has begun anew from its file, and what was decided may not have been told. */
   | { readonly kind: "mended" };
 
@@ -74,6 +76,10 @@ export interface VotingServiceOptions {
   readonly now: () => number;
   /** Whether this node votes for a proposal by itself. Default: never. */
   readonly approves?: (proposal: Proposal) => boolean;
+  /** Whether an operator has paused voting. Default: never. */
+  readonly isPaused?: () => boolean;
+  /** How long an approval that is proposed here may be open. Default: that of a voting node. */
+  readonly approvalLifetimeMs?: number;
   /** Told of what happens. */
   readonly on: (event: VotingEvent) => void;
 }
@@ -108,11 +114,11 @@ export class VotingService implements Disposable {
     options.links.listen((event) => this.#hear(event));
     options.rosters.listen((event) => this.#hearRoster(event));
     this.#timers = [
-      setInterval(() => this.#compare(), options.config.digestMs),
-      setInterval(() => this.#tick(), Math.min(TICK_MS, options.config.silenceMs / 4)),
+      setInterval(() => this.#safely(() => this.#compare()), options.config.digestMs),
+      setInterval(() => this.#safely(() => this.#tick()), Math.min(TICK_MS, options.config.silenceMs / 4)),
     ];
     // Not from inside the call that makes this: who is told may not be there yet.
-    queueMicrotask(() => this.#resume());
+    queueMicrotask(() => this.#safely(() => this.#resume()));
   }
 
   /** Who votes now. */
@@ -258,7 +264,8 @@ export class VotingService implements Disposable {
   }
 
   #restored(): VotingNode {
-    const { config: { membership, peers, ttlMs, silenceMs }, self, sign, store, approves } = this.#options;
+    const { config: { membership, peers, ttlMs, silenceMs }, self, sign, store } = this.#options;
+    const { approves, isPaused, approvalLifetimeMs } = this.#options;
     return new VotingNode({
       membership,
       peers,
@@ -275,6 +282,8 @@ export class VotingService implements Disposable {
       silenceMs,
       relaysLater: true,
       ...(approves === undefined ? {} : { approves }),
+      ...(isPaused === undefined ? {} : { isPaused }),
+      ...(approvalLifetimeMs === undefined ? {} : { approvalLifetimeMs }),
     });
   }
 
@@ -370,7 +379,9 @@ export class VotingService implements Disposable {
       }
     }
     for (const changed of [...this.#watchers]) changed();
-    if (this.#node.hasRelays) this.#relayTimer ??= setTimeout(() => this.#relay(), RELAY_MS);
+    if (this.#node.hasRelays) {
+      this.#relayTimer ??= setTimeout(() => this.#safely(() => this.#relay()), RELAY_MS);
+    }
     if (store.isWaiting) this.#flushTimer ??= setTimeout(() => this.#flush(), FLUSH_MS);
     if (failed !== undefined) throw failed.error;
   }
@@ -425,6 +436,15 @@ export class VotingService implements Disposable {
     }
     this.#hasBegun = true;
     if (isMended) on({ kind: "mended" });
+  }
+
+  /** Nobody calls what the clock starts: what it throws must not end the process. */
+  #safely(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#options.on({ kind: "failed", error });
+    }
   }
 
   /** What others have said, and have told everybody themselves if they are honest, leaves when there is time. */

@@ -109,6 +109,8 @@ export class VotingModule implements NodeModule {
       now: Date.now,
       approves: (proposal) =>
         this.#approvals.locks.votingPausedSince === undefined && this.#approvals.approves(proposal),
+      isPaused: () => this.#approvals.locks.votingPausedSince !== undefined,
+      approvalLifetimeMs: local.config.policy.maxLifetimeMs,
       on: (event) => this.#happened(event),
     });
     this.#reports = new VotingReports(
@@ -380,6 +382,12 @@ export class VotingModule implements NodeModule {
         });
       case "store":
         return log.write("error", event.reason, { code: "STORE_UNWRITABLE" });
+      case "failed": {
+        const kind = event.error instanceof Error ? event.error.name : typeof event.error;
+        return log.write("error", `a bug in this program: voting by the clock failed: ${kind}`, {
+          code: "INVARIANT",
+        });
+      }
       case "mended":
         this.#takeUp();
         return log.write("info", "votes can be stored again", { code: "STORE_MENDED" });

@@ -113,6 +113,11 @@ export class EpochNode {
     return this.#transactions.get(txId)?.certificates[0];
   }
 
+  /** The certificates of all decisions. */
+  *certificates(): Iterable<QuorumCertificate> {
+    for (const { certificates: [first] } of this.#transactions.all) if (first !== undefined) yield first;
+  }
+
   /** How a transaction stands; undefined where nothing is known of it. */
   status(txId: string, now: number): TxStatus | undefined {
     const transaction = this.#transactions.get(txId);
@@ -158,9 +163,11 @@ export class EpochNode {
   resume(now: number): Effect[] {
     return this.#turn(now, () => {
       for (const transaction of this.#transactions.all) this.#decide(transaction);
-      const mayCast = this.#shared.alarm === undefined && this.#successor === undefined;
-      for (const lock of mayCast ? this.#shared.locks.values() : []) {
-        if (this.#lockOf(lock.txId) !== undefined && !this.#isCast(lock)) this.#castLocked(lock, now);
+      const { alarm, isPaused, locks } = this.#shared;
+      const mayCast = alarm === undefined && this.#successor === undefined && !isPaused();
+      for (const lock of mayCast ? locks.values() : []) {
+        const isOpen = this.#lockOf(lock.txId) !== undefined && this.certificate(lock.txId) === undefined;
+        if (isOpen && !this.#isCast(lock)) this.#castLocked(lock, now);
       }
       for (const { proposals } of this.#transactions.all) {
         for (const proposal of proposals) this.#approve(proposal, now);

@@ -76,6 +76,8 @@ export interface VotingOptions {
   readonly approves?: (proposal: Proposal) => boolean;
   /** Whether what others have said is passed on only by {@linkcode VotingNode.relay}. Default: it is part of what a call leads to. */
   readonly relaysLater?: boolean;
+  /** Whether an operator has paused voting: what was interrupted is not voted for then by {@linkcode VotingNode.resume}. */
+  readonly isPaused?: () => boolean;
 }
 
 /** One node. */
@@ -108,6 +110,7 @@ export class VotingNode {
       store,
       approves,
       relaysLater: options.relaysLater ?? false,
+      isPaused: options.isPaused ?? (() => false),
       limits: {
         ttlMs: options.ttlMs ?? Number.POSITIVE_INFINITY,
         retentionMs: options.retentionMs ?? RETENTION_MS,
@@ -124,6 +127,11 @@ export class VotingNode {
     this.#begin(membership);
     for (const record of store.load()) this.#restore(record);
     for (const epoch of this.#epochs) epoch.look();
+    for (const epoch of this.#epochs) {
+      for (const certificate of epoch.certificates()) {
+        if (this.#contradicts(certificate)) this.#shared.alarm ??= "SAFETY_VIOLATION";
+      }
+    }
   }
 
   /** Who votes now. */
@@ -396,6 +404,12 @@ export class VotingNode {
       const to = this.#numberOf(effect.to, epoch.membership);
       return to === undefined ? [] : [{ ...effect, to }];
     });
+    for (const effect of effects) {
+      if (effect.kind !== "decided" || !this.#contradicts(effect.certificate)) continue;
+      this.#shared.alarm ??= "SAFETY_VIOLATION";
+      const text = `${effect.certificate.txId} is decided for two values, in two epochs`;
+      done.push({ kind: "alarm", alarm: "SAFETY_VIOLATION", text });
+    }
     const { successor, membership } = epoch;
     if (epoch !== this.#current || successor === undefined) return done;
     const certificate = epoch.certificate(rosterTxId(membership));
@@ -425,11 +439,18 @@ export class VotingNode {
     return [...this.#peers].find(([, known]) => key !== undefined && equal(known, key))?.[0];
   }
 
-  /** The epoch in which a transaction was decided, or else the last one in which it is known. */
+  /** The first epoch in which a transaction was decided, or else the last one in which it is known. */
   #knowing(txId: string): EpochNode | undefined {
-    const newestFirst = this.#epochs.toReversed();
-    return newestFirst.find((epoch) => epoch.certificate(txId) !== undefined) ??
-      newestFirst.find((epoch) => epoch.status(txId, this.#shared.now) !== undefined);
+    return this.#epochs.find((epoch) => epoch.certificate(txId) !== undefined) ??
+      this.#epochs.findLast((epoch) => epoch.status(txId, this.#shared.now) !== undefined);
+  }
+
+  /** Whether another epoch has decided something else under the same name: then members have voted who must not. */
+  #contradicts({ txId, epoch: number, value }: QuorumCertificate): boolean {
+    return this.#epochs.some((epoch) => {
+      const other = epoch.membership.epoch === number ? undefined : epoch.certificate(txId);
+      return other !== undefined && !equal(other.value, value);
+    });
   }
 
   /** Why nothing may be cast in a transaction because of what was in epochs before this one. */

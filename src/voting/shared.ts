@@ -35,6 +35,8 @@ export interface Shared {
   readonly limits: Limits;
   /** Whether what others have said is passed on only when that is asked for. */
   readonly relaysLater: boolean;
+  /** Whether an operator has paused voting. */
+  readonly isPaused: () => boolean;
   /** Whether this node votes for a proposal by itself. */
   readonly approves: ((proposal: Proposal) => boolean) | undefined;
   /** One per transaction, whatever the epoch. */

@@ -11,6 +11,7 @@ import type { LinkEvent, Links } from "../../src/session/links.ts";
 import { Ledger } from "../../src/storage/ledger.ts";
 import { Outbox } from "../../src/storage/outbox.ts";
 import { VOTING } from "../../src/storage/tables.ts";
+import type { Approval } from "../../src/voting/approval.ts";
 import { makeMembership } from "../../src/voting/membership.ts";
 import { VotingNode } from "../../src/voting/node.ts";
 
@@ -22,6 +23,24 @@ const MEMBERSHIP = makeMembership({
   voters: SIGNERS.map(({ publicKey }, i) => ({ name: `n${i + 1}`, key: publicKey })),
 });
 const FULL = "the disk is full";
+const KEYS = new Map(MEMBERSHIP.voters.map(({ index, key }) => [index, key.publicKey]));
+const APPROVAL: Approval = {
+  kind: "approve",
+  cluster: "c",
+  txId: "pay",
+  keyId: new Uint8Array(32),
+  publicKey: new Uint8Array(33),
+  policyHash: new Uint8Array(32),
+  scheme: "ed25519",
+  path: [],
+  mode: "message",
+  input: new Uint8Array(1),
+  context: [],
+  supersedes: "",
+  notBefore: 0n,
+  notAfter: 0n,
+  lowS: false,
+};
 
 function signer(index: number): (message: Bytes) => Bytes {
   return (message) => (SIGNERS[index - 1] as Ed25519Signer).sign(message);
@@ -34,6 +53,7 @@ class Stage implements Disposable {
   readonly sent: { readonly to: PartyId; readonly bytes: Bytes }[] = [];
   readonly closed: string[] = [];
   isFull = false;
+  isBroken = false;
   #hears: (event: LinkEvent) => void | Promise<void> = () => {};
   #running: { readonly service: VotingService; readonly ledger: Ledger } | undefined;
 
@@ -56,9 +76,8 @@ class Stage implements Disposable {
       },
     };
     const outbox = new Outbox(seen, { cluster: "c", stream: "n1" });
-    const peers = new Map(MEMBERSHIP.voters.map(({ index, key }) => [index, key.publicKey]));
     const service = new VotingService({
-      config: { membership: MEMBERSHIP, peers, ttlMs: 3_600_000, digestMs: 3_600_000, silenceMs: 80 },
+      config: { membership: MEMBERSHIP, peers: KEYS, ttlMs: 3_600_000, digestMs: 3_600_000, silenceMs: 80 },
       self: partyId(1),
       sign: signer(1),
       store: new LedgerVoteStore({ ledger: seen, outbox, membershipAt: () => MEMBERSHIP, now: Date.now }),
@@ -125,7 +144,10 @@ class Stage implements Disposable {
   #links(listen: Links["listen"]): Links {
     return {
       self: partyId(1),
-      send: (to, { payload }) => this.sent.push({ to, bytes: payload }) > 0,
+      send: (to, { payload }) => {
+        if (this.isBroken) throw new Error("a bug");
+        return this.sent.push({ to, bytes: payload }) > 0;
+      },
       bootId: () => undefined,
       closeLink: (_peer, code) => void this.closed.push(code),
       listen,
@@ -189,6 +211,32 @@ Deno.test("VotingService starts on a full disk, and decides what it can when the
   stage.isFull = false;
   await stage.until("it is mended", () => stage.count("mended") === 1);
   service.cast("tx2", value(1n));
+});
+
+Deno.test("VotingService tells what fails by the clock, which ends no process", async () => {
+  using stage = new Stage();
+  stage.start();
+  stage.isBroken = true;
+  stage.vote(2, "tx", 1n);
+  await stage.until("what was to be passed on has failed", () => stage.count("failed") === 1);
+});
+
+Deno.test("VotingService compares, looks who is silent and begins by the clock, and tells what fails", async () => {
+  using stage = new Stage();
+  const config = { membership: MEMBERSHIP, peers: KEYS, ttlMs: 3_600_000, digestMs: 5, silenceMs: 3_600_000 };
+  stage.start({ config });
+  stage.link(2, "up");
+  stage.isBroken = true;
+  await stage.until("a comparison has failed", () => stage.count("failed") > 0);
+});
+
+Deno.test("VotingService takes proposals that are open as long as its policy allows", () => {
+  using stage = new Stage();
+  const now = Date.now();
+  const approval = { ...APPROVAL, notBefore: BigInt(now), notAfter: BigInt(now + 25 * 3_600_000) };
+  throws(() => stage.start().propose(approval), { code: "USAGE" });
+  stage.stop();
+  stage.start({ approvalLifetimeMs: 25 * 3_600_000 }).propose(approval);
 });
 
 Deno.test("VotingService decides nothing that it could not write, and learns it again", async () => {

@@ -507,3 +507,32 @@ Deno.test("VotingNode whose first members were replaced by hand takes nothing of
   assert.deepEqual([node.status("tx_001"), node.alarm], [undefined, undefined]);
   refused(() => node.cast("tx_001", FORTY_TWO, 0), "TX_CLOSED");
 });
+
+Deno.test("VotingNode stops where a transaction is decided otherwise in a later epoch, and keeps what was decided first", () => {
+  for (const [value, alarm] of [[FORTY_THREE, "SAFETY_VIOLATION"], [FORTY_TWO, undefined]] as const) {
+    const network = new Network(), alice = network.node(1);
+    alice.learn(decided(network, "tx_001", FORTY_TWO, network.first, [2, 3, 4, 5]), 0);
+    changed(network);
+    const effects = alice.learn(decided(network, "tx_001", value, alice.membership, [2, 3, 4, 6]), 0);
+    assert.equal(effects.some(({ kind }) => kind === "alarm"), alarm !== undefined);
+    for (const node of [alice, network.restart(1)]) {
+      assert.equal(node.alarm, alarm);
+      assert.deepEqual(node.certificate("tx_001")?.value, encodeValue(FORTY_TWO));
+    }
+  }
+});
+
+Deno.test("VotingNode makes no vote of a lock after a restart where it is decided, or voting is paused", () => {
+  for (const what of ["open", "decided", "paused"]) {
+    const network = new Network();
+    network.stores[0]!.dies = { commits: 0, after: true };
+    assert.throws(() => network.node(1).cast("locked", FORTY_TWO, 0));
+    network.stores[0]!.dies = undefined;
+    if (what === "decided") {
+      const certificate = decided(network, "locked", FORTY_THREE, network.first, [2, 3, 4, 5]);
+      network.stores[0]!.commit([{ kind: "decision", certificate }]);
+    }
+    const tally = network.restart(1, { isPaused: () => what === "paused" }).status("locked")?.tally ?? [];
+    assert.equal(tally.some(({ voters }) => voters.includes("alice")), what === "open", what);
+  }
+});

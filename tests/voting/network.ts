@@ -36,8 +36,8 @@ export class Network {
   }
 
   /** A process that begins again from its store. */
-  restart(member: number): VotingNode {
-    this.nodes[member - 1] = this.#made(member, {});
+  restart(member: number, options: Partial<VotingOptions> = {}): VotingNode {
+    this.nodes[member - 1] = this.#made(member, options);
     this.does(member, (node) => node.resume(0));
     return this.node(member);
   }
