@@ -84,6 +84,8 @@ export class PartyAudit {
   readonly #links: Coalescer<MeshEvent>;
   /** What a peer can make this party record as often as it likes. */
   readonly #repeating: Coalescer<(repeated: number) => AuditEvent>;
+  /** Ids of sessions whose opening is recorded and whose end is not. */
+  readonly #opened = new Set<string>();
   readonly #witnesses: WitnessMemory = new Map();
 
   private constructor(log: AuditLog, config: Config, party: PartyConfig) {
@@ -188,10 +190,20 @@ export class PartyAudit {
     this.#links.add(kind, event, performance.now(), event.code === "LINK_UP" ? LINK_UPS_EACH : 1);
   }
 
+  /** The first round is told again with every message of it; a session opens once. */
+  #isNews({ type, session = "" }: AuditEvent): boolean {
+    if (type === "session_ended") this.#opened.delete(session);
+    if (type !== "session_opened") return true;
+    const isNew = !this.#opened.has(session);
+    this.#opened.add(session);
+    return isNew;
+  }
+
   /** Takes note of what happened in a session. */
   session(event: SessionEvent): void {
     const { roster } = this.#config;
     for (const recorded of sessionEvents(event, (index) => roster.nameOf(index))) {
+      if (!this.#isNews(recorded)) continue;
       if (recorded.type !== "message_invalid") this.log.append(recorded);
       else {
         const make = (repeated: number) => ({

@@ -302,6 +302,34 @@ Deno.test("linkEvent() gives every reason class of the transport a type that fit
   assert.equal(linkEvent({ code: "LISTENING", text: "" }, 0), undefined);
 });
 
+Deno.test("a session that is told of its first round with each message of it is recorded once", async () => {
+  using cluster = await Cluster.make(NAMES);
+  const alice = await cluster.open("alice");
+  const base = {
+    protocol: "sign",
+    rounds: 4,
+    roundName: "",
+    participants: [1, 2],
+    waitingFor: [],
+    deadlineMs: 0,
+  };
+  const told = (kind: SessionEvent["kind"], sid: number) =>
+    alice.local.audit.session(
+      { ...base, kind, round: 1, sid: new Uint8Array(32).fill(sid) } as unknown as SessionEvent,
+    );
+  for (const sid of [1, 1, 2, 1]) told("round", sid);
+  told("done", 1);
+  told("done", 2);
+  told("round", 2);
+  await alice.close();
+  const types = recordsIn(cluster.config, "alice").map(({ type, session }) =>
+    `${type} ${session?.slice(-1)}`
+  );
+  assert.deepEqual(types, [
+    ...["session_opened 1", "session_opened 2", "session_ended 1", "session_ended 2", "session_opened 2"],
+  ]);
+});
+
 Deno.test("sessionEvents() records evidence, unknown outcomes and messages that were not accepted", () => {
   const base = {
     protocol: "sign",
