@@ -167,4 +167,4 @@ export async function poll<T>(ask: () => Promise<T>, fits: (answer: T) => boolea
 }
 
 /** Long enough for a busy machine. */
-const POLL_MS = 30_000;
+const POLL_MS = 90_000;
